@@ -64,8 +64,7 @@ func (tx *Tx) append(b []byte, witness bool) []byte {
 	b = AppendCompactSize(b, uint64(len(tx.Inputs)))
 	for i := range tx.Inputs {
 		in := &tx.Inputs[i]
-		b = append(b, in.PrevOut.TxID[:]...)
-		b = binary.LittleEndian.AppendUint32(b, in.PrevOut.Index)
+		b = in.PrevOut.append(b)
 		b = appendBytes(b, in.ScriptSig)
 		b = binary.LittleEndian.AppendUint32(b, in.Sequence)
 	}
@@ -123,7 +122,10 @@ func (tx *Tx) Size() int {
 func DecodeTx(b []byte) (*Tx, error) {
 	d := decoder{rest: b}
 	tx := d.tx()
-	return tx, d.finish()
+	if err := d.finish(); err != nil {
+		return nil, err
+	}
+	return tx, nil
 }
 
 // Append appends header, transaction count and transactions to buf.
@@ -169,15 +171,16 @@ func DecodeBlock(b []byte) (*Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	block := &Block{Header: header}
-	block.Txs = make([]*Tx, 0, d.count(minTxSize))
-	for range cap(block.Txs) {
-		block.Txs = append(block.Txs, d.tx())
-		if d.err != nil {
+	block := &Block{Header: header, Txs: make([]*Tx, d.count(minTxSize))}
+	for i := range block.Txs {
+		if block.Txs[i] = d.tx(); d.err != nil {
 			return nil, d.err
 		}
 	}
-	return block, d.finish()
+	if err := d.finish(); err != nil {
+		return nil, err
+	}
+	return block, nil
 }
 
 // decoder reads from the front of rest. The first error sticks, and from then

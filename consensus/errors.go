@@ -1,6 +1,9 @@
 package consensus
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Code names a rule that something from outside broke. The names are Bitcoin
 // Core's where it has one; docs/protocol.md lists each with its rule. A Code is
@@ -71,6 +74,19 @@ func AsRuleError(err error) *RuleError {
 	return nil
 }
 
+// within says where in a larger thing a rule was broken, and keeps code and kind.
+func within(where string, err error) error {
+	rule := AsRuleError(err)
+	if rule == nil {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	detail := where
+	if rule.Detail != "" {
+		detail += ": " + rule.Detail
+	}
+	return &RuleError{rule.Code, rule.Kind, detail}
+}
+
 func invalid(code Code, detail string) error   { return &RuleError{code, Invalid, detail} }
 func mutated(code Code, detail string) error   { return &RuleError{code, Mutated, detail} }
 func temporary(code Code, detail string) error { return &RuleError{code, Temporary, detail} }
@@ -112,6 +128,10 @@ const (
 	ErrBIP30                Code = "bad-txns-BIP30"
 	ErrInputsMissingOrSpent Code = "bad-txns-inputs-missingorspent"
 )
+
+// ErrNonBIP68Final is what ErrNonFinal is called where a relative lock holds
+// back a loose transaction.
+const ErrNonBIP68Final Code = "non-BIP68-final"
 
 // Transaction rules.
 const (

@@ -1,6 +1,9 @@
 package consensus
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Money. One coin is 1 KPK.
 const (
@@ -26,6 +29,10 @@ func (o OutPoint) IsNull() bool { return o.Index == nullIndex && o.TxID.IsZero()
 
 // String returns txid:index.
 func (o OutPoint) String() string { return fmt.Sprintf("%s:%d", o.TxID, o.Index) }
+
+func (o OutPoint) append(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(append(b, o.TxID[:]...), o.Index)
+}
 
 // TxIn spends an output.
 type TxIn struct {

@@ -9,8 +9,6 @@ import (
 
 const (
 	genesisVersion = 0x20000000
-	op0            = 0x00
-	opPushData1    = 0x4c
 	maxDirectPush  = 75
 
 	// maxGenesisSearch bounds what Init searches, in expected hashes: about a

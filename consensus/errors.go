@@ -90,6 +90,7 @@ func within(where string, err error) error {
 func invalid(code Code, detail string) error   { return &RuleError{code, Invalid, detail} }
 func mutated(code Code, detail string) error   { return &RuleError{code, Mutated, detail} }
 func temporary(code Code, detail string) error { return &RuleError{code, Temporary, detail} }
+func policy(code Code, detail string) error    { return &RuleError{code, Policy, detail} }
 func malformed(code Code, detail string) error { return &RuleError{code, Malformed, detail} }
 
 // Header rules.

@@ -57,17 +57,23 @@ func appendEquations(to []equation, check SigCheck) ([]equation, error) {
 		return nil, err
 	}
 	for i := range check.Tx.Inputs {
-		signature, hashType, err := parseWitness(check.Tx.Inputs[i].Witness)
-		if err != nil {
-			return nil, within(fmt.Sprintf("input %d", i), err)
-		}
-		message, err := hasher.Hash(i, hashType)
+		e, err := hasher.equation(i, check.Coins[i].Key)
 		if err != nil {
 			return nil, err
 		}
-		to = append(to, equation{check.Coins[i].Key, message, signature})
+		to = append(to, e)
 	}
 	return to, nil
+}
+
+// equation returns what one input's witness claims for the key that it spends.
+func (h *SigHasher) equation(input int, key [KeySize]byte) (equation, error) {
+	signature, hashType, err := parseWitness(h.tx.Inputs[input].Witness)
+	if err != nil {
+		return equation{}, within(fmt.Sprintf("input %d", input), err)
+	}
+	message, err := h.Hash(input, hashType)
+	return equation{key, message, signature}, err
 }
 
 // parseWitness takes the one form that a witness may have: a signature of 64

@@ -1,0 +1,48 @@
+package consensus
+
+import (
+	"fmt"
+	"math"
+)
+
+// Undo data is stored as the number of coins, and per coin its value and
+// 2·height + coinbase, each as a compact size, and the 32 bytes of the key.
+
+// minUndoCoin is the least length of a coin in undo data in bytes.
+const minUndoCoin = 1 + 1 + KeySize
+
+// Append appends the encoding to b.
+func (u *Undo) Append(b []byte) []byte {
+	b = AppendCompactSize(b, uint64(len(u.Spent)))
+	for i := range u.Spent {
+		c := &u.Spent[i]
+		origin := 2 * uint64(c.Height)
+		if c.Coinbase {
+			origin++
+		}
+		b = AppendCompactSize(b, uint64(c.Value))
+		b = AppendCompactSize(b, origin)
+		b = append(b, c.Key[:]...)
+	}
+	return b
+}
+
+// DecodeUndo reads exactly one encoding. Undo data never comes from a peer, so
+// its errors are damage of our own and no RuleErrors.
+func DecodeUndo(b []byte) (*Undo, error) {
+	d := decoder{rest: b}
+	u := &Undo{Spent: make([]Coin, d.count(minUndoCoin))}
+	for i := range u.Spent {
+		value, origin := d.compactSize(), d.compactSize()
+		if value > MaxMoney || origin > 2*math.MaxUint32+1 {
+			return nil, fmt.Errorf("undo data is damaged: coin %d has value %d and origin %d", i, value, origin)
+		}
+		c := &u.Spent[i]
+		c.Value, c.Height, c.Coinbase = int64(value), uint32(origin/2), origin%2 == 1
+		copy(c.Key[:], d.take(KeySize))
+	}
+	if err := d.finish(); err != nil {
+		return nil, fmt.Errorf("undo data is damaged: %s", err) // not wrapped: no peer's fault
+	}
+	return u, nil
+}

@@ -1,0 +1,404 @@
+package storage
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/kapok-chain/kapok/consensus"
+)
+
+// Memory keeps a chain in maps. It means the same as Badger in every respect:
+// it refuses what Badger refuses, and Crash shows what a kill would leave.
+// Blocks are held by pointer, so that many stores in one process share them.
+type Memory struct {
+	params *consensus.Params
+	mu     sync.RWMutex
+	memory
+}
+
+type memory struct {
+	records map[consensus.Hash]consensus.Record
+	blocks  map[consensus.Hash]*consensus.Block
+	undos   map[consensus.Hash]*consensus.Undo
+	coins   map[consensus.OutPoint]consensus.Coin
+	head    head
+	journal []journaled // what Crash takes back: the moves since the last flush
+
+	index  bool
+	places map[consensus.Hash]place
+	keys   map[[consensus.KeySize]byte][]HistoryEntry
+
+	clean  bool // as State.Clean
+	closed bool
+}
+
+// journaled is one move of the tip, with what takes it back.
+type journaled struct {
+	before  head
+	block   *consensus.Block
+	height  uint32
+	attach  bool
+	spent   []consensus.CoinEntry
+	created []consensus.CoinEntry
+}
+
+type place struct {
+	block consensus.Hash
+	pos   int
+}
+
+var _ Store = (*Memory)(nil)
+
+// OpenMemory returns a store that holds nothing but the network's genesis.
+func OpenMemory(p *consensus.Params, index bool) *Memory {
+	m := &Memory{params: p, memory: memory{
+		records: make(map[consensus.Hash]consensus.Record),
+		blocks:  map[consensus.Hash]*consensus.Block{p.GenesisHash(): p.Genesis()},
+		undos:   map[consensus.Hash]*consensus.Undo{p.GenesisHash(): {}},
+		coins:   make(map[consensus.OutPoint]consensus.Coin),
+		head:    head{point: point{Hash: p.GenesisHash()}},
+		index:   index,
+		places:  make(map[consensus.Hash]place),
+		keys:    make(map[[consensus.KeySize]byte][]HistoryEntry),
+		clean:   true,
+	}}
+	if index {
+		m.enter(p.Genesis(), 0)
+	}
+	return m
+}
+
+// Crash returns the store as the next start would find it after a kill: what
+// was acknowledged is there, and the coins are those of the last flush. Called
+// after Close it is an ordinary restart. The old store is closed.
+func (m *Memory) Crash() *Memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := &Memory{params: m.params, memory: m.memory}
+	for _, move := range slices.Backward(m.journal) {
+		next.takeBack(&move)
+	}
+	next.journal, next.clean, next.closed = nil, m.closed, false
+	m.closed = true
+	return next
+}
+
+func (m *memory) takeBack(move *journaled) {
+	m.coinsMoved(move.created, move.spent)
+	m.head = move.before
+	switch {
+	case !m.index:
+	case move.attach:
+		m.leave(move.block)
+	default:
+		m.enter(move.block, move.height)
+	}
+}
+
+// Load returns the records, the tip and its coin sum.
+func (m *Memory) Load() (*State, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	records := slices.SortedFunc(maps.Values(m.records), func(a, b consensus.Record) int {
+		return bytes.Compare(a.Hash[:], b.Hash[:])
+	})
+	records, err := parentsFirst(m.params.GenesisHash(), records)
+	if err != nil {
+		return nil, err
+	}
+	return &State{Records: records, Tip: m.head.Hash, Sum: m.head.Sum, Clean: m.clean}, nil
+}
+
+// PutHeaders keeps new or changed records.
+func (m *Memory) PutHeaders(records []consensus.Record) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	for _, rec := range records {
+		m.records[rec.Hash] = rec
+	}
+	return nil
+}
+
+// PutBlock keeps a body and its record.
+func (m *Memory) PutBlock(rec consensus.Record, b *consensus.Block) error {
+	return m.PutBlocks([]Body{{rec, b}})
+}
+
+// PutBlocks keeps several.
+func (m *Memory) PutBlocks(bodies []Body) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	for _, body := range bodies {
+		m.blocks[body.Record.Hash] = body.Block
+		m.records[body.Record.Hash] = body.Record
+	}
+	return nil
+}
+
+// Block returns a body.
+func (m *Memory) Block(hash consensus.Hash) (*consensus.Block, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	b, ok := m.blocks[hash]
+	if !ok {
+		return nil, fmt.Errorf("block %v: %w", hash, ErrNotFound)
+	}
+	return b, nil
+}
+
+// RawBlock returns a serialized body.
+func (m *Memory) RawBlock(hash consensus.Hash) ([]byte, error) {
+	b, err := m.Block(hash)
+	if err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// Undo returns the coins that a block spent.
+func (m *Memory) Undo(hash consensus.Hash) (*consensus.Undo, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	u, ok := m.undos[hash]
+	if !ok {
+		return nil, fmt.Errorf("undo data of block %v: %w", hash, ErrNotFound)
+	}
+	return u, nil
+}
+
+// Coins returns those of the outpoints that are unspent.
+func (m *Memory) Coins(outpoints []consensus.OutPoint) (map[consensus.OutPoint]consensus.Coin, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	found := make(map[consensus.OutPoint]consensus.Coin, len(outpoints))
+	for _, op := range outpoints {
+		if coin, ok := m.coins[op]; ok {
+			found[op] = coin
+		}
+	}
+	return found, nil
+}
+
+// Connect moves the tip to a child of it.
+func (m *Memory) Connect(rec consensus.Record, height uint32, b *consensus.Block, d *consensus.Delta) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	if err := checkConnect(m.head.point, &rec, height, b); err != nil {
+		return err
+	}
+	if _, ok := m.blocks[rec.Hash]; !ok {
+		return fmt.Errorf("storage: connect %v: its body was never stored", rec.Hash)
+	}
+	if m.index {
+		if _, err := history(b, txids(b), height, &d.Undo); err != nil {
+			return fmt.Errorf("storage: connect %v: %w", rec.Hash, err)
+		}
+	}
+	m.records[rec.Hash] = rec
+	m.undos[rec.Hash] = &consensus.Undo{Spent: d.Undo.Spent}
+	if m.index {
+		m.enter(b, height)
+	}
+	m.moved(point{rec.Hash, height}, journaled{
+		before: m.head, block: b, height: height, attach: true, spent: d.Spent, created: d.Created,
+	}, d)
+	return nil
+}
+
+// Disconnect moves the tip to its parent.
+func (m *Memory) Disconnect(rec consensus.Record, height uint32, b *consensus.Block, d *consensus.Delta) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	if err := checkDisconnect(m.head.point, &rec, height, b); err != nil {
+		return err
+	}
+	m.records[rec.Hash] = rec
+	if m.index {
+		m.leave(b)
+	}
+	m.moved(point{rec.Hash, height - 1}, journaled{
+		before: m.head, block: b, height: height, spent: d.Spent, created: d.Created,
+	}, d)
+	return nil
+}
+
+func (m *memory) moved(to point, move journaled, d *consensus.Delta) {
+	m.coinsMoved(d.Spent, d.Created)
+	m.head = m.head.move(to, d)
+	m.journal = append(m.journal, move)
+	if len(m.journal) >= maxUnflushed {
+		m.journal = nil
+	}
+}
+
+func (m *memory) coinsMoved(gone, come []consensus.CoinEntry) {
+	for i := range gone {
+		delete(m.coins, gone[i].OutPoint)
+	}
+	for i := range come {
+		m.coins[come[i].OutPoint] = come[i].Coin
+	}
+}
+
+// enter puts a block into the index. Its undo data was checked by Connect.
+func (m *memory) enter(b *consensus.Block, height uint32) {
+	hash, ids := b.Hash(), txids(b)
+	for pos, id := range ids {
+		m.places[id] = place{hash, pos}
+	}
+	entries, _ := history(b, ids, height, m.undos[hash])
+	for _, e := range entries {
+		m.keys[e.key] = append(m.keys[e.key], e.entry)
+	}
+}
+
+// leave takes the last block of the chain out of the index.
+func (m *memory) leave(b *consensus.Block) {
+	hash, ids := b.Hash(), txids(b)
+	for _, id := range ids {
+		delete(m.places, id)
+	}
+	entries, _ := history(b, ids, 0, m.undos[hash])
+	for _, e := range entries {
+		list := m.keys[e.key]
+		m.keys[e.key] = list[:len(list)-1]
+	}
+}
+
+// Tip is the block that the coins belong to.
+func (m *Memory) Tip() consensus.Hash {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.head.Hash
+}
+
+// Sum is the coin sum at Tip.
+func (m *Memory) Sum() consensus.CoinSum {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.head.Sum
+}
+
+// ForEachCoin calls f with every coin of this moment.
+func (m *Memory) ForEachCoin(f func(consensus.OutPoint, consensus.Coin) error) error {
+	coins, _, err := m.snapshot()
+	if err != nil {
+		return err
+	}
+	for op, coin := range coins {
+		if err := f(op, coin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Recount counts the coins anew.
+func (m *Memory) Recount() (found, kept consensus.CoinSum, err error) {
+	coins, kept, err := m.snapshot()
+	for op, coin := range coins {
+		found.Add(op, &coin)
+	}
+	return found, kept, err
+}
+
+func (m *Memory) snapshot() (map[consensus.OutPoint]consensus.Coin, consensus.CoinSum, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return nil, consensus.CoinSum{}, ErrClosed
+	}
+	return maps.Clone(m.coins), m.head.Sum, nil
+}
+
+// ResetCoins takes the coins and the index back to genesis.
+func (m *Memory) ResetCoins() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	fresh := OpenMemory(m.params, m.index)
+	m.coins, m.places, m.keys, m.head, m.journal = fresh.coins, fresh.places, fresh.keys, fresh.head, nil
+	return nil
+}
+
+// TxLocation returns where a transaction of the active chain stands.
+func (m *Memory) TxLocation(txid consensus.Hash) (consensus.Hash, int, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	switch {
+	case m.closed:
+		return consensus.Hash{}, 0, ErrClosed
+	case !m.index:
+		return consensus.Hash{}, 0, ErrNoIndex
+	}
+	at, ok := m.places[txid]
+	if !ok {
+		return consensus.Hash{}, 0, fmt.Errorf("transaction %v: %w", txid, ErrNotFound)
+	}
+	return at.block, at.pos, nil
+}
+
+// History returns what happened to the coins of a key.
+func (m *Memory) History(key [consensus.KeySize]byte, after Cursor, limit int) ([]HistoryEntry, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	switch {
+	case m.closed:
+		return nil, ErrClosed
+	case !m.index:
+		return nil, ErrNoIndex
+	}
+	list := m.keys[key]
+	first := sort.Search(len(list), func(i int) bool { return after.before(list[i].Cursor()) })
+	n := max(0, min(limit, MaxHistory, len(list)-first))
+	return slices.Clone(list[first : first+n]), nil
+}
+
+// Flush forgets how to take the last moves back.
+func (m *Memory) Flush() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	m.journal = nil
+	return nil
+}
+
+// Close flushes. A second Close does nothing.
+func (m *Memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.journal, m.closed = nil, true
+	return nil
+}

@@ -131,7 +131,7 @@ func preset(p Params) *Params {
 const (
 	mainGenesisText     = "Kapok 23/Nov/2026 One pod opens, a thousand seeds ride the wind; none of them asks the tree"
 	mainGenesisTime     = 1795392000
-	mainGenesisNonce    = 0
+	mainGenesisNonce    = 1132827329
 	localGenesisNonce   = 30525112
 	devGenesisNonce     = 1324476
 	regtestGenesisNonce = 0

@@ -10,7 +10,7 @@ import (
 // Add judges a loose transaction and takes it in. The cheap checks come first,
 // the signatures last. What is refused with consensus.Invalid is invalid for
 // everybody, forever; whatever depends on this pool, on the tip or on the clock
-// is refused with consensus.Policy. Where inputs are missing the error is a
+// is refused with consensus.Policy or consensus.Temporary. Where inputs are missing the error is a
 // *MissingInputs, and the transaction may wait as an orphan (AddOrphan).
 func (p *Pool) Add(now time.Time, c Chain, tx *consensus.Tx) (*Entry, error) {
 	e, err := p.Check(now, c, tx)
@@ -115,7 +115,7 @@ func (p *Pool) place(e *Entry, c Chain) error {
 	}
 	var err error
 	e.Fee, err = consensus.SpendTx(c.Params, c.Tip, e.Tx, e.Coins)
-	return loose(err)
+	return err
 }
 
 // findCoins fills in the coins of an entry, and its parents.

@@ -7,14 +7,14 @@ import (
 )
 
 // What the pool refuses beside the rules of consensus. The names are Bitcoin
-// Core's, the kind is consensus.Policy: a block may hold such a transaction.
+// Core's, the kind is consensus.Policy: a block may hold such a transaction. What the rules of
+// consensus refuse keeps the code and kind of consensus.SpendTx and the others.
 const (
 	ErrCoinbase     consensus.Code = "coinbase"
 	ErrTxSize       consensus.Code = "tx-size"
 	ErrTxSizeSmall  consensus.Code = "tx-size-small"
 	ErrDust         consensus.Code = "dust"
 	ErrNonFinal     consensus.Code = "non-final"
-	ErrNonBIP68     consensus.Code = "non-BIP68-final"
 	ErrInPool       consensus.Code = "txn-already-in-mempool"
 	ErrOtherWitness consensus.Code = "txn-same-nonwitness-data-in-mempool"
 	ErrKnown        consensus.Code = "txn-already-known"
@@ -50,21 +50,4 @@ func (e *MissingInputs) rule() *consensus.RuleError {
 // refuse returns a policy refusal.
 func refuse(code consensus.Code, format string, args ...any) error {
 	return &consensus.RuleError{Code: code, Kind: consensus.Policy, Detail: fmt.Sprintf(format, args...)}
-}
-
-// loose translates what a rule says of a transaction in a block to what it
-// means for one outside: those that depend on the height of the tip are no
-// fault of the sender.
-func loose(err error) error {
-	rule := consensus.AsRuleError(err)
-	if rule == nil {
-		return err
-	}
-	switch rule.Code {
-	case consensus.ErrNonFinal:
-		return &consensus.RuleError{Code: ErrNonBIP68, Kind: consensus.Policy, Detail: rule.Detail}
-	case consensus.ErrPrematureSpend:
-		return &consensus.RuleError{Code: rule.Code, Kind: consensus.Policy, Detail: rule.Detail}
-	}
-	return err
 }

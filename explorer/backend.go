@@ -75,16 +75,22 @@ type MempoolTx struct {
 	Time  time.Time // of entry
 }
 
-// Cursor is a place in a key's history: that of the last entry seen.
+// Cursor is a place in a key's history. The zero Cursor stands before
+// everything; in a transaction inputs come before outputs.
 type Cursor struct {
-	Height, TxPos, N uint32
-	Spend            bool
+	Height uint32
+	TxPos  uint32 // in the block, 0 is the coinbase
+	Output bool   // false: an input
+	N      uint32 // of the input or output
 }
 
 // HistoryEntry is a coin that came to a key, or left it.
 type HistoryEntry struct {
-	Cursor   Cursor             // of this entry
-	TxID     consensus.Hash     // that created or spent the coin
+	Height   uint32
+	TxPos    uint32
+	N        uint32         // input number of a spend, else output number
+	TxID     consensus.Hash // that created or spent the coin
+	Spend    bool
 	OutPoint consensus.OutPoint // of the coin
 	Value    int64              // units
 	Coinbase bool               // the coin is a miner's reward

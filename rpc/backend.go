@@ -286,22 +286,30 @@ type IndexInfo struct {
 	Height  uint32 // of the best block in it
 }
 
-// Cursor is a place in a key's history: that of the last entry seen. The zero
-// Cursor stands before the first.
+// Cursor is a place in a key's history. The zero Cursor stands before
+// everything; in a transaction inputs come before outputs.
 type Cursor struct {
 	Height uint32 `json:"height"`
-	TxPos  uint32 `json:"tx_pos"`
-	N      uint32 `json:"n"`
-	Spend  bool   `json:"spend"`
+	TxPos  uint32 `json:"tx_pos"` // in the block, 0 is the coinbase
+	Output bool   `json:"output"` // false: an input
+	N      uint32 `json:"n"`      // of the input or output
 }
 
 // HistoryEntry is a coin that came to a key, or left it.
 type HistoryEntry struct {
-	Cursor   Cursor             // of this entry
-	TxID     consensus.Hash     // that created or spent the coin
+	Height   uint32
+	TxPos    uint32
+	N        uint32         // input number of a spend, else output number
+	TxID     consensus.Hash // that created or spent the coin
+	Spend    bool
 	OutPoint consensus.OutPoint // of the coin
 	Value    int64              // units
 	Coinbase bool               // the coin is a miner's reward
+}
+
+// Cursor is the entry's place, to ask for what comes after it.
+func (e *HistoryEntry) Cursor() Cursor {
+	return Cursor{Height: e.Height, TxPos: e.TxPos, Output: !e.Spend, N: e.N}
 }
 
 // ControlBackend is the process.

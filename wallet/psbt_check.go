@@ -1,0 +1,140 @@
+package wallet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/psbt/v2"
+	"github.com/btcsuite/btcd/wire/v2"
+)
+
+// The psbt package keeps fields that it does not know without a look at them,
+// and wants the unsigned transaction first, which BIP174 does not. What BIP370
+// and BIP373 demand beyond it is judged here.
+
+// Field types (BIP174, BIP370, BIP373).
+const (
+	globalUnsignedTx   = 0x00
+	globalVersion      = 0xfb
+	inputParticipants  = 0x1a
+	inputPubNonce      = 0x1b
+	inputPartialSig    = 0x1c
+	outputParticipants = 0x08
+
+	pubKeySize     = 33
+	pubNonceSize   = 66
+	partialSigSize = 32
+	leafHashSize   = 32
+)
+
+// Fields that only version 2 may have (BIP370).
+const (
+	globalV2, inputV2, outputV2 = "\x02\x03\x04\x05\x06", "\x0e\x0f\x10\x11\x12", "\x03\x04"
+)
+
+// unsignedTxFirst moves the unsigned transaction to the front of the global map.
+func unsignedTxFirst(raw []byte) ([]byte, error) {
+	const magic = "psbt\xff"
+	r := bytes.NewReader(raw)
+	if _, err := r.Seek(int64(len(magic)), io.SeekStart); err != nil {
+		return nil, err
+	}
+	for {
+		start := len(raw) - r.Len()
+		key, err := wire.ReadVarBytes(r, 0, psbt.MaxPsbtKeyLength, "PSBT key")
+		if err != nil {
+			return nil, err
+		}
+		if len(key) == 0 {
+			return nil, errors.New("no unsigned transaction in it, as in version 2: version 0 is what this program reads")
+		}
+		if _, err := wire.ReadVarBytes(r, 0, psbt.MaxPsbtValueLength, "PSBT value"); err != nil {
+			return nil, err
+		}
+		if len(key) == 1 && key[0] == globalUnsignedTx {
+			end := len(raw) - r.Len()
+			return bytes.Join([][]byte{raw[:len(magic)], raw[start:end], raw[len(magic):start], raw[end:]}, nil), nil
+		}
+	}
+}
+
+// checkPacket judges the fields that the psbt package took without a look.
+func checkPacket(p *psbt.Packet) error {
+	for _, u := range p.Unknowns {
+		if u.Key[0] == globalVersion && (len(u.Key) != 1 || len(u.Value) != 4 || binary.LittleEndian.Uint32(u.Value) != 0) {
+			return badPSBT("its version is not 0")
+		}
+	}
+	if err := checkFields(p.Unknowns, globalV2, nil); err != nil {
+		return err
+	}
+	for i := range p.Inputs {
+		prev, from := p.UnsignedTx.TxIn[i].PreviousOutPoint, p.Inputs[i].NonWitnessUtxo
+		if from != nil && (from.TxHash() != prev.Hash || uint64(prev.Index) >= uint64(len(from.TxOut))) {
+			return badPSBT("input %d does not spend the transaction that it names", i)
+		}
+		if err := checkFields(p.Inputs[i].Unknowns, inputV2, checkMuSigInput); err != nil {
+			return err
+		}
+	}
+	for i := range p.Outputs {
+		if err := checkFields(p.Outputs[i].Unknowns, outputV2, checkMuSigOutput); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkFields(fields []*psbt.Unknown, version2 string, check func(kind byte, key, value []byte) bool) error {
+	seen := map[string]bool{}
+	for _, f := range fields {
+		switch kind := f.Key[0]; {
+		case bytes.IndexByte([]byte(version2), kind) >= 0:
+			return badPSBT("field %#02x belongs to version 2", kind)
+		case seen[string(f.Key)]:
+			return badPSBT("field %#02x is in it twice", kind)
+		case check != nil && !check(kind, f.Key[1:], f.Value):
+			return badPSBT("MuSig2 field %#02x is malformed", kind)
+		}
+		seen[string(f.Key)] = true
+	}
+	return nil
+}
+
+func checkMuSigInput(kind byte, key, value []byte) bool {
+	switch kind {
+	case inputParticipants:
+		return isPubKeys(key, 1) && isPubKeys(value, len(value)/pubKeySize)
+	case inputPubNonce:
+		return isMuSigKey(key) && len(value) == pubNonceSize
+	case inputPartialSig:
+		return isMuSigKey(key) && len(value) == partialSigSize
+	}
+	return true
+}
+
+func checkMuSigOutput(kind byte, key, value []byte) bool {
+	return kind != outputParticipants || isPubKeys(key, 1) && isPubKeys(value, len(value)/pubKeySize)
+}
+
+// isMuSigKey wants a participant's key, the aggregate, and perhaps a leaf hash.
+func isMuSigKey(key []byte) bool {
+	n := len(key)
+	return (n == 2*pubKeySize || n == 2*pubKeySize+leafHashSize) && isPubKeys(key[:2*pubKeySize], 2)
+}
+
+// isPubKeys reports whether b is n compressed public keys, at least one.
+func isPubKeys(b []byte, n int) bool {
+	if n == 0 || len(b) != n*pubKeySize {
+		return false
+	}
+	for ; len(b) > 0; b = b[pubKeySize:] {
+		if _, err := btcec.ParsePubKey(b[:pubKeySize]); err != nil {
+			return false
+		}
+	}
+	return true
+}

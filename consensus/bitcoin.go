@@ -17,12 +17,17 @@ func bitcoinNext(p *Params, parent *BlockIndex) uint32 {
 	if (uint64(parent.Height)+1)%epochBlocks != 0 {
 		return parent.Header.Bits
 	}
-	first := parent.Ancestor(parent.Height - (epochBlocks - 1))
+	return bitcoinRetarget(p, parent.Ancestor(parent.Height-(epochBlocks-1)), parent)
+}
+
+// bitcoinRetarget returns the bits of the period after the one from first to
+// last.
+func bitcoinRetarget(p *Params, first, last *BlockIndex) uint32 {
 	schedule := epochBlocks * p.Spacing
-	span := int64(parent.Header.Time) - int64(first.Header.Time)
+	span := int64(last.Header.Time) - int64(first.Header.Time)
 	span = min(max(span, schedule/maxRetarget), schedule*maxRetarget)
 
-	old, _, _ := CompactToTarget(parent.Header.Bits)
+	old, _, _ := CompactToTarget(last.Header.Bits)
 	target, fits := old.mul64(uint64(span)).div64(uint64(schedule)).shift(0)
 	if !fits || target.Cmp(p.powLimit) > 0 {
 		target = p.powLimit

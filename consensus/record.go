@@ -48,8 +48,5 @@ func (t *Tree) Restore(r Record) (*BlockIndex, error) {
 		t.arrivals = max(t.arrivals, r.Seq)
 		t.settle(b)
 	}
-	if !b.failed && betterHeader(b, t.bestHeader) {
-		t.bestHeader = b
-	}
 	return b, nil
 }

@@ -42,7 +42,7 @@ func NewTree(p *Params) *Tree {
 	genesis.TxCount = uint32(len(p.genesis.Txs))
 	t.insert(genesis)
 	t.active = []*BlockIndex{genesis}
-	t.best, t.bestHeader = genesis, genesis
+	t.best = genesis
 	t.SetBody(genesis)
 	t.SetConnected(genesis)
 	return t
@@ -95,19 +95,19 @@ func (t *Tree) AddHeader(h *Header, now time.Time) (*BlockIndex, error) {
 	}
 	b := newIndex(parent, h, hash)
 	t.insert(b)
-	if betterHeader(b, t.bestHeader) {
-		t.bestHeader = b
-	}
 	return b, nil
 }
 
-// insert enters b into the maps and its parent's children.
+// insert makes b part of the tree.
 func (t *Tree) insert(b *BlockIndex) {
 	b.added = len(t.ordered)
 	t.ordered = append(t.ordered, b)
 	t.blocks[b.Hash] = b
 	if b.Parent != nil {
 		b.sibling, b.Parent.children = b.Parent.children, b
+	}
+	if t.bestHeader == nil || !b.failed && betterHeader(b, t.bestHeader) {
+		t.bestHeader = b
 	}
 }
 

@@ -66,28 +66,28 @@ func checkDisconnect(tip point, rec *consensus.Record, height uint32, b *consens
 	return nil
 }
 
-// keyed is a history entry with the key that it belongs to.
-type keyed struct {
-	key   [consensus.KeySize]byte
-	entry HistoryEntry
+// event is a coin that comes or goes in a block.
+type event struct {
+	pos      int // of the transaction
+	n        int // input or output number
+	spend    bool
+	outpoint consensus.OutPoint
+	coin     consensus.Coin
 }
 
-// history returns the entries of a block in chain order. The coins in undo are
+// events lists what a block does to coins, in the order in which it does it;
+// coins that it creates and spends itself come and go. The coins in undo are
 // those of the inputs, the coinbase's aside, in block order.
-func history(b *consensus.Block, txids []consensus.Hash, height uint32, undo *consensus.Undo) ([]keyed, error) {
-	var entries []keyed
+func events(b *consensus.Block, txids []consensus.Hash, height uint32, undo *consensus.Undo) ([]event, error) {
+	var list []event
 	spent := undo.Spent
 	for pos, tx := range b.Txs {
 		if pos > 0 {
 			if len(spent) < len(tx.Inputs) {
-				return nil, fmt.Errorf("undo data of block %v has too few coins: %w", b.Hash(), ErrDamaged)
+				return nil, fmt.Errorf("the undo data has too few coins: %w", ErrDamaged)
 			}
 			for n := range tx.Inputs {
-				coin := &spent[n]
-				entries = append(entries, keyed{coin.Key, HistoryEntry{
-					Height: height, TxPos: uint32(pos), N: uint32(n), TxID: txids[pos], Spend: true,
-					OutPoint: tx.Inputs[n].PrevOut, Value: coin.Value, Coinbase: coin.Coinbase,
-				}})
+				list = append(list, event{pos, n, true, tx.Inputs[n].PrevOut, spent[n]})
 			}
 			spent = spent[len(tx.Inputs):]
 		}
@@ -96,17 +96,22 @@ func history(b *consensus.Block, txids []consensus.Hash, height uint32, undo *co
 			if !ok {
 				continue
 			}
-			entries = append(entries, keyed{key, HistoryEntry{
-				Height: height, TxPos: uint32(pos), N: uint32(n), TxID: txids[pos],
-				OutPoint: consensus.OutPoint{TxID: txids[pos], Index: uint32(n)},
-				Value:    tx.Outputs[n].Value, Coinbase: pos == 0,
-			}})
+			coin := consensus.Coin{Value: tx.Outputs[n].Value, Key: key, Height: height, Coinbase: pos == 0}
+			list = append(list, event{pos, n, false, consensus.OutPoint{TxID: txids[pos], Index: uint32(n)}, coin})
 		}
 	}
 	if len(spent) != 0 {
-		return nil, fmt.Errorf("undo data of block %v has %d coins too many: %w", b.Hash(), len(spent), ErrDamaged)
+		return nil, fmt.Errorf("the undo data has %d coins too many: %w", len(spent), ErrDamaged)
 	}
-	return entries, nil
+	return list, nil
+}
+
+// entry is the event as the history of the coin's key tells it.
+func (e *event) entry(txids []consensus.Hash, height uint32) HistoryEntry {
+	return HistoryEntry{
+		Height: height, TxPos: uint32(e.pos), N: uint32(e.n), TxID: txids[e.pos], Spend: e.spend,
+		OutPoint: e.outpoint, Value: e.coin.Value, Coinbase: e.coin.Coinbase,
+	}
 }
 
 func txids(b *consensus.Block) []consensus.Hash {

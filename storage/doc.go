@@ -19,7 +19,7 @@
 //     out of an answer mean that the thing was never written, or was removed.
 //   - No error of this package is a *consensus.RuleError, so that no failing
 //     disk can mark a block as invalid.
-//   - A write that fails breaks the store: every later call returns that
+//   - A write that fails breaks the store: every later write returns that
 //     error, and what is on disk is what the next Open recovers.
 //   - Methods may be called from several goroutines. Connect and Disconnect
 //     come from one writer, in the order of the chain.

@@ -214,10 +214,8 @@ func (m *Memory) Connect(rec consensus.Record, height uint32, b *consensus.Block
 	if _, ok := m.blocks[rec.Hash]; !ok {
 		return fmt.Errorf("storage: connect %v: its body was never stored", rec.Hash)
 	}
-	if m.index {
-		if _, err := history(b, txids(b), height, &d.Undo); err != nil {
-			return fmt.Errorf("storage: connect %v: %w", rec.Hash, err)
-		}
+	if _, err := events(b, txids(b), height, &d.Undo); err != nil {
+		return fmt.Errorf("storage: connect %v: %w", rec.Hash, err)
 	}
 	m.records[rec.Hash] = rec
 	m.undos[rec.Hash] = &consensus.Undo{Spent: d.Undo.Spent}
@@ -274,9 +272,10 @@ func (m *memory) enter(b *consensus.Block, height uint32) {
 	for pos, id := range ids {
 		m.places[id] = place{hash, pos}
 	}
-	entries, _ := history(b, ids, height, m.undos[hash])
-	for _, e := range entries {
-		m.keys[e.key] = append(m.keys[e.key], e.entry)
+	list, _ := events(b, ids, height, m.undos[hash])
+	for i := range list {
+		key := list[i].coin.Key
+		m.keys[key] = append(m.keys[key], list[i].entry(ids, height))
 	}
 }
 
@@ -286,10 +285,10 @@ func (m *memory) leave(b *consensus.Block) {
 	for _, id := range ids {
 		delete(m.places, id)
 	}
-	entries, _ := history(b, ids, 0, m.undos[hash])
-	for _, e := range entries {
-		list := m.keys[e.key]
-		m.keys[e.key] = list[:len(list)-1]
+	list, _ := events(b, ids, 0, m.undos[hash])
+	for i := range list {
+		entries := m.keys[list[i].coin.Key]
+		m.keys[list[i].coin.Key] = entries[:len(entries)-1]
 	}
 }
 

@@ -1,0 +1,155 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/kapok-chain/kapok/consensus"
+)
+
+// PutHeaders keeps new or changed records, in one sync per transaction of the
+// database. Cut short by a kill, some of them are kept: each stands for itself.
+func (s *Badger) PutHeaders(records []consensus.Record) error {
+	if err := s.writing(); err != nil {
+		return err
+	}
+	defer s.written()
+	w := s.kv.writer()
+	for i := range records {
+		w.put(hashKey(prefixRecord, records[i].Hash), encodeRecord(&records[i]))
+	}
+	return s.commit(w)
+}
+
+// PutBlock keeps a body and its record.
+func (s *Badger) PutBlock(rec consensus.Record, b *consensus.Block) error {
+	return s.PutBlocks([]Body{{rec, b}})
+}
+
+// PutBlocks keeps several bodies. Each body comes before its record, so that no
+// record promises a body that is not there.
+func (s *Badger) PutBlocks(bodies []Body) error {
+	if err := s.writing(); err != nil {
+		return err
+	}
+	defer s.written()
+	w := s.kv.writer()
+	for i := range bodies {
+		rec := &bodies[i].Record
+		w.put(hashKey(prefixBlock, rec.Hash), bodies[i].Block.Bytes())
+		w.put(hashKey(prefixRecord, rec.Hash), encodeRecord(rec))
+	}
+	return s.commit(w)
+}
+
+// Block returns a body, checked against its own hash.
+func (s *Badger) Block(hash consensus.Hash) (*consensus.Block, error) {
+	_, b, err := s.body(hash)
+	return b, err
+}
+
+// RawBlock returns the same as bytes.
+func (s *Badger) RawBlock(hash consensus.Hash) ([]byte, error) {
+	raw, _, err := s.body(hash)
+	return raw, err
+}
+
+func (s *Badger) body(hash consensus.Hash) ([]byte, *consensus.Block, error) {
+	if err := s.reading(); err != nil {
+		return nil, nil, err
+	}
+	defer s.life.RUnlock()
+	raw, b, err := s.readBody(hash)
+	if err != nil {
+		return nil, nil, fmt.Errorf("storage: body of block %v: %w", hash, err)
+	}
+	return raw, b, nil
+}
+
+// readBody reads a body and makes sure that it is the one of that hash: the
+// header hashes to it, and the transactions to the header's merkle root. The
+// seal covers the witnesses.
+func (s *Badger) readBody(hash consensus.Hash) ([]byte, *consensus.Block, error) {
+	raw, err := s.kv.get(hashKey(prefixBlock, hash))
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := consensus.DecodeBlock(raw)
+	if err != nil {
+		return nil, nil, fmt.Errorf("it does not decode (%v): %w", err, ErrDamaged)
+	}
+	if got := b.Hash(); got != hash {
+		return nil, nil, fmt.Errorf("the disk returned block %v: %w", got, ErrDamaged)
+	}
+	if root, _ := consensus.MerkleRoot(txids(b)); root != b.Header.MerkleRoot {
+		return nil, nil, fmt.Errorf("the transactions do not match the header: %w", ErrDamaged)
+	}
+	return raw, b, nil
+}
+
+// Undo returns the coins that a connected block spent.
+func (s *Badger) Undo(hash consensus.Hash) (*consensus.Undo, error) {
+	if err := s.reading(); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	return s.readUndo(hash)
+}
+
+func (s *Badger) readUndo(hash consensus.Hash) (*consensus.Undo, error) {
+	raw, err := s.kv.get(hashKey(prefixUndo, hash))
+	if err != nil {
+		return nil, fmt.Errorf("storage: undo data of block %v: %w", hash, err)
+	}
+	u, err := consensus.DecodeUndo(raw)
+	if err != nil {
+		return nil, fmt.Errorf("storage: undo data of block %v: %v: %w", hash, err, ErrDamaged)
+	}
+	return u, nil
+}
+
+// prev is the parent of a block whose header is stored.
+func (s *Badger) prev(p point) (point, error) {
+	raw, err := s.kv.get(hashKey(prefixRecord, p.Hash))
+	if err == nil && p.Height == 0 {
+		err = errors.New("it stands at height 0 and is not genesis")
+	}
+	if err != nil {
+		return point{}, fmt.Errorf("header of block %v: %w", p.Hash, damaged(err))
+	}
+	rec, err := decodeRecord(p.Hash, raw)
+	return point{rec.Header.Prev, p.Height - 1}, err
+}
+
+// path returns the blocks between two tips: those to take off, from the tip
+// downwards, and those to put on, upwards.
+func (s *Badger) path(from, to point) (off, on []point, err error) {
+	var down []point // from `to` to the fork
+	for from != to {
+		if from.Height >= to.Height {
+			off = append(off, from)
+			if from, err = s.prev(from); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		down = append(down, to)
+		if to, err = s.prev(to); err != nil {
+			return nil, nil, err
+		}
+	}
+	for i := len(down) - 1; i >= 0; i-- {
+		on = append(on, down[i])
+	}
+	return off, on, nil
+}
+
+// stored returns a block of the path with its undo data.
+func (s *Badger) stored(p point) (*consensus.Block, *consensus.Undo, error) {
+	_, b, err := s.readBody(p.Hash)
+	if err != nil {
+		return nil, nil, fmt.Errorf("body of block %v: %w", p.Hash, damaged(err))
+	}
+	u, err := s.readUndo(p.Hash)
+	return b, u, damaged(err)
+}

@@ -1,0 +1,386 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/kapok-chain/kapok/consensus"
+)
+
+// coinCache holds what the disk does not know yet, and some of what it does.
+type coinCache map[consensus.OutPoint]cachedCoin
+
+// cachedCoin is in one of four states: like the disk's (onDisk, live), new
+// (live), spent (onDisk), and back again (onDisk, live, dirty). A coin that was
+// neither on disk nor is unspent has no entry.
+type cachedCoin struct {
+	coin   consensus.Coin
+	live   bool // unspent
+	onDisk bool // the disk has a coin of this name
+	dirty  bool // the disk has to be told
+}
+
+// cachedCoinSize is what an entry of the cache costs in bytes: 36 for the name
+// and 56 for the entry, in a map that is two thirds full.
+const cachedCoinSize = 144
+
+func (c coinCache) create(op consensus.OutPoint, coin consensus.Coin) {
+	c[op] = cachedCoin{coin: coin, live: true, onDisk: c[op].onDisk, dirty: true}
+}
+
+func (c coinCache) spend(op consensus.OutPoint) {
+	if old, ok := c[op]; ok && !old.onDisk {
+		delete(c, op)
+		return
+	}
+	c[op] = cachedCoin{onDisk: true, dirty: true}
+}
+
+// Coins returns those of the outpoints that are unspent.
+func (s *Badger) Coins(outpoints []consensus.OutPoint) (map[consensus.OutPoint]consensus.Coin, error) {
+	if err := s.reading(); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	found := make(map[consensus.OutPoint]consensus.Coin, len(outpoints))
+	err := s.kv.view(func(txn *badger.Txn) error {
+		for _, op := range outpoints {
+			if c, ok := s.cache[op]; ok {
+				if c.live {
+					found[op] = c.coin
+				}
+				continue
+			}
+			value, err := getIn(txn, coinKey(op))
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err == nil {
+				found[op], err = decodeCoin(value)
+			}
+			if err != nil {
+				return fmt.Errorf("storage: coin %v: %w", op, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// Connect moves the tip to a child of it.
+func (s *Badger) Connect(rec consensus.Record, height uint32, b *consensus.Block, d *consensus.Delta) error {
+	if err := s.writing(); err != nil {
+		return err
+	}
+	defer s.written()
+	if err := checkConnect(s.head.point, &rec, height, b); err != nil {
+		return err
+	}
+	stored, err := s.kv.has(hashKey(prefixBlock, rec.Hash))
+	if err == nil && !stored {
+		err = errors.New("its body was never stored")
+	}
+	if err != nil {
+		return fmt.Errorf("storage: connect %v: %w", rec.Hash, err)
+	}
+	to := point{rec.Hash, height}
+	moving, err := newIndexed(to, b, &d.Undo)
+	if err != nil {
+		return fmt.Errorf("storage: connect: %w", err)
+	}
+	w := s.kv.writer()
+	w.put(hashKey(prefixUndo, rec.Hash), d.Undo.Append(nil))
+	w.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
+	if s.index {
+		s.indexMove(w, moving, to, true)
+	}
+	return s.moved(w, to, d)
+}
+
+// Disconnect moves the tip to its parent.
+func (s *Badger) Disconnect(rec consensus.Record, height uint32, b *consensus.Block, d *consensus.Delta) error {
+	if err := s.writing(); err != nil {
+		return err
+	}
+	defer s.written()
+	if err := checkDisconnect(s.head.point, &rec, height, b); err != nil {
+		return err
+	}
+	from, to := s.head.point, point{rec.Hash, height - 1}
+	w := s.kv.writer()
+	defer w.discard()
+	w.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
+	if s.index {
+		undo, err := s.readUndo(from.Hash)
+		if err != nil {
+			return damaged(err)
+		}
+		moving, err := newIndexed(from, b, undo)
+		if err != nil {
+			return fmt.Errorf("storage: disconnect: %w", err)
+		}
+		s.indexMove(w, moving, to, false)
+	}
+	return s.moved(w, to, d)
+}
+
+// moved commits w and, once it is on disk, moves the coins and the tip.
+func (s *Badger) moved(w *writer, to point, d *consensus.Delta) error {
+	if err := s.commit(w); err != nil {
+		return err
+	}
+	if s.index {
+		s.indexed = to
+	}
+	for i := range d.Spent {
+		s.cache.spend(d.Spent[i].OutPoint)
+	}
+	for i := range d.Created {
+		s.cache.create(d.Created[i].OutPoint, d.Created[i].Coin)
+	}
+	s.head = s.head.move(to, d)
+	s.unflushed++
+	if len(s.cache) > s.budget || s.unflushed >= maxUnflushed {
+		return s.flush()
+	}
+	return nil
+}
+
+// Flush moves the coins to disk.
+func (s *Badger) Flush() error {
+	if err := s.writing(); err != nil {
+		return err
+	}
+	defer s.written()
+	return s.flush()
+}
+
+// flush writes a marker with both tips, the coins, and the new tip with its sum
+// while it takes the marker away. Cut short in between, redo finishes it.
+func (s *Badger) flush() error {
+	if s.unflushed == 0 {
+		return nil
+	}
+	w := s.kv.writer()
+	w.put(metaKey(metaFlush), encodePoints(s.flushed.point, s.head.point))
+	for op, c := range s.cache {
+		switch {
+		case !c.dirty:
+		case c.live:
+			w.put(coinKey(op), encodeCoin(&c.coin))
+		default:
+			w.del(coinKey(op))
+		}
+	}
+	w.put(metaKey(metaTip), encodeHead(s.head))
+	w.del(metaKey(metaFlush))
+	if err := s.commit(w); err != nil {
+		return err
+	}
+	s.flushed, s.unflushed = s.head, 0
+	s.settle()
+	return nil
+}
+
+// settle makes the cache say what the disk now says, and empties it when the
+// coins worth keeping take more than half of the budget.
+func (s *Badger) settle() {
+	live := 0
+	for _, c := range s.cache {
+		if c.live {
+			live++
+		}
+	}
+	if live > s.budget/2 {
+		s.cache = make(coinCache)
+		return
+	}
+	for op, c := range s.cache {
+		switch {
+		case !c.live:
+			delete(s.cache, op)
+		case c.dirty:
+			s.cache[op] = cachedCoin{coin: c.coin, live: true, onDisk: true}
+		}
+	}
+}
+
+// redo finishes a flush that a kill cut short. Some coins on disk are those of
+// the one tip, some of the other; walking the blocks between the two, every
+// coin that any of them touched is written as it ends up. It may be cut short
+// and begun again as often as it takes.
+func (s *Badger) redo() error {
+	value, err := s.kv.get(metaKey(metaFlush))
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	from, to, err := decodePoints(value)
+	if err == nil && from != s.flushed.point {
+		err = fmt.Errorf("it began at block %v, the coins are those of %v: %w", from.Hash, s.flushed.Hash, ErrDamaged)
+	}
+	if err != nil {
+		return err
+	}
+	off, on, err := s.path(from, to)
+	if err != nil {
+		return err
+	}
+	w := &redoWriter{writer: s.kv.writer(), sum: s.flushed.Sum}
+	defer w.discard()
+	for _, p := range off {
+		if err := s.redoBlock(w, p, false); err != nil {
+			return err
+		}
+	}
+	for _, p := range on {
+		if err := s.redoBlock(w, p, true); err != nil {
+			return err
+		}
+	}
+	s.flushed = head{to, w.sum}
+	w.put(metaKey(metaTip), encodeHead(s.flushed))
+	w.del(metaKey(metaFlush))
+	return w.commit()
+}
+
+// redoWriter writes coins one by one and keeps their sum.
+type redoWriter struct {
+	*writer
+	sum consensus.CoinSum
+}
+
+func (w *redoWriter) add(e *event) {
+	w.put(coinKey(e.outpoint), encodeCoin(&e.coin))
+	w.sum.Add(e.outpoint, &e.coin)
+}
+
+func (w *redoWriter) remove(e *event) {
+	w.del(coinKey(e.outpoint))
+	w.sum.Remove(e.outpoint, &e.coin)
+}
+
+// redoBlock writes a block's effect on the coins: on its way on in the order of
+// its events, on its way off backwards.
+func (s *Badger) redoBlock(w *redoWriter, p point, on bool) error {
+	b, undo, err := s.stored(p)
+	if err != nil {
+		return err
+	}
+	list, err := events(b, txids(b), p.Height, undo)
+	if err != nil {
+		return fmt.Errorf("block %v: %w", p.Hash, err)
+	}
+	if !on {
+		slices.Reverse(list)
+	}
+	for i := range list {
+		if e := &list[i]; e.spend == on {
+			w.remove(e)
+		} else {
+			w.add(e)
+		}
+	}
+	return w.err
+}
+
+// ForEachCoin calls f with every coin of this moment.
+func (s *Badger) ForEachCoin(f func(consensus.OutPoint, consensus.Coin) error) error {
+	_, err := s.eachCoin(f)
+	return err
+}
+
+// Recount counts the coins anew.
+func (s *Badger) Recount() (found, kept consensus.CoinSum, err error) {
+	kept, err = s.eachCoin(func(op consensus.OutPoint, c consensus.Coin) error {
+		found.Add(op, &c)
+		return nil
+	})
+	return found, kept, err
+}
+
+// eachCoin takes a snapshot of the cache and of the disk, and walks it without
+// holding up anybody but Close.
+func (s *Badger) eachCoin(f func(consensus.OutPoint, consensus.Coin) error) (kept consensus.CoinSum, err error) {
+	if err := s.reading(); err != nil {
+		return kept, err
+	}
+	defer s.life.RUnlock()
+	s.mu.RLock()
+	cache, kept := maps.Clone(s.cache), s.head.Sum
+	txn := s.kv.db.NewTransaction(false)
+	s.mu.RUnlock()
+	defer txn.Discard()
+
+	for op, c := range cache {
+		if !c.live {
+			continue
+		}
+		if err := f(op, c.coin); err != nil {
+			return kept, err
+		}
+	}
+	prefix := []byte{prefixCoin}
+	return kept, each(txn, prefix, prefix, func(key, value []byte) (bool, error) {
+		op, err := parseCoinKey(key)
+		if err != nil {
+			return false, fmt.Errorf("storage: %v: %w", err, ErrDamaged)
+		}
+		if _, ok := cache[op]; ok {
+			return true, nil
+		}
+		coin, err := decodeCoin(value)
+		if err != nil {
+			return false, fmt.Errorf("storage: coin %v: %w", op, err)
+		}
+		return true, f(op, coin)
+	})
+}
+
+// ResetCoins takes the coins and the index back to genesis.
+func (s *Badger) ResetCoins() error {
+	if err := s.writing(); err != nil {
+		return err
+	}
+	defer s.written()
+	err := s.reset()
+	if err != nil {
+		s.broken = err
+	}
+	return err
+}
+
+// reset drops all coins and the index, under a marker of its own: begun again
+// by recover when it was cut short.
+func (s *Badger) reset() error {
+	w := s.kv.writer()
+	w.put(metaKey(metaReset), nil)
+	if err := w.commit(); err != nil {
+		return err
+	}
+	if err := s.kv.drop(prefixCoin, prefixTx, prefixHistory); err != nil {
+		return fmt.Errorf("storage: drop the coins: %w", err)
+	}
+	s.head = head{point: point{Hash: s.params.GenesisHash()}}
+	s.flushed, s.unflushed, s.cache = s.head, 0, make(coinCache)
+	w = s.kv.writer()
+	w.put(metaKey(metaTip), encodeHead(s.head))
+	w.del(metaKey(metaFlush))
+	w.del(metaKey(metaIndex))
+	w.del(metaKey(metaReset))
+	if err := w.commit(); err != nil || !s.index {
+		return err
+	}
+	return s.catchUpIndex()
+}

@@ -1,0 +1,222 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kapok-chain/kapok/consensus"
+)
+
+// A data directory is marked by a text file that names its network. Open reads
+// the mark before it writes anything, so that a directory of something else is
+// left as it was found.
+const (
+	markFile  = "kapok.network"
+	markTitle = "kapok data directory"
+	markLimit = 4096 // bytes; a mark has about 150
+	lockFile  = "kapok.lock"
+	chainDir  = "chain"
+
+	schema = 1 // of the keys and values that this version writes
+)
+
+// mark is what the mark file says.
+type mark struct {
+	network string
+	genesis string
+	schema  int
+}
+
+func markOf(p *consensus.Params) mark {
+	return mark{network: p.Name, genesis: p.GenesisHash().String(), schema: schema}
+}
+
+func (m mark) String() string {
+	return fmt.Sprintf("%s\nnetwork=%s\ngenesis=%s\nschema=%d\n", markTitle, m.network, m.genesis, m.schema)
+}
+
+// inspect says whether dir is marked for the network. It fails where the
+// directory is somebody else's, and writes nothing.
+func inspect(dir string, want mark, beside []string) (marked bool, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("storage: data directory: %w", err)
+	}
+	named := func(e os.DirEntry) bool { return e.Name() == markFile }
+	if !slices.ContainsFunc(entries, named) {
+		ours := append([]string{lockFile, markFile + ".tmp"}, beside...)
+		for _, e := range entries {
+			if !slices.Contains(ours, e.Name()) {
+				return false, fmt.Errorf("%w: %s is not empty and is no data directory of kapok (it holds %q); name an empty or a new one",
+					ErrForeign, dir, e.Name())
+			}
+		}
+		return false, nil
+	}
+	have, err := readMark(filepath.Join(dir, markFile))
+	switch {
+	case err != nil:
+		return false, err
+	case have.schema > want.schema:
+		return false, fmt.Errorf("%w: %s has schema %d, this version knows %d; use the kapok that wrote it, or another directory",
+			ErrNewerSchema, dir, have.schema, want.schema)
+	case have.network != want.network || have.genesis != want.genesis:
+		return false, fmt.Errorf("%w: %s belongs to network %s (genesis %s), not to %s (genesis %s)",
+			ErrForeign, dir, have.network, have.genesis, want.network, want.genesis)
+	}
+	return true, nil
+}
+
+func readMark(path string) (m mark, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return m, fmt.Errorf("storage: %w", err)
+	}
+	defer f.Close()
+	text := make([]byte, markLimit)
+	n, err := f.Read(text)
+	if err != nil && n > 0 {
+		return m, fmt.Errorf("storage: %w", err)
+	}
+	lines := strings.Split(string(text[:n]), "\n")
+	if strings.TrimSpace(lines[0]) != markTitle {
+		return m, fmt.Errorf("%w: %s does not begin with %q", ErrForeign, path, markTitle)
+	}
+	for _, line := range lines[1:] {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch key {
+		case "network":
+			m.network = value
+		case "genesis":
+			m.genesis = value
+		case "schema":
+			m.schema, _ = strconv.Atoi(value)
+		}
+	}
+	if m.schema < 1 {
+		return m, fmt.Errorf("storage: %s states no schema: %w", path, ErrDamaged)
+	}
+	return m, nil
+}
+
+// writeMark puts the mark in place in one step: a kill leaves none or all.
+func writeMark(dir string, m mark) error {
+	path := filepath.Join(dir, markFile)
+	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("storage: %w", err)
+	}
+	_, err = f.WriteString(m.String())
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(path+".tmp", path)
+	}
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("storage: mark the data directory: %w", err)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // directories cannot be synced there, and need not be
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// claim makes dir ours: inspected, locked, marked. The lock is given free by
+// closing it, or by the end of the process.
+func claim(dir string, p *consensus.Params, beside []string) (lock *os.File, err error) {
+	want := markOf(p)
+	if _, err := inspect(dir, want, beside); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("storage: data directory: %w", err)
+	}
+	lock, err = lockPath(filepath.Join(dir, lockFile))
+	if errors.Is(err, ErrLocked) {
+		return nil, fmt.Errorf("%w: another process has %s open; stop it, talk to it by RPC, or name another directory", ErrLocked, dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("storage: lock the data directory: %w", err)
+	}
+	// Once more: another process may have marked it in between.
+	marked, err := inspect(dir, want, beside)
+	if err == nil && !marked {
+		err = writeMark(dir, want)
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+// clearStillborn removes the files that a kill left between their creation and
+// their first byte, and on which Badger would refuse to open. Only the newest
+// memtable and the newest value log can be such a file. Any other empty file
+// was emptied by something else: Badger, opened a second time, would take it
+// for a new one, and its contents would be missing without a word.
+func clearStillborn(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	newest := make(map[string]string) // by extension; the numbers are padded with zeros
+	manifest := false
+	for _, e := range entries {
+		name := e.Name()
+		if ext := filepath.Ext(name); longer(name, newest[ext]) {
+			newest[ext] = name
+		}
+		manifest = manifest || name == "MANIFEST"
+	}
+	for _, e := range entries {
+		name, ext := e.Name(), filepath.Ext(e.Name())
+		if ext != ".mem" && ext != ".vlog" && ext != ".sst" {
+			continue
+		}
+		if !manifest {
+			return fmt.Errorf("%s holds %s but no MANIFEST: %w", dir, name, ErrDamaged)
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		switch {
+		case info.Size() > 0 || ext == ".sst": // Badger removes tables that its manifest does not name
+		case name == newest[ext]:
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("%s is empty: %w", filepath.Join(dir, name), ErrDamaged)
+		}
+	}
+	return nil
+}
+
+// longer orders numbered file names: a longer number is the higher one.
+func longer(a, b string) bool {
+	return len(a) > len(b) || len(a) == len(b) && a > b
+}

@@ -1,0 +1,157 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// kv is Badger with sealed values. All writes go through a writer, and all
+// commits through one function, which is the seam where tests make disks fail.
+type kv struct {
+	db     *badger.DB
+	log    *badgerLog
+	commit func(*badger.Txn) error
+}
+
+func newKV(db *badger.DB, log *badgerLog) *kv {
+	return &kv{db: db, log: log, commit: (*badger.Txn).Commit}
+}
+
+// get returns a copy of a key's value: ErrNotFound, ErrDamaged.
+func (k *kv) get(key []byte) ([]byte, error) {
+	var value []byte
+	err := k.view(func(txn *badger.Txn) (err error) {
+		value, err = getIn(txn, key)
+		return err
+	})
+	return value, err
+}
+
+// has reports whether a key exists, without reading its value.
+func (k *kv) has(key []byte) (bool, error) {
+	err := k.view(func(txn *badger.Txn) error {
+		_, err := txn.Get(key)
+		return err
+	})
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (k *kv) view(f func(*badger.Txn) error) error {
+	txn := k.db.NewTransaction(false)
+	defer txn.Discard()
+	return f(txn)
+}
+
+func getIn(txn *badger.Txn, key []byte) ([]byte, error) {
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, err
+	}
+	return unseal(key, sealed)
+}
+
+// each calls f with the keys that have the prefix, from the key `from` on, in
+// order, until f returns false. Key and value are valid during the call only.
+func each(txn *badger.Txn, prefix, from []byte, f func(key, value []byte) (bool, error)) error {
+	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 100, Prefix: prefix})
+	defer it.Close()
+	for it.Seek(from); it.ValidForPrefix(prefix); it.Next() {
+		item := it.Item()
+		var more bool
+		err := item.Value(func(sealed []byte) error {
+			value, err := unseal(item.Key(), sealed)
+			if err != nil {
+				return err
+			}
+			more, err = f(item.Key(), value)
+			return err
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// writer collects writes and commits them. What fits into one transaction of
+// Badger is committed as one; what does not is committed in pieces, in the
+// order of the calls, each synced. Whoever may write that much puts a marker
+// first and takes it away last: in one transaction the two cancel out, in
+// several the marker is on disk from the first piece to the last.
+type writer struct {
+	kv  *kv
+	txn *badger.Txn
+	err error // the first one sticks
+}
+
+func (k *kv) writer() *writer {
+	return &writer{kv: k, txn: k.db.NewTransaction(true)}
+}
+
+func (w *writer) put(key, value []byte) {
+	value = seal(key, value)
+	w.write(func() error { return w.txn.Set(key, value) })
+}
+
+func (w *writer) del(key []byte) {
+	w.write(func() error { return w.txn.Delete(key) })
+}
+
+func (w *writer) write(op func() error) {
+	if w.err != nil {
+		return
+	}
+	err := op()
+	if errors.Is(err, badger.ErrTxnTooBig) {
+		if w.flush(); w.err != nil {
+			return
+		}
+		w.txn = w.kv.db.NewTransaction(true)
+		err = op()
+	}
+	w.err = err
+}
+
+func (w *writer) flush() {
+	if err := w.kv.commit(w.txn); err != nil {
+		w.err = err
+		return
+	}
+	w.err = w.kv.log.failure()
+}
+
+// discard gives up what was not committed. After commit it does nothing.
+func (w *writer) discard() { w.txn.Discard() }
+
+// commit writes what is left and returns the first error of all calls.
+func (w *writer) commit() error {
+	defer w.discard()
+	if w.err == nil {
+		w.flush()
+	}
+	if w.err != nil {
+		return fmt.Errorf("storage: write to disk: %w", w.err)
+	}
+	return nil
+}
+
+// drop removes every key of the prefixes.
+func (k *kv) drop(prefixes ...byte) error {
+	var list [][]byte
+	for _, p := range prefixes {
+		list = append(list, []byte{p})
+	}
+	return k.db.DropPrefix(list...)
+}

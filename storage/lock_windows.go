@@ -1,0 +1,28 @@
+package storage
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// errorSharingViolation is Windows' answer to an open file that is not shared.
+const errorSharingViolation = syscall.Errno(32)
+
+// lockPath opens a file that nobody else can open meanwhile; it is released
+// with the process: ErrLocked when somebody else has it.
+func lockPath(path string) (*os.File, error) {
+	name, err := syscall.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, err
+	}
+	h, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil,
+		syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
+	if errors.Is(err, errorSharingViolation) {
+		return nil, ErrLocked
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(h), path), nil
+}

@@ -73,7 +73,7 @@ func (p *player) name() string {
 // and of payments that contradict it, and returns the last one's name.
 func (p *player) branch(t *rapid.T) string {
 	base := p.tip
-	for range rapid.IntRange(0, 4).Draw(t, "depth") {
+	for range rapid.IntRange(0, int(min(4, p.tip.Height))).Draw(t, "depth") {
 		base = base.Parent
 	}
 	// A second world builds the branch: it has the coins along the way.

@@ -13,6 +13,7 @@ import (
 	"github.com/btcsuite/btcd/psbt/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 
+	"github.com/kapok-chain/kapok/address"
 	"github.com/kapok-chain/kapok/consensus"
 )
 
@@ -339,4 +340,30 @@ func (p *PSBT) extract() (*consensus.Tx, error) {
 		return nil, badPSBT("%v", err)
 	}
 	return tx, nil
+}
+
+// Output is one payment of a PSBT, for people who are about to sign it.
+type Output struct {
+	Address string // "" where it is none of this network's kind
+	Value   int64  // units
+	Change  bool   // proven to come back to this wallet
+}
+
+// Outputs lists what a PSBT pays. Change is believed only where the key derives
+// to exactly this output.
+func (w *Wallet) Outputs(p *PSBT) ([]Output, error) {
+	outs := make([]Output, len(p.tx.Outputs))
+	for i := range outs {
+		out := &p.tx.Outputs[i]
+		outs[i].Value = out.Value
+		if k, ok := consensus.OutputKey(out.Script); ok {
+			outs[i].Address = address.Encode(w.params.HRP, k)
+		}
+		mine, err := w.ours(p.packet.Outputs[i].TaprootBip32Derivation, out.Script)
+		if err != nil {
+			return nil, err
+		}
+		outs[i].Change = mine != nil
+	}
+	return outs, nil
 }

@@ -1,0 +1,113 @@
+package host
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	// ErrOtherNetwork: the peer answers, but does not speak our network's protocol.
+	ErrOtherNetwork = errors.New("speaks another network")
+	// ErrDenied: the peer is on the deny list.
+	ErrDenied = errors.New("is on the deny list")
+	// ErrSelf: the address is our own.
+	ErrSelf = errors.New("is this node itself")
+	// ErrRefused: the peer answered that it does not want this connection.
+	ErrRefused = errors.New("refused the connection")
+	// ErrClosed: the host is not running any more.
+	ErrClosed = errors.New("the network is closed")
+)
+
+// Config is what New needs. Only GenesisHash is required.
+type Config struct {
+	GenesisHash consensus.Hash // names the network in protocol ids and topics
+
+	// Listen holds the addresses to listen on, as "ip:port", ":port" or
+	// /ip4/…/tcp/… multiaddresses; port 0 means any free one. QUIC listens on
+	// the same port of UDP. Empty: no listening, dialing only.
+	Listen []string
+	// Peers are dialed and dialed again until Run ends: /ip4/…/tcp/…/p2p/ID,
+	// or "host:port", where the peer's id is asked from the peer itself.
+	Peers []string
+	// Bootstrap peers are dialed while there are fewer than eight sessions.
+	Bootstrap []string
+	// StrictPeers ends Run with ErrOtherNetwork when one of Peers turns out to
+	// be of another network, instead of logging that and trying again later.
+	StrictPeers bool
+
+	KeyFile string // holds the Ed25519 identity (mode 0600); "" is a new one for each start
+	Agent   string // software name and version that other peers see
+
+	MaxIn  int // connections that others opened; 0 is 200
+	MaxOut int // connections that we opened; 0 is 64
+
+	PSK         []byte // 32 bytes shared by all nodes of a private network; QUIC is off then
+	DisableQUIC bool   // TCP only: leaner, and faster between neighbours
+	// LimitPrivate applies the caps per address and net group to loopback and
+	// private ranges too, for attack tests.
+	LimitPrivate bool
+
+	Metrics prometheus.Registerer // libp2p's own metrics go here; nil is none
+	Logger  *slog.Logger          // nil is silent
+}
+
+// Handler is the node as the network sees it. Calls for one peer come one at a
+// time and in order, calls for several peers concurrently.
+type Handler interface {
+	Connected(p2p.Peer)
+	Disconnected(p2p.PeerID)
+	// Receive judges a message. The verdict counts for gossip only, where it
+	// says whether the message is forwarded.
+	Receive(from p2p.PeerID, m p2p.Msg, gossip bool) p2p.Verdict
+	Tick() // every 200 ms
+}
+
+// withDefaults returns a checked copy of c with the blanks filled in.
+func (c Config) withDefaults() (Config, error) {
+	if c.GenesisHash == (consensus.Hash{}) {
+		return c, errors.New("the host needs the genesis hash of its network")
+	}
+	if n := len(c.PSK); n != 0 && n != 32 {
+		return c, fmt.Errorf("the key of a private network has %d bytes, expected 32", n)
+	}
+	if c.MaxIn < 0 || c.MaxOut < 0 {
+		return c, fmt.Errorf("connection limits %d in, %d out: expected none below 0", c.MaxIn, c.MaxOut)
+	}
+	if c.MaxIn == 0 {
+		c.MaxIn = defaultMaxIn
+	}
+	if c.MaxOut == 0 {
+		c.MaxOut = defaultMaxOut
+	}
+	if c.Agent == "" {
+		c.Agent = "kapok"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.PSK != nil {
+		c.DisableQUIC = true
+	}
+	return c, nil
+}
+
+// network is the hex form of the first 8 bytes of the genesis hash in wire
+// order: the end without the zeros of the proof of work. It tells networks
+// apart in protocol ids and topics.
+func (c *Config) network() string { return hex.EncodeToString(c.GenesisHash[:8]) }
+
+// identity is what identify reports as the protocol version.
+func (c *Config) identity() string { return "kapok/" + c.network() }
+
+func (c *Config) protocol() protocol.ID { return protocol.ID("/kapok/" + c.network() + "/1") }
+func (c *Config) txTopic() string       { return "kapok/" + c.network() + "/tx" }
+func (c *Config) blockTopic() string    { return "kapok/" + c.network() + "/block" }

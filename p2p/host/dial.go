@@ -1,0 +1,322 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/core/sec"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/multiformats/go-multistream"
+)
+
+// answer is the byte with which the accepting side opens the conversation.
+type answer byte
+
+const (
+	answerAccept    answer = 1
+	answerDuplicate answer = 2 // there is a session, or a stream of ours that survives
+	answerBusy      answer = 3 // this node is starting or stopping
+)
+
+// protect tags the connections that the connection manager leaves alone.
+const protect = "dialed"
+
+// accept is libp2p's handler for streams of our protocol.
+func (h *Host) accept(st network.Stream) {
+	if !h.begin() {
+		_ = st.Reset()
+		return
+	}
+	defer h.wg.Done()
+	timer := time.NewTimer(handshakeTimeout)
+	defer timer.Stop()
+	select {
+	case <-h.ready: // a peer may be faster than our own start
+	case <-timer.C:
+		_ = st.Reset()
+		return
+	case <-h.ctx.Done():
+		_ = st.Reset()
+		return
+	}
+	s := h.newSession(st, true)
+	verdict := h.admit(s)
+	err := st.SetWriteDeadline(time.Now().Add(handshakeTimeout))
+	if err == nil {
+		_, err = st.Write([]byte{byte(verdict)})
+	}
+	switch {
+	case verdict != answerAccept:
+		_ = st.Close() // lets the answer arrive, which a reset would not
+	case err != nil:
+		s.abandon(fmt.Errorf("answering: %w", err))
+	default:
+		s.serve(h.ctx)
+	}
+}
+
+// connect brings about a session with the peer at an address, or returns the
+// one that exists. ctx bounds the attempt.
+func (h *Host) connect(ctx context.Context, text string) (*session, error) {
+	info, err := parsePeer(text)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if info.ID == "" {
+		if info.ID, err = h.lookup(ctx, info); err != nil {
+			return nil, fmt.Errorf("peer %s: %w", text, err)
+		}
+	}
+	s, err := h.open(ctx, info)
+	if err != nil {
+		return nil, fmt.Errorf("peer %s: %w", text, err)
+	}
+	return s, nil
+}
+
+// lookup asks the peer at an address for its id: a Noise handshake that expects
+// somebody else fails with the id of who is there. The id is believed only as
+// far as the next dial, which proves it.
+func (h *Host) lookup(ctx context.Context, info peer.AddrInfo) (peer.ID, error) {
+	key, err := newIdentity()
+	if err != nil {
+		return "", err
+	}
+	nobody, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		return "", fmt.Errorf("identity: %w", err)
+	}
+	h.swarm.Peerstore().AddAddrs(nobody, info.Addrs, peerstore.TempAddrTTL)
+	defer func() {
+		h.swarm.Backoff().Clear(nobody)
+		h.swarm.Peerstore().ClearAddrs(nobody)
+		h.swarm.Peerstore().RemovePeer(nobody)
+	}()
+	_, err = h.swarm.DialPeer(ctx, nobody)
+	if mismatch, ok := errors.AsType[sec.ErrPeerIDMismatch](err); ok {
+		return mismatch.Actual, nil
+	}
+	return "", fmt.Errorf("cannot ask for its id: %w", plain(err))
+}
+
+// open dials a peer, opens our stream, and registers the session once the peer
+// has accepted it.
+func (h *Host) open(ctx context.Context, info peer.AddrInfo) (*session, error) {
+	if info.ID == h.id {
+		return nil, ErrSelf
+	}
+	if h.gater.isDenied(info.ID) {
+		return nil, ErrDenied
+	}
+	if s := h.session(name(info.ID)); s != nil && s.stopped() == nil {
+		return s, nil
+	}
+	h.swarm.Backoff().Clear(info.ID) // the caller's delay is the one that counts
+	if err := h.lib.Connect(ctx, info); err != nil {
+		return nil, plain(err)
+	}
+	mine, err := h.claim(ctx, info.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !mine {
+		return h.settled(ctx, info.ID)
+	}
+	s, verdict, err := h.handshake(ctx, info.ID)
+	if err == nil && verdict == answerAccept {
+		h.lib.ConnManager().Protect(info.ID, protect)
+		if h.begin() {
+			go func() {
+				defer h.wg.Done()
+				s.serve(h.ctx)
+				h.lib.ConnManager().Unprotect(info.ID, protect)
+			}()
+			return s, nil
+		}
+		s.abandon(ErrClosed)
+		return nil, ErrClosed
+	}
+	if err != nil {
+		return nil, err
+	}
+	if verdict == answerDuplicate {
+		return h.settled(ctx, info.ID)
+	}
+	return nil, ErrRefused
+}
+
+// claim makes this goroutine the one that opens a stream to id; false where a
+// session is there already. Another opener is waited for.
+func (h *Host) claim(ctx context.Context, id peer.ID) (bool, error) {
+	for {
+		h.mu.Lock()
+		if s := h.sessions[name(id)]; s != nil && s.stopped() == nil {
+			h.mu.Unlock()
+			return false, nil
+		}
+		other, dialing := h.pending[id]
+		if !dialing {
+			h.pending[id] = make(chan struct{})
+			h.mu.Unlock()
+			return true, nil
+		}
+		h.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
+
+// handshake opens the stream to a claimed peer and reads the answer. The claim
+// ends with it; where the answer is answerAccept, the session is registered.
+func (h *Host) handshake(ctx context.Context, id peer.ID) (*session, answer, error) {
+	st, verdict, err := h.greet(ctx, id)
+	var s *session
+	if err == nil && verdict == answerAccept {
+		s = h.newSession(st, false)
+	}
+	for {
+		h.mu.Lock()
+		old := h.sessions[name(id)]
+		if s == nil || old == nil {
+			break
+		}
+		h.mu.Unlock() // a dead predecessor, or one that the peer gave up
+		old.stop(errReplaced)
+		<-old.done
+	}
+	defer h.mu.Unlock()
+	close(h.pending[id])
+	delete(h.pending, id)
+	if s != nil {
+		h.register(s)
+	}
+	return s, verdict, err
+}
+
+// greet opens the stream and reads the peer's answer.
+func (h *Host) greet(ctx context.Context, id peer.ID) (network.Stream, answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	st, err := h.lib.NewStream(network.WithNoDial(ctx, "connected"), id, h.cfg.protocol())
+	if err != nil {
+		return nil, 0, h.explain(id, err)
+	}
+	unlink := context.AfterFunc(ctx, func() { _ = st.Reset() })
+	defer unlink()
+	var b [1]byte
+	if _, err = st.Read(b[:]); err != nil {
+		_ = st.Reset()
+		return nil, 0, h.explain(id, err)
+	}
+	if answer(b[0]) != answerAccept {
+		_ = st.Reset()
+	}
+	return st, answer(b[0]), nil
+}
+
+// explain turns a failed negotiation of our protocol into ErrOtherNetwork, and
+// hangs up on that peer.
+func (h *Host) explain(id peer.ID, err error) error {
+	if !errors.Is(err, multistream.ErrNotSupported[protocol.ID]{}) {
+		return err
+	}
+	theirs := "something that is not kapok"
+	if v, lookErr := h.lib.Peerstore().Get(id, "ProtocolVersion"); lookErr == nil {
+		if text, ok := v.(string); ok && strings.HasPrefix(text, "kapok/") && text != h.cfg.identity() {
+			theirs = text
+		}
+	}
+	_ = h.swarm.ClosePeer(id)
+	return fmt.Errorf("%s %w: it speaks %s, this node %s", id, ErrOtherNetwork, theirs, h.cfg.identity())
+}
+
+// settled returns the session that the other side is setting up.
+func (h *Host) settled(ctx context.Context, id peer.ID) (*session, error) {
+	if s := h.awaitSession(ctx, name(id), sessionWait); s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("%w: it has another one with this node, which ended", ErrRefused)
+}
+
+// keep has a session with the peer at an address whenever that is possible,
+// until ctx ends. A bootstrap peer is left alone while there are enough others.
+func (h *Host) keep(ctx context.Context, text string, bootstrap bool) {
+	delay, said := redialMin, ""
+	for ctx.Err() == nil {
+		if bootstrap && h.count() >= enoughOutbound {
+			pause(ctx, redialMax)
+			continue
+		}
+		s, err := h.connect(ctx, text)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			said = ""
+			select {
+			case <-s.done:
+			case <-ctx.Done():
+				return
+			}
+			if time.Since(s.since) > redialSettled {
+				delay = redialMin
+			}
+		case errors.Is(err, ErrSelf):
+			h.log.Warn("not dialing a peer", "reason", err)
+			return
+		case errors.Is(err, ErrOtherNetwork) && h.cfg.StrictPeers && !bootstrap:
+			h.fail(err)
+			return
+		}
+		if err != nil && err.Error() != said {
+			said = err.Error()
+			h.log.Warn("cannot connect", "reason", err)
+		}
+		wait := delay
+		if errors.Is(err, ErrOtherNetwork) {
+			wait = redialForeign
+		}
+		pause(ctx, wait/2+rand.N(wait)) // jitter keeps a restarted testnet from dialing in step
+		delay = min(2*delay, redialMax)
+	}
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// plain returns libp2p's dial errors in one line.
+func plain(err error) error {
+	dial, ok := errors.AsType[*swarm.DialError](err)
+	if !ok || len(dial.DialErrors) == 0 {
+		return err
+	}
+	var parts []string
+	for _, e := range dial.DialErrors {
+		cause := e.Cause
+		if mismatch, ok := errors.AsType[sec.ErrPeerIDMismatch](cause); ok {
+			cause = fmt.Errorf("the peer there is %s, expected %s", mismatch.Actual, mismatch.Expected)
+		}
+		parts = append(parts, fmt.Sprintf("%s: %v", e.Address, cause))
+	}
+	return fmt.Errorf("cannot dial: %s", strings.Join(parts, "; "))
+}

@@ -1,0 +1,100 @@
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// stream is what frames need of a libp2p stream.
+type stream interface {
+	io.Reader
+	io.Writer
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// frameHeader is the size of a frame's length in bytes.
+const frameHeader = 4
+
+// errFrameSize: the announced length is 0 or above the limit.
+var errFrameSize = errors.New("frame of a forbidden size")
+
+// frameBudget is how long a frame of size bytes may take in all.
+func frameBudget(size int) time.Duration {
+	return frameTimeout + time.Duration(size)*time.Second/frameRate
+}
+
+// readFrame reads one frame of at most limit bytes. It waits for the first byte
+// as long as it takes; from then on the deadlines of limits.go apply. Memory
+// grows with the bytes that came, not with those that were announced.
+func readFrame(s stream, limit int) ([]byte, error) {
+	var header [frameHeader]byte
+	if err := s.SetReadDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	n, err := io.ReadAtLeast(s, header[:], 1)
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	if n < frameHeader {
+		if err := s.SetReadDeadline(start.Add(headerTimeout)); err != nil {
+			return nil, err
+		}
+		if _, err := io.ReadFull(s, header[n:]); err != nil {
+			return nil, fmt.Errorf("frame header: %w", err)
+		}
+	}
+	announced := binary.BigEndian.Uint32(header[:])
+	if announced == 0 || uint64(announced) > uint64(limit) {
+		return nil, fmt.Errorf("%w: %d bytes, expected 1 to %d", errFrameSize, announced, limit)
+	}
+	size := int(announced)
+	end := start.Add(frameBudget(size))
+	body := make([]byte, 0, min(size, chunkSize))
+	for len(body) < size {
+		from := len(body)
+		body = append(body, make([]byte, min(chunkSize, size-from))...)
+		if err := s.SetReadDeadline(earlier(time.Now().Add(chunkTimeout), end)); err != nil {
+			return nil, err
+		}
+		if _, err := io.ReadFull(s, body[from:]); err != nil {
+			return nil, fmt.Errorf("frame body, %d of %d bytes: %w", from, size, err)
+		}
+	}
+	return body, nil
+}
+
+// newFrame returns body behind its length.
+func newFrame(body []byte) []byte {
+	frame := make([]byte, frameHeader, frameHeader+len(body))
+	binary.BigEndian.PutUint32(frame, uint32(len(body)))
+	return append(frame, body...)
+}
+
+// writeFrame writes a frame made by newFrame, each chunk within chunkTimeout
+// and all of it within its budget.
+func writeFrame(s stream, frame []byte) error {
+	end := time.Now().Add(frameBudget(len(frame)))
+	for len(frame) > 0 {
+		chunk := frame[:min(chunkSize, len(frame))]
+		if err := s.SetWriteDeadline(earlier(time.Now().Add(chunkTimeout), end)); err != nil {
+			return err
+		}
+		if _, err := s.Write(chunk); err != nil {
+			return err
+		}
+		frame = frame[len(chunk):]
+	}
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

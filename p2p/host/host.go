@@ -1,0 +1,428 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	libp2p "github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	libhost "github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+// Host is one node's place in the network. Its methods may be called from any
+// goroutine.
+type Host struct {
+	cfg     Config
+	log     *slog.Logger
+	id      peer.ID
+	lib     libhost.Host
+	swarm   *swarm.Swarm
+	gater   *gater
+	gossip  *gossip
+	traffic *traffic
+	handler Handler       // set before ready closes
+	ready   chan struct{} // closed when Run begins
+	fatal   chan error    // ends Run
+	publish chan publication
+	queued  atomic.Int64 // bytes in all send queues
+
+	ctx    context.Context // ends when Close begins
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // every goroutine of ours
+
+	mu       sync.Mutex
+	running  bool
+	closed   bool
+	sessions map[p2p.PeerID]*session
+	pending  map[peer.ID]chan struct{} // peers whose stream we are opening
+	changed  chan struct{}             // closed and replaced when a session is added
+}
+
+// New reads or creates the identity and binds the listening ports; a taken port
+// is an error that names it. The host accepts peers once Run is called. Whoever
+// does not call Run calls Close.
+func New(c Config) (*Host, error) {
+	cfg, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range append(append([]string{}, cfg.Peers...), cfg.Bootstrap...) {
+		if err := CheckPeer(text); err != nil {
+			return nil, err
+		}
+	}
+	key, err := loadIdentity(cfg.KeyFile, cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{
+		cfg:      cfg,
+		log:      cfg.Logger,
+		gater:    newGater(),
+		traffic:  newTraffic(),
+		ready:    make(chan struct{}),
+		fatal:    make(chan error, 1),
+		publish:  make(chan publication, maxPublish),
+		sessions: make(map[p2p.PeerID]*session),
+		pending:  make(map[peer.ID]chan struct{}),
+		changed:  make(chan struct{}),
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	if err := h.start(key); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+// start builds the libp2p host, listens, and joins the topics.
+func (h *Host) start(key crypto.PrivKey) error {
+	options, err := h.options(key)
+	if err != nil {
+		return err
+	}
+	if h.lib, err = libp2p.New(options...); err != nil {
+		return fmt.Errorf("libp2p: %w", err)
+	}
+	h.id = h.lib.ID()
+	var ok bool
+	if h.swarm, ok = h.lib.Network().(*swarm.Swarm); !ok {
+		return fmt.Errorf("libp2p: the network is a %T, expected a swarm", h.lib.Network())
+	}
+	if h.gossip, err = newGossip(h); err != nil {
+		return err
+	}
+	h.lib.SetStreamHandler(h.cfg.protocol(), h.accept)
+	for _, text := range h.cfg.Listen {
+		if err := h.listen(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// options chooses the few parts of libp2p that a node needs: no relay, no hole
+// punching, no NAT service, no ping, no mplex, no metrics unless asked.
+func (h *Host) options(key crypto.PrivKey) ([]libp2p.Option, error) {
+	resources, err := newResourceManager(&h.cfg)
+	if err != nil {
+		return nil, err
+	}
+	conns, err := connmgr.NewConnManager(connLow, connHigh, connmgr.WithGracePeriod(connGrace))
+	if err != nil {
+		return nil, fmt.Errorf("connection manager: %w", err)
+	}
+	options := []libp2p.Option{
+		libp2p.Identity(key),
+		libp2p.NoListenAddrs,
+		// Two programs could share a port under SO_REUSEPORT, and neither would know.
+		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
+		libp2p.Security(noise.ID, noise.New),
+		libp2p.DefaultMuxers,
+		libp2p.ResourceManager(resources),
+		libp2p.ConnectionManager(conns),
+		libp2p.ConnectionGater(h.gater),
+		libp2p.BandwidthReporter(h.traffic),
+		libp2p.DisableRelay(),
+		libp2p.Ping(false),
+		libp2p.ForceReachabilityPrivate(),
+		libp2p.DisableIdentifyAddressDiscovery(),
+		libp2p.UserAgent(h.cfg.Agent),
+		libp2p.ProtocolVersion(h.cfg.identity()),
+		libp2p.WithDialTimeout(handshakeTimeout),
+	}
+	if !h.cfg.DisableQUIC {
+		options = append(options, libp2p.Transport(quic.NewTransport))
+	}
+	if h.cfg.PSK != nil {
+		options = append(options, libp2p.PrivateNetwork(h.cfg.PSK))
+	}
+	if h.cfg.Metrics == nil {
+		options = append(options, libp2p.DisableMetrics())
+	} else {
+		options = append(options, libp2p.PrometheusRegisterer(h.cfg.Metrics))
+	}
+	return options, nil
+}
+
+// listen binds one address: TCP, and QUIC on the same port.
+func (h *Host) listen(text string) error {
+	addr, err := parseAddr(text, true)
+	if err != nil {
+		return err
+	}
+	port, err := tcpPort(addr)
+	if err != nil {
+		return fmt.Errorf("listen address %q: %w", text, err)
+	}
+	before := len(h.swarm.ListenAddresses())
+	if err := h.swarm.AddListenAddr(addr); err != nil {
+		return listenError(addr, "TCP", port, err)
+	}
+	if h.cfg.DisableQUIC {
+		return nil
+	}
+	chosen := port
+	if port == 0 {
+		if chosen, err = tcpPort(h.swarm.ListenAddresses()[before]); err != nil {
+			return fmt.Errorf("listen address %q: %w", text, err)
+		}
+	}
+	udp, err := quicAddr(addr, chosen)
+	if err != nil {
+		return err
+	}
+	err = h.swarm.AddListenAddr(udp)
+	if err != nil && port == 0 { // any port will do, and need not be the same
+		if udp, err = quicAddr(addr, 0); err == nil {
+			err = h.swarm.AddListenAddr(udp)
+		}
+	}
+	if err != nil {
+		return listenError(udp, "UDP", chosen, err)
+	}
+	return nil
+}
+
+func listenError(addr ma.Multiaddr, kind string, port int, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s port %d is taken by another program: stop that, or choose another port (%s: %w)", kind, port, addr, err)
+	}
+	return fmt.Errorf("cannot listen on %s port %d (%s): %w", kind, port, addr, err)
+}
+
+// Run serves peers until ctx ends, which returns nil, or until a configured
+// peer of another network ends it (Config.StrictPeers). It closes the host and
+// returns with every goroutine joined. It may be called once.
+func (h *Host) Run(ctx context.Context, handler Handler) error {
+	h.mu.Lock()
+	if h.running || h.closed {
+		h.mu.Unlock()
+		return fmt.Errorf("Run was called before, or %w", ErrClosed)
+	}
+	h.running = true
+	h.mu.Unlock()
+	h.handler = handler
+	close(h.ready)
+
+	h.spawn(h.ticks)
+	h.spawn(h.sweep)
+	h.spawn(h.publishing)
+	for _, text := range h.cfg.Peers {
+		h.spawn(func() { h.keep(h.ctx, text, false) })
+	}
+	for _, text := range h.cfg.Bootstrap {
+		h.spawn(func() { h.keep(h.ctx, text, true) })
+	}
+	var cause error
+	select {
+	case <-ctx.Done():
+	case <-h.ctx.Done(): // Close was called
+	case cause = <-h.fatal:
+	}
+	return errors.Join(cause, h.Close())
+}
+
+// Close ends Run, disconnects everybody and frees the ports. It waits until no
+// goroutine of the host is left, so no Handler may call it.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.cancel()
+	h.wg.Wait()
+	if h.lib == nil {
+		return nil
+	}
+	if err := h.lib.Close(); err != nil {
+		return fmt.Errorf("closing the network: %w", err)
+	}
+	return nil
+}
+
+// fail ends Run with an error; the first one counts.
+func (h *Host) fail(err error) {
+	select {
+	case h.fatal <- err:
+	default:
+	}
+}
+
+// ticks gives the handler its pulse.
+func (h *Host) ticks() {
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			h.handler.Tick()
+		case <-h.ctx.Done():
+			return
+		}
+	}
+}
+
+// sweep hangs up on connections that have not led to a session: slots are for
+// peers that speak our protocol.
+func (h *Host) sweep() {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			for _, conn := range h.swarm.Conns() {
+				if now.Sub(conn.Stat().Opened) > idleConnAge && h.session(name(conn.RemotePeer())) == nil {
+					h.log.Debug("closing a connection without a session", "peer", conn.RemotePeer(), "addr", conn.RemoteMultiaddr())
+					_ = conn.CloseWithError(network.ConnProtocolNegotiationFailed)
+				}
+			}
+		case <-h.ctx.Done():
+			return
+		}
+	}
+}
+
+// Send hands a message to the network: to one peer by its stream, or, with an
+// empty To, to everybody by gossip. It never waits. A peer that does not read
+// what it asked for is dropped; a message for a peer that is gone is lost.
+func (h *Host) Send(o p2p.Outgoing) {
+	body := p2p.Encode(o.Msg)
+	if len(body) == 0 || len(body) > p2p.MaxMessage {
+		h.log.Error("not sending a message of a forbidden size", "message", fmt.Sprintf("%T", o.Msg), "bytes", len(body))
+		return
+	}
+	if o.To != "" {
+		if s := h.session(o.To); s != nil {
+			s.send(newFrame(body))
+			h.relieve()
+		}
+		return
+	}
+	topic := h.gossip.topicOf(o.Msg)
+	if topic == nil || len(body) > p2p.MaxGossip { // too large for gossip: by stream
+		frame := newFrame(body)
+		for _, s := range h.all() {
+			s.send(frame)
+		}
+		h.relieve()
+		return
+	}
+	select {
+	case h.publish <- publication{topic, body}:
+	default:
+		h.log.Warn("dropping a gossip message of our own: too many wait", "bytes", len(body))
+	}
+}
+
+// relieve drops the peer with the longest queue while all queues together hold
+// too much.
+func (h *Host) relieve() {
+	if h.queued.Load() <= maxQueuedBytes {
+		return
+	}
+	var worst *session
+	longest := 0
+	for _, s := range h.all() {
+		if n := s.queue.size(); n > longest && s.stopped() == nil {
+			worst, longest = s, n
+		}
+	}
+	if worst != nil {
+		worst.stop(fmt.Errorf("%w: %d bytes wait, the most of all peers", errQueueFull, longest))
+		worst.queue.close()
+	}
+}
+
+// Connect dials a peer, given as /ip4/…/tcp/…/p2p/ID or "host:port", and returns
+// once there is a session with it. The error says in one sentence why not:
+// ErrOtherNetwork, ErrDenied, ErrSelf, ErrRefused, or what the network said.
+func (h *Host) Connect(ctx context.Context, addr string) error {
+	if !h.begin() {
+		return ErrClosed
+	}
+	defer h.wg.Done()
+	select {
+	case <-h.ready:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-h.ctx.Done():
+		return ErrClosed
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.ctx, cancel)()
+	_, err := h.connect(ctx, addr)
+	return err
+}
+
+// Disconnect drops a peer. It does not wait: the handler hears Disconnected.
+func (h *Host) Disconnect(id p2p.PeerID) {
+	if s := h.session(id); s != nil {
+		s.stop(errDisconnected)
+	}
+}
+
+// Deny keeps a peer out, or lets it in again. A connected one is dropped.
+func (h *Host) Deny(id p2p.PeerID, on bool) {
+	p, err := peer.Decode(string(id))
+	if err != nil {
+		return // nobody has such an id
+	}
+	h.gater.deny(p, on)
+	if !on {
+		return
+	}
+	h.Disconnect(id)
+	h.spawn(func() { _ = h.swarm.ClosePeer(p) })
+}
+
+// ID returns this node's own id.
+func (h *Host) ID() p2p.PeerID { return name(h.id) }
+
+// Addrs returns the addresses that peers can dial, as /ip4/…/tcp/…/p2p/ID, one
+// for each interface where the node listens on all.
+func (h *Host) Addrs() []string {
+	addrs, err := h.swarm.InterfaceListenAddresses()
+	if err != nil {
+		addrs = h.swarm.ListenAddresses()
+	}
+	texts := make([]string, 0, len(addrs))
+	for _, addr := range addrs {
+		texts = append(texts, addr.String()+"/p2p/"+h.id.String())
+	}
+	return texts
+}
+
+// ShortAddrs returns the same as "ip:port" for banners, the ones that another
+// machine can use first; each will do as an address for Config.Peers.
+func (h *Host) ShortAddrs() []string {
+	addrs, err := h.swarm.InterfaceListenAddresses()
+	if err != nil {
+		addrs = h.swarm.ListenAddresses()
+	}
+	return shortAddrs(addrs)
+}
+
+// Traffic returns the bytes that came from and went to a peer since its session
+// began, in all protocols and before encryption.
+func (h *Host) Traffic(id p2p.PeerID) (in, out uint64) {
+	if s := h.session(id); s != nil {
+		return h.traffic.of(s.id)
+	}
+	return 0, 0
+}

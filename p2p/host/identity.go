@@ -1,0 +1,103 @@
+package host
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/crypto/pb"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// maxKeyFile bounds the key file in bytes; an Ed25519 key takes 68.
+const maxKeyFile = 1024
+
+// loadIdentity reads the Ed25519 key at path, creating the file where there is
+// none. An empty path is a new key that is kept nowhere.
+func loadIdentity(path string, log *slog.Logger) (crypto.PrivKey, error) {
+	if path == "" {
+		return newIdentity()
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return createIdentity(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	if info.Size() > maxKeyFile {
+		return nil, damagedKey(path, fmt.Errorf("it has %d bytes", info.Size()))
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	key, err := crypto.UnmarshalPrivateKey(raw)
+	if err != nil {
+		return nil, damagedKey(path, err)
+	}
+	if key.Type() != pb.KeyType_Ed25519 {
+		return nil, damagedKey(path, fmt.Errorf("it holds a key of type %s, expected Ed25519", key.Type()))
+	}
+	if info.Mode().Perm()&0o077 != 0 && os.Chmod(path, 0o600) == nil {
+		log.Warn("the key file was readable by others; its mode is 0600 now", "file", path)
+	}
+	return key, nil
+}
+
+func damagedKey(path string, cause error) error {
+	return fmt.Errorf("key file %s is damaged (%w): restore it, or remove it to start with a new peer id", path, cause)
+}
+
+func newIdentity() (crypto.PrivKey, error) {
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	return key, nil
+}
+
+// createIdentity writes a new key to path such that the file is either whole or
+// not there, whenever the machine stops.
+func createIdentity(path string) (crypto.PrivKey, error) {
+	key, err := newIdentity()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := crypto.MarshalPrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	temp, err := os.CreateTemp(dir, ".key-*") // its mode is 0600
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	_, err = temp.Write(raw)
+	err = errors.Join(err, temp.Sync(), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, errors.Join(err, os.Remove(temp.Name())))
+	}
+	if d, err := os.Open(dir); err == nil {
+		_ = d.Sync() // not every system can sync a directory; the key is merely new if it is lost
+		_ = d.Close()
+	}
+	return key, nil
+}
+
+// isEd25519 reports whether id carries an Ed25519 key in itself.
+func isEd25519(id peer.ID) bool {
+	key, err := id.ExtractPublicKey()
+	return err == nil && key.Type() == pb.KeyType_Ed25519
+}

@@ -1,0 +1,197 @@
+package host
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/x/rate"
+)
+
+// Frames on the stream.
+const (
+	// headerTimeout bounds the rest of a frame's length once its first byte is
+	// there, and each chunk of a body: an honest peer sends both in one piece.
+	headerTimeout = 10 * time.Second
+	// chunkSize is what must move within chunkTimeout, in bytes: 3.2 kB/s is
+	// less than any honest link has and ends a slow-loris in 10 s. It is also
+	// what is allocated ahead of the bytes that really came.
+	chunkSize    = 32 << 10
+	chunkTimeout = 10 * time.Second
+	// A whole frame gets frameTimeout plus its size at frameRate bytes/s.
+	frameTimeout = 60 * time.Second
+	frameRate    = 64_000
+)
+
+// Send queues.
+const (
+	// maxQueueFrames bounds what waits for one peer, in frames. The engine has
+	// tens of requests in flight; a thousand means that the peer stopped reading.
+	maxQueueFrames = 1024
+	// maxQueueBytes bounds the same in bytes: sixteen full blocks, the most that
+	// one request may ask for, and room for the small messages between them.
+	maxQueueBytes = 68 << 20
+	// maxQueuedBytes bounds the queues of all peers together, in bytes. Beyond
+	// it the peer with the longest queue is dropped.
+	maxQueuedBytes = 192 << 20
+	// maxPublish bounds the gossip messages of our own that wait, in messages.
+	maxPublish = 256
+)
+
+// Life of a session.
+const (
+	dialTimeout      = 15 * time.Second // of one attempt: TCP, Noise, identify, our stream
+	handshakeTimeout = 10 * time.Second // from opening a stream to the answer
+	// replaceAge protects a session from being replaced by a stream that its
+	// peer opened before the session was there; it exceeds handshakeTimeout.
+	replaceAge = 15 * time.Second
+	// idleConnAge is how long a connection may live without a session.
+	idleConnAge = 20 * time.Second
+	// sessionWait is how long a gossip message of a connected peer waits for the
+	// session that is being set up.
+	sessionWait = 2 * time.Second
+	// tickInterval is how often Handler.Tick is called.
+	tickInterval  = 200 * time.Millisecond
+	sweepInterval = time.Second
+)
+
+// Redialing of configured peers.
+const (
+	redialMin      = 250 * time.Millisecond // a restarted neighbour is found at once
+	redialMax      = 30 * time.Second
+	redialForeign  = 5 * time.Minute  // a peer of another network
+	redialSettled  = 10 * time.Second // a session this old resets the delay
+	enoughOutbound = 8                // sessions from which bootstrap peers are left in peace
+)
+
+// Connections, where Config does not say otherwise.
+const (
+	defaultMaxIn  = 200
+	defaultMaxOut = 64
+	connLow       = 96 // the connection manager trims down to this many ...
+	connHigh      = 128
+	connGrace     = time.Minute
+	// maxPeerMemory bounds what libp2p's buffers take for one peer, in bytes.
+	maxPeerMemory = 64 << 20
+	maxMemory     = 1 << 30
+	// maxPeerStreams bounds the streams of one peer and protocol; we use one.
+	maxPeerStreams = 16
+	// maxTransient bounds the connections that are being set up: fifty nodes of
+	// one machine may start in the same moment.
+	maxTransient = 128
+	// maxDenied bounds the peers that Deny remembers; the oldest goes first.
+	maxDenied = 4096
+)
+
+// Public addresses share these caps, so that one network does not hold all
+// slots. Loopback and private ranges are exempt: a testnet lives in them.
+func subnetsV4() []rcmgr.ConnLimitPerSubnet {
+	return []rcmgr.ConnLimitPerSubnet{
+		{PrefixLength: 32, ConnCount: 8},
+		{PrefixLength: 24, ConnCount: 16},
+		{PrefixLength: 16, ConnCount: 32},
+	}
+}
+
+func subnetsV6() []rcmgr.ConnLimitPerSubnet {
+	return []rcmgr.ConnLimitPerSubnet{
+		{PrefixLength: 64, ConnCount: 8},
+		{PrefixLength: 56, ConnCount: 16},
+		{PrefixLength: 48, ConnCount: 32},
+	}
+}
+
+// privateRanges are the loopback, link-local, private (RFC 1918, RFC 4193) and
+// shared (RFC 6598) addresses.
+func privateRanges() []netip.Prefix {
+	texts := []string{
+		"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10",
+		"::1/128", "fc00::/7", "fe80::/10",
+	}
+	ranges := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		ranges[i] = netip.MustParsePrefix(text)
+	}
+	return ranges
+}
+
+// privateNets is privateRanges for GossipSub, which counts colocated peers.
+func privateNets() []*net.IPNet {
+	var nets []*net.IPNet
+	for _, p := range privateRanges() {
+		nets = append(nets, &net.IPNet{
+			IP:   p.Addr().AsSlice(),
+			Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
+		})
+	}
+	return nets
+}
+
+// newResourceManager returns libp2p's accountant with this package's limits.
+func newResourceManager(c *Config) (network.ResourceManager, error) {
+	conns := c.MaxIn + c.MaxOut
+	limits := rcmgr.PartialLimitConfig{
+		System: rcmgr.ResourceLimits{
+			Conns:           rcmgr.LimitVal(conns),
+			ConnsInbound:    rcmgr.LimitVal(c.MaxIn),
+			ConnsOutbound:   rcmgr.LimitVal(c.MaxOut),
+			FD:              rcmgr.LimitVal(conns),
+			Streams:         rcmgr.LimitVal(conns * maxPeerStreams),
+			StreamsInbound:  rcmgr.LimitVal(conns * maxPeerStreams),
+			StreamsOutbound: rcmgr.LimitVal(conns * maxPeerStreams),
+			Memory:          maxMemory,
+		},
+		Transient: rcmgr.ResourceLimits{
+			Conns: maxTransient, ConnsInbound: maxTransient, ConnsOutbound: maxTransient, FD: maxTransient,
+		},
+		PeerDefault: rcmgr.ResourceLimits{
+			Conns: 8, ConnsInbound: 8, ConnsOutbound: 8,
+			Streams: 4 * maxPeerStreams, StreamsInbound: 2 * maxPeerStreams, StreamsOutbound: 2 * maxPeerStreams,
+			Memory: maxPeerMemory,
+		},
+		ProtocolPeerDefault: rcmgr.ResourceLimits{
+			Streams: maxPeerStreams, StreamsInbound: maxPeerStreams, StreamsOutbound: maxPeerStreams,
+			Memory: maxPeerMemory,
+		},
+		ProtocolDefault: rcmgr.ResourceLimits{Memory: maxMemory},
+	}
+	var exemptV4, exemptV6 []rcmgr.NetworkPrefixLimit
+	var unlimited []rate.PrefixLimit
+	if !c.LimitPrivate {
+		for _, p := range privateRanges() {
+			free := rcmgr.NetworkPrefixLimit{Network: p, ConnCount: math.MaxInt}
+			if p.Addr().Is4() {
+				exemptV4 = append(exemptV4, free)
+			} else {
+				exemptV6 = append(exemptV6, free)
+			}
+			unlimited = append(unlimited, rate.PrefixLimit{Prefix: p})
+		}
+	}
+	options := []rcmgr.Option{
+		rcmgr.WithLimitPerSubnet(subnetsV4(), subnetsV6()),
+		rcmgr.WithNetworkPrefixLimit(slices.Concat([]rcmgr.NetworkPrefixLimit{}, exemptV4), slices.Concat([]rcmgr.NetworkPrefixLimit{}, exemptV6)),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{
+			NetworkPrefixLimits: unlimited,
+			SubnetRateLimiter: rate.SubnetLimiter{
+				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: rate.Limit{RPS: 0.2, Burst: 16}}},
+				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: rate.Limit{RPS: 0.2, Burst: 16}}},
+				GracePeriod:      time.Minute,
+			},
+		}),
+	}
+	if c.Metrics == nil {
+		options = append(options, rcmgr.WithMetricsDisabled())
+	}
+	base := rcmgr.DefaultLimits.Scale(maxMemory, conns)
+	manager, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Build(base)), options...)
+	if err != nil {
+		return nil, fmt.Errorf("resource limits: %w", err)
+	}
+	return manager, nil
+}

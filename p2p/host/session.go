@@ -1,0 +1,179 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+// Why a session ended, where it was not the peer's or the wire's doing.
+var (
+	errReplaced     = errors.New("the peer opened a new stream")
+	errDisconnected = errors.New("disconnected by this node")
+)
+
+// session is one peer's stream and what surrounds it. Its life is serve; any
+// goroutine may push to its queue, deliver a gossip message, or stop it.
+type session struct {
+	host   *Host
+	peer   p2p.Peer // as the handler knows it
+	id     peer.ID
+	stream network.Stream
+	queue  *queue
+	since  time.Time
+	done   chan struct{} // closed once the handler has heard Disconnected
+
+	// call makes the handler's calls for this peer come one at a time. It is
+	// held from the session's creation until Connected has returned.
+	call  sync.Mutex
+	ended bool // under call: Disconnected was called, or Connected never was
+
+	mu     sync.Mutex
+	reason error // why it was stopped; nil while it lives
+}
+
+// newSession returns a session over an agreed stream, which serve or abandon
+// must end.
+func (h *Host) newSession(s network.Stream, inbound bool) *session {
+	id := s.Conn().RemotePeer()
+	session := &session{
+		host:   h,
+		peer:   p2p.Peer{ID: name(id), Addr: s.Conn().RemoteMultiaddr().String(), Inbound: inbound},
+		id:     id,
+		stream: s,
+		queue:  newQueue(&h.queued),
+		since:  time.Now(),
+		done:   make(chan struct{}),
+	}
+	session.call.Lock()
+	return session
+}
+
+// serve tells the handler about the peer and carries messages both ways until
+// the stream fails or the session is stopped. It returns with nothing left of
+// the session.
+func (s *session) serve(ctx context.Context) {
+	h := s.host
+	h.log.Info("peer connected", "peer", s.peer.ID, "addr", s.peer.Addr, "inbound", s.peer.Inbound)
+	h.handler.Connected(s.peer)
+	s.call.Unlock()
+
+	writing, cancel := context.WithCancel(ctx)
+	unlink := context.AfterFunc(ctx, func() { s.stop(ErrClosed) })
+	var writer sync.WaitGroup
+	writer.Go(func() { s.stop(s.write(writing)) })
+	s.stop(s.read())
+	cancel()
+	writer.Wait()
+	unlink()
+
+	s.call.Lock()
+	s.ended = true
+	h.handler.Disconnected(s.peer.ID)
+	s.call.Unlock()
+	s.close()
+	reason := s.stopped()
+	h.log.Info("peer disconnected", "peer", s.peer.ID, "addr", s.peer.Addr, "reason", reason)
+	if !errors.Is(reason, errReplaced) {
+		_ = h.swarm.ClosePeer(s.id) // the connection may be gone already
+	}
+}
+
+// abandon ends a session that the handler never heard of.
+func (s *session) abandon(reason error) {
+	s.stop(reason)
+	s.ended = true
+	s.call.Unlock()
+	s.close()
+}
+
+// close releases what the session holds and lets a successor in.
+func (s *session) close() {
+	s.queue.close()
+	s.host.remove(s)
+	close(s.done)
+}
+
+// stop makes the session end for the given reason; only the first one counts.
+// It does not wait.
+func (s *session) stop(reason error) {
+	if reason == nil {
+		return
+	}
+	s.mu.Lock()
+	first := s.reason == nil
+	if first {
+		s.reason = reason
+	}
+	s.mu.Unlock()
+	if first {
+		_ = s.stream.Reset() // an error means that it is closed already
+	}
+}
+
+// stopped returns why the session ends, nil while it lives.
+func (s *session) stopped() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason
+}
+
+// read passes the peer's messages to the handler until the stream fails.
+func (s *session) read() error {
+	for {
+		frame, err := readFrame(s.stream, p2p.MaxMessage)
+		if errors.Is(err, io.EOF) || errors.Is(err, network.ErrReset) {
+			return fmt.Errorf("closed by the peer: %w", err)
+		}
+		if err != nil {
+			return fmt.Errorf("reading: %w", err)
+		}
+		m, err := p2p.Decode(frame)
+		if err != nil {
+			return fmt.Errorf("the peer sent a message that does not decode: %w", err)
+		}
+		if _, alive := s.deliver(m, false); !alive {
+			return errDisconnected
+		}
+	}
+}
+
+// write sends what is queued until ctx ends (nil) or the stream fails.
+func (s *session) write(ctx context.Context) error {
+	for {
+		frame, ok := s.queue.pop(ctx)
+		if !ok {
+			return nil
+		}
+		if err := writeFrame(s.stream, frame); err != nil {
+			return fmt.Errorf("writing: %w", err)
+		}
+		s.queue.written(len(frame))
+	}
+}
+
+// send queues a frame; a peer whose queue is full is dropped.
+func (s *session) send(frame []byte) {
+	if err := s.queue.push(frame); err != nil {
+		s.stop(fmt.Errorf("%w: %d bytes wait, the peer does not read", err, s.queue.size()))
+	}
+}
+
+// deliver hands one message to the handler. It returns false, and does nothing,
+// once the session has ended.
+func (s *session) deliver(m p2p.Msg, gossip bool) (p2p.Verdict, bool) {
+	s.call.Lock()
+	defer s.call.Unlock()
+	if s.ended || s.stopped() != nil {
+		return p2p.Ignore, false
+	}
+	return s.host.handler.Receive(s.peer.ID, m, gossip), true
+}

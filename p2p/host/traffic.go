@@ -1,0 +1,49 @@
+package host
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/libp2p/go-libp2p/core/metrics"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// traffic counts the bytes of all protocols for each peer that has a session.
+// The embedded reporter, which counts nothing, answers the questions that
+// libp2p's interface asks and that nobody puts.
+type traffic struct {
+	metrics.Reporter
+	peers sync.Map // peer.ID → *counter
+}
+
+type counter struct{ in, out atomic.Uint64 }
+
+func newTraffic() *traffic { return &traffic{Reporter: metrics.NewBandwidthCounter()} }
+
+func (t *traffic) follow(id peer.ID) { t.peers.LoadOrStore(id, new(counter)) }
+func (t *traffic) forget(id peer.ID) { t.peers.Delete(id) }
+
+// of returns what came from and went to a peer in its session, in bytes.
+func (t *traffic) of(id peer.ID) (in, out uint64) {
+	if c, ok := t.peers.Load(id); ok {
+		c := c.(*counter)
+		return c.in.Load(), c.out.Load()
+	}
+	return 0, 0
+}
+
+func (t *traffic) LogSentMessage(int64) {}
+func (t *traffic) LogRecvMessage(int64) {}
+
+func (t *traffic) LogSentMessageStream(size int64, _ protocol.ID, id peer.ID) {
+	if c, ok := t.peers.Load(id); ok {
+		c.(*counter).out.Add(uint64(size))
+	}
+}
+
+func (t *traffic) LogRecvMessageStream(size int64, _ protocol.ID, id peer.ID) {
+	if c, ok := t.peers.Load(id); ok {
+		c.(*counter).in.Add(uint64(size))
+	}
+}

@@ -49,13 +49,6 @@ func TestBlockAgainstCoins(t *testing.T) {
 		{"65 cb-spend-early", func(s *scene) *Block {
 			return s.block(s.spend([]OutPoint{young(s, sceneHeight+2-s.p.Maturity)}, pay(4_000, 2)))
 		}, ErrPrematureSpend},
-		{"65 the block's own coinbase", func(s *scene) *Block {
-			b := s.block()
-			own := OutPoint{b.Txs[0].TxID(), 0}
-			s.known[own] = Coin{Value: subsidy, Key: publicKey(7), Height: sceneHeight + 1, Coinbase: true}
-			b.Txs = append(b.Txs, s.spend([]OutPoint{own}, pay(4_000, 2)))
-			return b // its root is made good below, its commitment cannot be
-		}, ErrPrematureSpend},
 		{"67 cb-spend-mature", func(s *scene) *Block {
 			return s.block(s.spend([]OutPoint{young(s, sceneHeight+1-s.p.Maturity)}, pay(4_000, 2)))
 		}, ""},
@@ -103,15 +96,21 @@ func TestBlockAgainstCoins(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(t)
-			b := c.make(s)
-			if c.name == "65 the block's own coinbase" {
-				_, err := s.apply(b)
-				wantRule(t, err, c.code, Invalid)
-				return
-			}
-			s.want(b, c.code, Invalid)
+			s.want(c.make(s), c.code, Invalid)
 		})
 	}
+}
+
+// Case 65 again: a block's own coinbase. What spends it is unknown when the
+// coinbase commits to it, so that no commitment could be right: the function is
+// asked itself.
+func TestSpendOwnCoinbase(t *testing.T) {
+	s := newScene(t)
+	b := s.block()
+	own := OutPoint{b.Txs[0].TxID(), 0}
+	b.Txs = append(b.Txs, s.unsigned([]OutPoint{own}, pay(4_000, 2)))
+	_, err := s.apply(b)
+	wantRule(t, err, ErrPrematureSpend, Invalid)
 }
 
 // Case 54: the subsidy at every edge of its halving.

@@ -1,0 +1,77 @@
+package miner
+
+import (
+	"math"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/internal/sha256d"
+)
+
+// maxHits bounds the candidates of one call of a kernel; where there are more it
+// stops early and is called again.
+const maxHits = 64
+
+// search goes through the nonces of one header.
+type search struct {
+	header consensus.Header
+	target consensus.Uint256
+	work   *sha256d.Work
+	hits   []sha256d.Hit
+	next   uint64 // nonce; 2^32 when all are tried
+}
+
+// newSearch prepares a header. Candidates are those whose hash has a top word
+// up to the target's or to loosest, whichever is higher.
+func newSearch(h consensus.Header, target consensus.Uint256, loosest uint32) *search {
+	return &search{
+		header: h,
+		target: target,
+		work:   sha256d.New(h.Bytes(), max(topWord(target), loosest)),
+		hits:   make([]sha256d.Hit, maxHits),
+	}
+}
+
+// topWord returns the most significant 32 bits of a target.
+func topWord(target consensus.Uint256) uint32 { return uint32(target[len(target)-1] >> 32) }
+
+// left is how many nonces are not tried yet.
+func (s *search) left() uint64 { return math.MaxUint32 + 1 - s.next }
+
+// step tries up to n nonces and returns how many hashes that took. It calls
+// hashed with the full hash of each candidate, in order, until one of them
+// solves the block; then the header is the solved one.
+func (s *search) step(kernel sha256d.Kernel, n uint32, hashed func(consensus.Hash)) (hashes uint32, solved bool) {
+	n = uint32(min(uint64(n), s.left()))
+	found, tried := kernel.Search(s.work, uint32(s.next), n, s.hits)
+	for _, hit := range s.hits[:found] {
+		h := s.header
+		h.Nonce, h.Version = hit.Nonce, hit.Version
+		hash := h.Hash() // by crypto/sha256, whatever the kernel did
+		hashed(hash)
+		if consensus.HashMeetsTarget(hash, s.target) {
+			done := hit.Nonce - uint32(s.next) + 1
+			s.header, s.next = h, uint64(hit.Nonce)+1
+			return done, true
+		}
+	}
+	s.next += uint64(tried)
+	return tried, false
+}
+
+// Solve searches a block's nonces from 0 and sets the first one that meets the
+// target of its bits. It returns false where none of the 2^32 does: another
+// extranonce will. It is meant for easy targets: nothing stops it.
+func Solve(b *consensus.Block, kernel sha256d.Kernel) bool {
+	target, negative, overflow := consensus.CompactToTarget(b.Header.Bits)
+	if negative || overflow || target.IsZero() {
+		return false
+	}
+	s := newSearch(b.Header, target, 0)
+	for s.left() > 0 {
+		if _, solved := s.step(kernel, kernel.Batch(), func(consensus.Hash) {}); solved {
+			b.Header = s.header
+			return true
+		}
+	}
+	return false
+}

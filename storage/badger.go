@@ -320,16 +320,20 @@ func (s *Badger) Close() error {
 		return nil
 	}
 	s.closed = true
+	return errors.Join(s.finish(), s.kv.db.Close(), s.lock.Close())
+}
+
+// finish writes what a start after an ordered stop finds.
+func (s *Badger) finish() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.broken
-	if err == nil {
-		err = s.flush()
+	if s.broken != nil {
+		return s.broken
 	}
-	if err == nil {
-		w := s.kv.writer()
-		w.put(metaKey(metaClean), nil)
-		err = s.commit(w)
+	if err := s.flush(); err != nil {
+		return err
 	}
-	return errors.Join(err, s.kv.db.Close(), s.lock.Close())
+	w := s.kv.writer()
+	w.put(metaKey(metaClean), nil)
+	return s.commit(w)
 }

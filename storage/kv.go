@@ -64,8 +64,10 @@ func getIn(txn *badger.Txn, key []byte) ([]byte, error) {
 
 // each calls f with the keys that have the prefix, from the key `from` on, in
 // order, until f returns false. Key and value are valid during the call only.
+// No value that is iterated over lies in the value log: there is nothing to
+// fetch ahead.
 func each(txn *badger.Txn, prefix, from []byte, f func(key, value []byte) (bool, error)) error {
-	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 100, Prefix: prefix})
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	for it.Seek(from); it.ValidForPrefix(prefix); it.Next() {
 		item := it.Item()

@@ -15,9 +15,10 @@ func TestConfirmedLeave(t *testing.T) {
 	txs := w.chainOf(w.Coinbase("a1"), 3, 1000)
 	other := w.spend(w.Coinbase("a2"), 1000)
 	w.add(slices.Concat(txs, []*consensus.Tx{other})...)
-	w.mine("a7", txs[:2]...)
+	w.mine("a7")
+	w.mine("a8", txs[:2]...)
 	w.holds(txs[2], other)
-	if got := w.pool.Get(txs[2].TxID()).Coins[0].Height; got != 7 {
+	if got := w.pool.Get(txs[2].TxID()).Coins[0].Height; got != 8 {
 		t.Errorf("the child's coin has height %d", got)
 	}
 }

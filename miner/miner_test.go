@@ -1,0 +1,406 @@
+package miner
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/internal/sha256d"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// ledger is a Source: a chain that takes what is valid.
+type ledger struct {
+	params *consensus.Params
+
+	mu        sync.Mutex
+	tip       *consensus.BlockIndex
+	moved     chan struct{} // closed when the tip changes
+	templates int
+	blocks    []*consensus.Block
+	answer    error // of Submit, where not nil
+	broken    error // of Template, where not nil
+}
+
+func newLedger(p *consensus.Params) *ledger {
+	return &ledger{params: p, tip: consensus.NewTree(p).Genesis(), moved: make(chan struct{})}
+}
+
+func (l *ledger) Template() (*Template, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.templates++
+	if l.broken != nil {
+		return nil, l.broken
+	}
+	return NewTemplate(l.params, l.tip, time.Now(), nil, nil)
+}
+
+func (l *ledger) Wait(ctx context.Context, parent consensus.Hash) {
+	for {
+		l.mu.Lock()
+		tip, moved := l.tip.Hash, l.moved
+		l.mu.Unlock()
+		if tip != parent {
+			return
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *ledger) Submit(b *consensus.Block) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.blocks = append(l.blocks, b)
+	if l.answer != nil {
+		return l.answer
+	}
+	if err := connects(l.params, l.tip, b, time.Now(), nil); err != nil {
+		return err
+	}
+	l.move(&b.Header)
+	return nil
+}
+
+// move makes a header the tip. The lock is held.
+func (l *ledger) move(h *consensus.Header) {
+	l.tip = l.tip.Child(h)
+	close(l.moved)
+	l.moved = make(chan struct{})
+}
+
+// others mines somebody else's block.
+func (l *ledger) others() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.move(&consensus.Header{Version: Version, Prev: l.tip.Hash, Time: uint32(time.Now().Unix()), Bits: l.params.StartBits})
+}
+
+func (l *ledger) made() (templates, blocks int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.templates, len(l.blocks)
+}
+
+// dummy is a kernel that takes no time and finds nothing, but for what see
+// makes of it.
+type dummy struct {
+	see func(w *sha256d.Work, start, n uint32, hits []sha256d.Hit) int
+}
+
+func (dummy) Name() string  { return "dummy" }
+func (dummy) Batch() uint32 { return 1000 }
+
+func (d dummy) Search(w *sha256d.Work, start, n uint32, hits []sha256d.Hit) (int, uint32) {
+	if d.see == nil {
+		return 0, n
+	}
+	return d.see(w, start, n, hits), n
+}
+
+var payout = consensus.PayToKey([32]byte{1})
+
+// running starts a miner, and returns how to stop it and get Run's error.
+func running(m *Miner) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+func TestMinesBlocks(t *testing.T) {
+	for _, threads := range []int{1, 3} {
+		l := newLedger(network(t, nil))
+		m := New(Config{Threads: threads, Payout: payout, Text: "test", Blocks: 8}, l)
+		if err := m.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s := m.Stats()
+		if l.tip.Height != 8 || s.Found != 8 || s.Stale+s.Refused != 0 || s.Hashes == 0 || s.SinceBlock != 0 || s.Best.IsZero() {
+			t.Errorf("height %d, %+v", l.tip.Height, s)
+		}
+		if want := 16 / float64(s.Hashes); math.Abs(s.Luck-want) > 1e-9 { // two hashes a block
+			t.Errorf("luck %v, expected %v", s.Luck, want)
+		}
+		if s.Height != 0 || s.Waiting != "" || s.Kernel != sha256d.Best().Name() || len(s.ThreadRates) != threads {
+			t.Errorf("after the end: %+v", s)
+		}
+	}
+}
+
+// A limit is kept to a percent, from two hashes a second to a million, and by
+// any number of threads.
+func TestHashrateLimit(t *testing.T) {
+	for _, rate := range []float64{2, 100, 30_000, 1_000_000} {
+		for _, threads := range []int{1, 4} {
+			synctest.Test(t, func(t *testing.T) {
+				m := New(Config{Threads: threads, MaxHashrate: rate, Payout: payout, Kernel: dummy{}}, newLedger(network(t, nil)))
+				stop := running(m)
+				time.Sleep(60 * time.Second)
+				s := m.Stats()
+				if err := stop(); err != nil {
+					t.Fatal(err)
+				}
+				want := 60 * rate
+				if got := float64(s.Hashes); math.Abs(got-want) > want/100+float64(threads) {
+					t.Errorf("%d threads did %v hashes in a minute, expected %v", threads, got, want)
+				}
+				if math.Abs(s.Rate-rate) > rate/50+float64(threads)/window {
+					t.Errorf("%d threads: rate %v, expected %v", threads, s.Rate, rate)
+				}
+			})
+		}
+	}
+}
+
+// Two threads and three hours: no header is tried twice, and its time is the
+// clock's.
+func TestSearchesDoNotOverlap(t *testing.T) {
+	type header struct {
+		root consensus.Hash
+		time uint32
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		next := make(map[header]uint32)
+		roots := make(map[consensus.Hash]bool)
+		kernel := dummy{func(w *sha256d.Work, start, n uint32, _ []sha256d.Hit) int {
+			raw := w.Header(sha256d.Hit{Version: Version})
+			h, err := consensus.DecodeHeader(raw[:])
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			key := header{h.MerkleRoot, h.Time}
+			if next[key] != start {
+				t.Errorf("nonces from %d, expected %d", start, next[key])
+			}
+			if int64(h.Time) != time.Now().Unix() {
+				t.Errorf("time %d at %d", h.Time, time.Now().Unix())
+			}
+			next[key] += n
+			roots[h.MerkleRoot] = true
+			return 0
+		}}
+		l := newLedger(network(t, nil))
+		stop := running(New(Config{Threads: 2, MaxHashrate: 1000, Payout: payout, Kernel: kernel}, l))
+		time.Sleep(100 * time.Second)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if templates, _ := l.made(); templates != 4 || len(roots) != 8 {
+			t.Errorf("%d templates, %d extranonces in 100 s", templates, len(roots))
+		}
+	})
+}
+
+func TestNewTipStopsOldWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(network(t, nil))
+		var mu sync.Mutex
+		var parent consensus.Hash
+		kernel := dummy{func(w *sha256d.Work, _, _ uint32, _ []sha256d.Hit) int {
+			raw := w.Header(sha256d.Hit{})
+			h, _ := consensus.DecodeHeader(raw[:])
+			mu.Lock()
+			defer mu.Unlock()
+			parent = h.Prev
+			return 0
+		}}
+		m := New(Config{Threads: 2, MaxHashrate: 100_000, Payout: payout, Kernel: kernel}, l)
+		stop := running(m)
+		for range 5 {
+			time.Sleep(3 * time.Second)
+			l.others()
+			time.Sleep(2 * grain)
+			mu.Lock()
+			if parent != l.tip.Hash || m.Stats().Height != l.tip.Height+1 {
+				t.Error("old work went on")
+			}
+			mu.Unlock()
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// announced tells when its kernel is called first.
+type announced struct {
+	sha256d.Kernel
+	once  *sync.Once
+	began chan struct{}
+}
+
+func (k announced) Search(w *sha256d.Work, start, n uint32, hits []sha256d.Hit) (int, uint32) {
+	k.once.Do(func() { close(k.began) })
+	return k.Kernel.Search(w, start, n, hits)
+}
+
+// Without a limit a thread is stopped between two batches of a real kernel.
+func TestStopsWithinABatch(t *testing.T) {
+	p := network(t, func(p *consensus.Params) { p.StartBits, p.PowLimitBits = 0x1e7fffff, 0x1e7fffff }) // 2^17 hashes a block
+	for _, kernel := range sha256d.Kernels() {
+		k := announced{kernel, new(sync.Once), make(chan struct{})}
+		stop := running(New(Config{Threads: 2, Payout: payout, Kernel: k}, newLedger(p)))
+		<-k.began
+		start := time.Now()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 500*time.Millisecond { // below 2 ms where nothing else runs
+			t.Errorf("%s: stopped after %v", kernel.Name(), took)
+		}
+	}
+}
+
+// What a kernel calls a hit is believed by nobody.
+func TestCandidatesAreHashedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(network(t, nil))
+		bits := l.params.StartBits
+		target, _, _ := consensus.CompactToTarget(bits)
+		kernel := dummy{func(w *sha256d.Work, start, n uint32, hits []sha256d.Hit) int {
+			found := 0
+			for i := range n {
+				hit := sha256d.Hit{Nonce: start + i, Version: Version}
+				raw := w.Header(hit)
+				if h, _ := consensus.DecodeHeader(raw[:]); !consensus.HashMeetsTarget(h.Hash(), target) && found < len(hits) {
+					hits[found] = hit // all of them are lies
+					found++
+				}
+			}
+			return found
+		}}
+		m := New(Config{Threads: 1, MaxHashrate: 50, Payout: payout, Kernel: kernel}, l)
+		stop := running(m)
+		time.Sleep(20 * time.Second)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if _, blocks := l.made(); blocks != 0 || m.Stats().Best.IsZero() {
+			t.Errorf("%d blocks were submitted", blocks)
+		}
+	})
+}
+
+func TestAnswersAreCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer error
+		count  func(Stats) int
+	}{
+		"stale":   {ErrStale, func(s Stats) int { return s.Stale }},
+		"refused": {&consensus.RuleError{Code: "bad-cb-amount", Kind: consensus.Invalid}, func(s Stats) int { return s.Refused }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLedger(network(t, nil))
+			l.answer = c.answer
+			m := New(Config{Threads: 1, MaxHashrate: 10, Payout: payout}, l)
+			stop := running(m)
+			time.Sleep(30 * time.Second)
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			s := m.Stats()
+			if _, blocks := l.made(); blocks == 0 || c.count(s) != blocks || s.Found+s.Stale+s.Refused != blocks || s.Luck == 0 {
+				t.Errorf("%s: %d blocks, %+v", name, blocks, s)
+			}
+		})
+	}
+}
+
+func TestOurErrorsEndTheRun(t *testing.T) {
+	disk := errors.New("disk")
+	l := newLedger(network(t, nil))
+	l.broken = disk
+	if err := New(Config{Payout: payout}, l).Run(t.Context()); !errors.Is(err, disk) {
+		t.Errorf("template: %v", err)
+	}
+	l = newLedger(network(t, nil))
+	l.answer = disk
+	if err := New(Config{Payout: payout}, l).Run(t.Context()); !errors.Is(err, disk) {
+		t.Errorf("submit: %v", err)
+	}
+}
+
+// A chain whose times are ahead of the clock is waited for, and the statistics
+// say so.
+func TestWaitsForTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(network(t, nil))
+		ahead := uint32(time.Now().Unix() + l.params.FutureLimit + 100)
+		for range 12 {
+			l.move(&consensus.Header{Version: Version, Prev: l.tip.Hash, Time: ahead, Bits: l.params.StartBits})
+		}
+		m := New(Config{Threads: 1, MaxHashrate: 100, Payout: payout, Blocks: 1}, l)
+		stop := running(m)
+		time.Sleep(99 * time.Second)
+		if s := m.Stats(); s.Hashes != 0 || !strings.Contains(s.Waiting, "waiting") || s.Height != 0 {
+			t.Errorf("before the time: %+v", s)
+		}
+		time.Sleep(5 * time.Second)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if s := m.Stats(); s.Found != 1 || s.Waiting != "" {
+			t.Errorf("after the time: %+v", s)
+		}
+		if got := l.tip.Header.Time; got != ahead+1 {
+			t.Errorf("the block has time %d, expected %d", got, ahead+1)
+		}
+	})
+}
+
+func TestExpectedSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := New(Config{Threads: 1, MaxHashrate: 1000, Payout: payout, Kernel: dummy{}}, newLedger(network(t, nil)))
+		stop := running(m)
+		time.Sleep(20 * time.Second)
+		s := m.Stats()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if want := 2 / s.Rate; s.Bits != 0x207fffff || math.Abs(s.ExpectedSeconds-want) > want/1000 {
+			t.Errorf("expected %v s at %v hashes/s", s.ExpectedSeconds, s.Rate)
+		}
+	})
+}
+
+func TestMeter(t *testing.T) {
+	var m meter
+	at := func(d time.Duration, want float64) {
+		t.Helper()
+		if got := m.rate(d); math.Abs(got-want) > 1e-9 {
+			t.Errorf("rate %v at %v, expected %v", got, d, want)
+		}
+	}
+	at(0, 0)
+	m.add(time.Second/2, 100)
+	at(time.Second/2, 200)
+	at(time.Second, 100)
+	at(10*time.Second, 10)
+	at(10*time.Second+time.Second/2, 100/10.5)
+	at(11*time.Second, 0)
+	m.add(11*time.Second, 50)
+	m.add(12*time.Second, 50)
+	at(12*time.Second, 10)
+	at(1000*time.Second, 0)
+	at(999*time.Second, 0) // a late caller
+}

@@ -58,8 +58,6 @@ func Encode(m Msg) []byte {
 	case *GetTxs:
 		b = appendIDs(binary.LittleEndian.AppendUint64(b, m.Salt), m.IDs)
 		return appendHashes(b, m.Hashes)
-	case *Txs:
-		return appendTxs(b, m.Txs)
 	case *Peers:
 		b = consensus.AppendCompactSize(b, uint64(len(m.Addrs)))
 		for _, a := range m.Addrs {
@@ -67,7 +65,7 @@ func Encode(m Msg) []byte {
 		}
 		return b
 	}
-	return b // Unknown has no body
+	return b // TxsDone and Unknown have no body
 }
 
 func appendHello(b []byte, m *Hello) []byte {
@@ -201,8 +199,8 @@ func (d *decoder) message(t Type) (Msg, error) {
 		return &Offer{WTxIDs: d.hashes(MaxOffer)}, nil
 	case TypeGetTxs:
 		return &GetTxs{Salt: d.uint64(), IDs: d.ids(MaxGetTxs), Hashes: d.hashes(MaxGetTxs)}, nil
-	case TypeTxs:
-		return &Txs{Txs: d.txs(MaxTxs)}, nil
+	case TypeTxsDone:
+		return &TxsDone{}, nil
 	case TypePeers:
 		return d.peers(), nil
 	}

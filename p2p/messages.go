@@ -27,7 +27,6 @@ const (
 	MaxMempoolIDs   = 16_384 // short ids in one reconciliation, 128 kB
 	MaxOffer        = 1_024  // wtxids in one offer
 	MaxGetTxs       = 64     // transactions asked for at once
-	MaxTxs          = 64     // transactions in one answer to GetTxs
 	MaxPeers        = 64     // addresses in one Peers
 	MaxAddr         = 256    // bytes of an address (a multiaddr)
 	MaxAgent        = 128    // bytes of an agent's name
@@ -106,7 +105,7 @@ const (
 	TypeMempoolIDs  Type = 13
 	TypeOffer       Type = 14
 	TypeGetTxs      Type = 15
-	TypeTxs         Type = 16
+	TypeTxsDone     Type = 16
 	TypePeers       Type = 17
 )
 
@@ -150,7 +149,7 @@ type Block struct{ Block *consensus.Block }
 // NotFound names bodies that the sender was asked for and does not have.
 type NotFound struct{ Hashes []consensus.Hash }
 
-// Tx is one transaction, by gossip.
+// Tx is one transaction: new, by gossip, or asked for by GetTxs.
 type Tx struct{ Tx *consensus.Tx }
 
 // Announce is a new block: its header, the coinbase, and the short ids of the
@@ -193,8 +192,8 @@ type GetTxs struct {
 	Hashes []consensus.Hash
 }
 
-// Txs answers GetTxs with those that the sender has, maybe with none.
-type Txs struct{ Txs []*consensus.Tx }
+// TxsDone ends the answer to GetTxs, which is a Tx for each that the sender has.
+type TxsDone struct{}
 
 // Peers passes on addresses of nodes.
 type Peers struct{ Addrs []string }
@@ -219,6 +218,6 @@ func (*BlockTxs) Type() Type    { return TypeBlockTxs }
 func (*MempoolIDs) Type() Type  { return TypeMempoolIDs }
 func (*Offer) Type() Type       { return TypeOffer }
 func (*GetTxs) Type() Type      { return TypeGetTxs }
-func (*Txs) Type() Type         { return TypeTxs }
+func (*TxsDone) Type() Type     { return TypeTxsDone }
 func (*Peers) Type() Type       { return TypePeers }
 func (m *Unknown) Type() Type   { return m.T }

@@ -33,10 +33,13 @@ func keyFrom(b []byte) sipKey {
 
 func (k sipKey) short(wtxid consensus.Hash) (id ShortID) {
 	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], k.sum(wtxid[:]))
+	binary.LittleEndian.PutUint64(b[:], k.id(wtxid))
 	copy(id[:], b[:])
 	return id
 }
+
+// id is the whole hash, as MempoolIDs carries it.
+func (k sipKey) id(wtxid consensus.Hash) uint64 { return k.sum(wtxid[:]) }
 
 // sum is SipHash-2-4 (Aumasson, Bernstein).
 func (k sipKey) sum(msg []byte) uint64 {

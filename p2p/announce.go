@@ -1,0 +1,143 @@
+package p2p
+
+import (
+	"slices"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+)
+
+// WantsAnnounce reports whether some peer should hear of this block from us:
+// it was not announced, by us or by gossip, and a peer may not have it.
+func (e *Engine) WantsAnnounce(hash consensus.Hash) bool {
+	if e.announced.has(hash) {
+		return false
+	}
+	if !e.received.has(hash) {
+		return true // our own: gossip carries it too
+	}
+	b := e.src.Lookup(hash)
+	return slices.ContainsFunc(e.order, func(p *peer) bool { return p.lacksNews(b, hash) })
+}
+
+// lacksNews reports whether the peer is not known to have the block.
+func (p *peer) lacksNews(b *consensus.BlockIndex, hash consensus.Hash) bool {
+	return p.greeted() && !p.told.has(hash) && (b == nil || !p.has(b))
+}
+
+// Announce tells of a block that became the tip: our own by gossip and, since
+// the mesh may not be whole, by stream to the peers that we chose; one that
+// was fetched by stream to those that are not known to have it.
+func (e *Engine) Announce(now time.Time, block *consensus.Block) {
+	hash := block.Hash()
+	if !e.announced.add(hash) {
+		return
+	}
+	m := NewAnnounce(block, e.rng.Uint64())
+	gossip := !e.received.has(hash) && e.gossip(m)
+	e.spread(hash, m, func(p *peer) bool { return !gossip || !p.Inbound })
+}
+
+// Forward passes on the first announcement of a header, before the body is
+// here: by stream to the peers that we chose and, where it did not come by
+// gossip itself, by gossip.
+func (e *Engine) Forward(now time.Time, m *Announce, from PeerID, gossiped bool) {
+	hash := m.Header.Hash()
+	if !e.announced.add(hash) {
+		return
+	}
+	gossiped = gossiped || e.gossip(m)
+	e.spread(hash, m, func(p *peer) bool { return p.ID != from && (!gossiped || !p.Inbound) })
+}
+
+// gossip publishes an announcement, unless it is too large.
+func (e *Engine) gossip(m *Announce) bool {
+	size := 1 + consensus.HeaderSize + 8 + 9 + len(m.ShortIDs)*len(ShortID{}) + 2 + m.Coinbase.Size()
+	if size > MaxGossip {
+		return false
+	}
+	e.outbox = append(e.outbox, Outgoing{Everyone, m})
+	return true
+}
+
+func (e *Engine) spread(hash consensus.Hash, m *Announce, to func(*peer) bool) {
+	b := e.src.Lookup(hash)
+	for _, p := range e.order {
+		if p.lacksNews(b, hash) && to(p) {
+			p.told.add(hash)
+			e.send(p, m)
+		}
+	}
+}
+
+// Rebuild puts an announced block together from the mempool. It returns the
+// block, or nil where the rest was asked for or nothing can be done; then the
+// body comes by Fill, or by its hash. The header is in the tree already. Short
+// ids are not committed to by the header, so the block may turn out to be
+// another one: then FetchBody, and nobody is blamed.
+func (e *Engine) Rebuild(now time.Time, from PeerID, m *Announce) *consensus.Block {
+	hash := m.Header.Hash()
+	p, b := e.peers[from], e.src.Lookup(hash)
+	if b == nil || b.HasBody() || b.Failed() {
+		return nil
+	}
+	e.received.add(hash)
+	if p == nil || !p.greeted() || !p.rebuilt.add(hash) {
+		return nil // one look at each peer's version
+	}
+	partial, err := NewPartialBlock(m, e.src.MempoolTxs(), e.src.MempoolTx)
+	if err != nil {
+		e.FetchBody(now, from, hash)
+		return nil
+	}
+	missing := partial.Missing()
+	if len(missing) == 0 {
+		block, err := partial.Fill(nil)
+		if err != nil {
+			return nil
+		}
+		return block
+	}
+	if e.find(p, hash) == nil && len(p.inFlight) < maxInFlight && e.worthAsking(now, p, hash, len(missing)) {
+		e.request(now, p, b, partial)
+		e.send(p, &GetBlockTxs{Block: hash, Indexes: missing})
+	}
+	return nil
+}
+
+// worthAsking reports whether a block's missing transactions are asked from one
+// more peer: the first one, one more where the others stall, or one whose
+// version leaves less open, since the others may be garbage.
+func (e *Engine) worthAsking(now time.Time, p *peer, hash consensus.Hash, missing int) bool {
+	open := e.requests[hash]
+	if len(open) == 0 || e.mayAsk(now, open) {
+		return e.slotFor(p, open)
+	}
+	fewer := !slices.ContainsFunc(open, func(r *request) bool {
+		return r.partial == nil || len(r.partial.missing) <= missing
+	})
+	return fewer && e.slotFor(p, open)
+}
+
+// Fill completes an announced block with the transactions that a peer was
+// asked for. It returns nil for what nobody asked for, and where they do not
+// fit; then the body is asked for by its hash.
+func (e *Engine) Fill(now time.Time, from PeerID, m *BlockTxs) *consensus.Block {
+	p := e.peers[from]
+	if p == nil || p.dropped {
+		return nil
+	}
+	r := e.find(p, m.Block)
+	if r == nil || r.partial == nil {
+		e.blame(now, p, scoreExcess, "transactions of a block that nobody asked for")
+		return nil
+	}
+	e.unrequest(p, m.Block)
+	p.lastBody = now
+	block, err := r.partial.Fill(m.Txs)
+	if err != nil {
+		e.FetchBody(now, from, m.Block)
+		return nil
+	}
+	return block
+}

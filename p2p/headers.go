@@ -1,0 +1,124 @@
+package p2p
+
+import (
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+)
+
+// Learn notes that the peer has the chain that ends in best.
+func (e *Engine) Learn(now time.Time, from PeerID, best *consensus.BlockIndex) {
+	if p := e.peers[from]; p != nil && best != nil {
+		p.learn(best)
+		p.told.add(best.Hash)
+	}
+}
+
+// GotHeaders takes note of a Headers message with n headers, of which last is
+// the last one that the tree has now, nil where it has none of them. A full
+// message is followed by the request for the next.
+func (e *Engine) GotHeaders(now time.Time, from PeerID, last *consensus.BlockIndex, n int) {
+	p := e.peers[from]
+	if p == nil || p.dropped {
+		return
+	}
+	if p.headersAsked.IsZero() {
+		e.blame(now, p, scoreExcess, "headers that nobody asked for")
+	}
+	p.headersAsked = time.Time{}
+	if last != nil {
+		p.learn(last)
+	}
+	progress := last != nil && last != p.headersLast
+	p.headersLast = last
+	if n == MaxHeaders && progress {
+		e.getHeaders(now, p, locator(last))
+		return
+	}
+	p.claims = false
+	if e.syncing == p {
+		e.syncing = nil
+	}
+	for _, q := range e.order { // the same headers may be what others claim
+		if q.greeted() && q.claims {
+			if tip := e.src.Lookup(q.hello.Tip); tip != nil {
+				q.learn(tip)
+				q.claims = false
+			}
+		}
+	}
+	e.plan.stale = true
+}
+
+// AskHeaders asks a peer for what leads to a block whose parent is not known.
+func (e *Engine) AskHeaders(now time.Time, from PeerID) {
+	p := e.peers[from]
+	if p == nil || !p.greeted() || !p.headersAsked.IsZero() {
+		return
+	}
+	if !p.askedAt.IsZero() && now.Sub(p.askedAt) < askHeadersEvery {
+		return
+	}
+	p.askedAt = now
+	e.getHeaders(now, p, e.src.Locator())
+}
+
+func (e *Engine) getHeaders(now time.Time, p *peer, locator []consensus.Hash) {
+	p.headersAsked = now
+	e.send(p, &GetHeaders{Locator: locator})
+}
+
+// syncHeaders asks one peer at a time for the bulk of the headers: the one that
+// claims the most work. Then those are asked that still claim more.
+func (e *Engine) syncHeaders(now time.Time) {
+	if e.syncing != nil {
+		return
+	}
+	most := e.src.BestHeader().Work
+	var best *peer
+	for _, p := range e.order {
+		if p.greeted() && p.claims && p.headersAsked.IsZero() && p.hello.Work.Cmp(most) > 0 {
+			best, most = p, p.hello.Work
+		}
+	}
+	if best != nil {
+		e.syncing = best
+		e.getHeaders(now, best, e.src.Locator())
+	}
+}
+
+// tickHeaders asks for news now and then, and gives up a peer that owes headers.
+func (e *Engine) tickHeaders(now time.Time, p *peer) {
+	if p.headersAsked.IsZero() {
+		if !now.Before(p.pollAt) && e.syncing == nil {
+			p.pollAt = now.Add(pollEvery)
+			e.getHeaders(now, p, e.src.Locator())
+		}
+		return
+	}
+	waited := now.Sub(p.headersAsked)
+	if waited >= headersTimeout {
+		e.drop(p, "no headers within "+headersTimeout.String())
+	} else if waited >= headersLate && e.syncing == p {
+		e.syncing = nil
+	}
+}
+
+// denseLocator is how many hashes a locator begins with before its steps double.
+const denseLocator = 10
+
+// locator names the chain that ends in b by hashes that get sparser towards
+// genesis. The source's own names the best header's chain, which is another one
+// while a peer's better branch is still coming in.
+func locator(b *consensus.BlockIndex) []consensus.Hash {
+	var hashes []consensus.Hash
+	step := uint32(1)
+	for b.Height > 0 {
+		hashes = append(hashes, b.Hash)
+		if len(hashes) > denseLocator {
+			step *= 2
+		}
+		b = b.Ancestor(b.Height - min(step, b.Height))
+	}
+	return append(hashes, b.Hash)
+}

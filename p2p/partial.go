@@ -1,0 +1,95 @@
+package p2p
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/kapok-chain/kapok/consensus"
+)
+
+// TxRef names a transaction of the mempool.
+type TxRef struct{ TxID, WTxID consensus.Hash }
+
+// NewAnnounce is the announcement of a block, its short ids salted with nonce.
+func NewAnnounce(b *consensus.Block, nonce uint64) *Announce {
+	m := &Announce{Header: b.Header, Nonce: nonce, Coinbase: b.Txs[0]}
+	key := blockKey(&m.Header, nonce)
+	m.ShortIDs = make([]ShortID, len(b.Txs)-1)
+	for i, tx := range b.Txs[1:] {
+		m.ShortIDs[i] = key.short(tx.WTxID())
+	}
+	return m
+}
+
+// Why a block cannot be put together from an announcement. None of them is
+// held against anyone: short ids are not committed to by the header, and even
+// honest ones may collide.
+var (
+	ErrShortIDTwice = errors.New("two transactions of the block have one short id")
+	ErrFilled       = errors.New("the block is complete")
+	ErrFillCount    = errors.New("not as many transactions as are missing")
+)
+
+// PartialBlock is a block on the way from an announcement to a body. It is
+// filled once; after that it answers with an error (CVE-2024-35202).
+type PartialBlock struct {
+	header  consensus.Header
+	txs     []*consensus.Tx
+	missing []uint32
+	filled  bool
+}
+
+// NewPartialBlock puts together what an announcement and the mempool give. An
+// id that two transactions of the mempool have is left open.
+func NewPartialBlock(m *Announce, pool []TxRef, find func(wtxid consensus.Hash) *consensus.Tx) (*PartialBlock, error) {
+	at := make(map[ShortID]int, len(m.ShortIDs))
+	for i, id := range m.ShortIDs {
+		if _, twice := at[id]; twice {
+			return nil, fmt.Errorf("index %d: %w", i+1, ErrShortIDTwice)
+		}
+		at[id] = i + 1
+	}
+	p := &PartialBlock{header: m.Header, txs: make([]*consensus.Tx, len(m.ShortIDs)+1)}
+	p.txs[0] = m.Coinbase
+	ambiguous := make(map[int]bool)
+	if len(at) > 0 {
+		key := blockKey(&m.Header, m.Nonce)
+		for _, ref := range pool {
+			i, ok := at[key.short(ref.WTxID)]
+			switch {
+			case !ok:
+			case p.txs[i] != nil:
+				ambiguous[i] = true
+			default:
+				p.txs[i] = find(ref.WTxID)
+			}
+		}
+	}
+	for i, tx := range p.txs {
+		if tx == nil || ambiguous[i] {
+			p.txs[i] = nil
+			p.missing = append(p.missing, uint32(i))
+		}
+	}
+	return p, nil
+}
+
+// Missing lists the indexes to ask for, ascending.
+func (p *PartialBlock) Missing() []uint32 { return p.missing }
+
+// Fill adds the missing transactions, in the order of Missing, and returns the
+// block. Whether it is the block that the header commits to is for its merkle
+// root to say.
+func (p *PartialBlock) Fill(txs []*consensus.Tx) (*consensus.Block, error) {
+	if p.filled {
+		return nil, ErrFilled
+	}
+	if len(txs) != len(p.missing) {
+		return nil, fmt.Errorf("%d came, %d are missing: %w", len(txs), len(p.missing), ErrFillCount)
+	}
+	p.filled = true
+	for i, index := range p.missing {
+		p.txs[index] = txs[i]
+	}
+	return &consensus.Block{Header: p.header, Txs: p.txs}, nil
+}

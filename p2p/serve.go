@@ -1,0 +1,78 @@
+package p2p
+
+import (
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+)
+
+// serving is a body, or a part of one, that a peer asked for. It waits while
+// the peer's allowance of bytes is used up, and while the body is on its way
+// to us: announcements are forwarded before the body is here.
+type serving struct {
+	hash    consensus.Hash
+	indexes []uint32
+	part    bool // indexes only
+	at      time.Time
+}
+
+func (e *Engine) enqueue(now time.Time, p *peer, s serving) {
+	if len(p.serving) >= maxServing {
+		e.blame(now, p, scoreExcess, "asked for too many blocks at once")
+		return
+	}
+	p.serving = append(p.serving, s)
+}
+
+// serve answers what can be answered, in the order asked for.
+func (e *Engine) serve(now time.Time, p *peer) {
+	var wait []serving
+	var absent []consensus.Hash
+	for i, s := range p.serving {
+		if !p.bytes.open(now) {
+			wait = append(wait, p.serving[i:]...)
+			break
+		}
+		b := e.src.Lookup(s.hash)
+		switch {
+		case b != nil && b.HasBody() && !b.Failed():
+			block, err := e.src.Body(s.hash)
+			if err != nil {
+				e.fault = err
+				return
+			}
+			e.answer(now, p, s, block)
+		case b != nil && !b.Failed() && now.Sub(s.at) < parkFor:
+			wait = append(wait, s)
+		case s.part:
+			e.send(p, &NotFound{[]consensus.Hash{s.hash}})
+		default:
+			absent = append(absent, s.hash)
+		}
+	}
+	p.serving = wait
+	for len(absent) > 0 {
+		n := min(len(absent), MaxGetBlocks)
+		e.send(p, &NotFound{absent[:n]})
+		absent = absent[n:]
+	}
+}
+
+func (e *Engine) answer(now time.Time, p *peer, s serving, block *consensus.Block) {
+	if !s.part {
+		p.bytes.borrow(int64(block.Size()))
+		p.told.add(s.hash)
+		e.send(p, &Block{block})
+		return
+	}
+	m := &BlockTxs{Block: s.hash, Txs: make([]*consensus.Tx, len(s.indexes))}
+	for i, index := range s.indexes {
+		if int(index) >= len(block.Txs) {
+			e.blame(now, p, scoreNonsense, "asked for a transaction beyond the end of the block")
+			return
+		}
+		m.Txs[i] = block.Txs[index]
+		p.bytes.borrow(int64(m.Txs[i].Size()))
+	}
+	e.send(p, m)
+}

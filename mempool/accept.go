@@ -25,6 +25,27 @@ func (p *Pool) Add(now time.Time, c Chain, tx *consensus.Tx) (*Entry, error) {
 	return e, nil
 }
 
+// Trial judges transactions in order, each as if those before it were in the
+// pool, and leaves the pool as it was (testmempoolaccept). For each there is
+// an entry or an error; one that is ours, and no RuleError, ends it early.
+func (p *Pool) Trial(now time.Time, c Chain, txs []*consensus.Tx) (entries []*Entry, errs []error) {
+	for _, tx := range txs {
+		e, err := p.Check(now, c, tx)
+		entries, errs = append(entries, e), append(errs, err)
+		if err == nil {
+			p.append(e) // without trimming: nothing else may leave for it
+		} else if consensus.AsRuleError(err) == nil {
+			break
+		}
+	}
+	for i := len(entries) - 1; i >= 0; i-- {
+		if errs[i] == nil {
+			p.remove(entries[i])
+		}
+	}
+	return entries, errs
+}
+
 // Check judges like Add and changes nothing. The entry it returns is not in
 // the pool.
 func (p *Pool) Check(now time.Time, c Chain, tx *consensus.Tx) (*Entry, error) {

@@ -1,6 +1,7 @@
 package miner
 
 import (
+	"context"
 	"math"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -62,13 +63,19 @@ func (s *search) step(kernel sha256d.Kernel, n uint32, hashed func(consensus.Has
 // target of its bits. It returns false where none of the 2^32 does: another
 // extranonce will. It is meant for easy targets: nothing stops it.
 func Solve(b *consensus.Block, kernel sha256d.Kernel) bool {
+	return SolveWithin(context.Background(), b, kernel, math.MaxUint32+1)
+}
+
+// SolveWithin is Solve for the first so many nonces, and while ctx lasts.
+func SolveWithin(ctx context.Context, b *consensus.Block, kernel sha256d.Kernel, nonces uint64) bool {
 	target, negative, overflow := consensus.CompactToTarget(b.Header.Bits)
 	if negative || overflow || target.IsZero() {
 		return false
 	}
 	s := newSearch(b.Header, target, 0)
-	for s.left() > 0 {
-		if _, solved := s.step(kernel, kernel.Batch(), func(consensus.Hash) {}); solved {
+	for s.left() > 0 && s.next < nonces && ctx.Err() == nil {
+		batch := uint32(min(uint64(kernel.Batch()), nonces-s.next))
+		if _, solved := s.step(kernel, batch, func(consensus.Hash) {}); solved {
 			b.Header = s.header
 			return true
 		}

@@ -1,0 +1,80 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+// SubmitBlock takes a block from this machine: our miner's, or one that came by
+// RPC. The body is on disk when it returns; Advance decides whether it connects.
+func (n *Node) SubmitBlock(now time.Time, block *consensus.Block) (*consensus.BlockIndex, error) {
+	return n.addBlock(now, "", block)
+}
+
+// addBlock is the one road of a block into the node, whoever sent it: its
+// header is judged, then the block by itself and in its place, and the body is
+// stored. What it does to the coins is judged by the Step that connects it.
+func (n *Node) addBlock(now time.Time, from p2p.PeerID, block *consensus.Block) (*consensus.BlockIndex, error) {
+	index, err := n.addHeader(now, &block.Header)
+	if err != nil {
+		return index, err
+	}
+	if index.HasBody() {
+		return index, &consensus.RuleError{Code: consensus.ErrDuplicate, Kind: consensus.Temporary, Detail: "the block is known"}
+	}
+	err = consensus.CheckBlock(n.params, block)
+	if err == nil {
+		err = consensus.CheckBlockContext(n.params, index.Parent, block)
+	}
+	if rule := consensus.AsRuleError(err); rule != nil && rule.Kind == consensus.Invalid {
+		if err := n.fail(now, index, rule); err != nil {
+			return index, err
+		}
+	}
+	if err != nil {
+		return index, err
+	}
+	delete(n.unsaved, index) // the record goes with the body
+	if err := n.saveHeaders(); err != nil {
+		return index, err
+	}
+	n.tree.SetBody(index)
+	record := n.tree.Record(index)
+	record.TxCount = uint32(len(block.Txs))
+	if err := n.store.PutBlock(record, block); err != nil {
+		return index, fmt.Errorf("store block %s: %w", index.Hash, err)
+	}
+	if from != "" {
+		n.origin[index.Hash] = from
+	}
+	return index, nil
+}
+
+// addHeader finds a header in the tree, or judges it and adds it.
+func (n *Node) addHeader(now time.Time, header *consensus.Header) (*consensus.BlockIndex, error) {
+	index, err := n.tree.AddHeader(header, now)
+	if rule := consensus.AsRuleError(err); rule != nil && rule.Code == consensus.ErrDuplicate {
+		return index, nil
+	}
+	if err != nil {
+		return index, err
+	}
+	n.unsaved[index] = struct{}{}
+	return index, nil
+}
+
+// tooWeak reports whether a branch that nobody asked for ends so far below the
+// tip that it is not worth a look.
+func (n *Node) tooWeak(index *consensus.BlockIndex) bool {
+	tip := n.tree.Tip()
+	if tip.Height <= unsolicitedDepth {
+		return false
+	}
+	return index.Work.Cmp(tip.Ancestor(tip.Height-unsolicitedDepth).Work) < 0
+}
+
+// Failure returns the reason for which a block was refused, or nil.
+func (n *Node) Failure(hash consensus.Hash) *consensus.RuleError { return n.failures.byHash[hash] }

@@ -1,0 +1,180 @@
+package node
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/mempool"
+	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/storage"
+)
+
+// Limits of what a node remembers beside the chain and the mempool.
+const (
+	// maxFailures is how many refused blocks keep their reason, for submitblock
+	// and the log; the oldest is forgotten first.
+	maxFailures = 1000
+	// maxDeferred is how many transactions may wait for a reorganisation in
+	// progress to end; one more is refused, and comes back by reconciliation.
+	maxDeferred = 1000
+	// unsolicitedDepth is how many blocks' work below the tip an unasked-for
+	// block or announcement may end and still be looked at.
+	unsolicitedDepth = 6
+)
+
+// Config is what a Node is made from.
+type Config struct {
+	Params  *consensus.Params
+	Store   storage.Store
+	Mempool mempool.Config
+	P2P     p2p.Config
+	Rand    *rand.Rand
+}
+
+// Node is one full node without its clock, its lock and its sockets.
+type Node struct {
+	params *consensus.Params
+	store  storage.Store
+	tree   *consensus.Tree
+	pool   *mempool.Pool
+	engine *p2p.Engine
+
+	unsaved  map[*consensus.BlockIndex]struct{} // headers that the store lacks
+	origin   map[consensus.Hash]p2p.PeerID      // who sent a body that is not connected yet
+	failures failureLog
+	totals   txTotals
+
+	known        *consensus.BlockIndex // the tip that observers have been told
+	deferred     []deferredTx
+	resolve      []mempool.Orphan // orphans whose parent has come
+	poolSequence uint64           // counts what entered the mempool
+	accepted     []*mempool.Entry // since Accepted was called
+	changes      []consensus.Change
+}
+
+// New rebuilds the tree from the store. The tip is where the coins are; after
+// an unclean stop that may be behind the best branch, and the first Advance
+// walks forward again.
+func New(cfg Config) (*Node, error) {
+	n := &Node{
+		params:   cfg.Params,
+		store:    cfg.Store,
+		tree:     consensus.NewTree(cfg.Params),
+		pool:     mempool.New(cfg.Mempool),
+		unsaved:  make(map[*consensus.BlockIndex]struct{}),
+		origin:   make(map[consensus.Hash]p2p.PeerID),
+		failures: failureLog{byHash: make(map[consensus.Hash]*consensus.RuleError)},
+	}
+	state, err := cfg.Store.Load()
+	if err != nil {
+		return nil, fmt.Errorf("load the chain: %w", err)
+	}
+	for _, record := range state.Records {
+		if _, err := n.tree.Restore(record); err != nil {
+			return nil, fmt.Errorf("rebuild the block tree: %w", err)
+		}
+	}
+	tip := n.tree.Lookup(state.Tip)
+	if tip == nil {
+		return nil, fmt.Errorf("the store's tip %s has no header", state.Tip)
+	}
+	n.tree.SetTip(tip)
+	n.known = tip
+	n.totals = totalsOf(tip)
+	n.engine = p2p.New(cfg.P2P, source{n}, cfg.Rand)
+	return n, nil
+}
+
+// Params returns the rules that the node follows.
+func (n *Node) Params() *consensus.Params { return n.params }
+
+// Tip is the block that the coin set stands at.
+func (n *Node) Tip() *consensus.BlockIndex { return n.tree.Tip() }
+
+// Outbox hands over what is to be sent, in order, and forgets it.
+func (n *Node) Outbox() []p2p.Outgoing { return n.engine.Outbox() }
+
+// Drops hands over the peers to be disconnected, and forgets them.
+func (n *Node) Drops() []p2p.Drop { return n.engine.Drops() }
+
+// Changes hands over what happened to the chain, in order, and forgets it.
+func (n *Node) Changes() []consensus.Change {
+	changes := n.changes
+	n.changes = nil
+	return changes
+}
+
+// Accepted hands over the payments that entered the mempool, in order, and
+// forgets them.
+func (n *Node) Accepted() []*mempool.Entry {
+	accepted := n.accepted
+	n.accepted = nil
+	return accepted
+}
+
+// Connected tells of a new peer.
+func (n *Node) Connected(now time.Time, peer p2p.Peer) { n.engine.Connected(now, peer) }
+
+// Disconnected tells of a peer that is gone.
+func (n *Node) Disconnected(now time.Time, id p2p.PeerID) { n.engine.Disconnected(now, id) }
+
+// Tick does what is due: deadlines, pings, reconciliation, expiry.
+func (n *Node) Tick(now time.Time) error {
+	if err := n.saveHeaders(); err != nil {
+		return err
+	}
+	n.pool.Expire(now)
+	if err := n.resolveOrphans(now); err != nil {
+		return err
+	}
+	return n.engine.Tick(now)
+}
+
+// chain is what the mempool judges against: the tip and its coins.
+func (n *Node) chain() mempool.Chain {
+	return mempool.Chain{Params: n.params, Tip: n.tree.Tip(), Coins: n.store.Coins}
+}
+
+// saveHeaders writes the headers that came since the last time, parents first.
+func (n *Node) saveHeaders() error {
+	if len(n.unsaved) == 0 {
+		return nil
+	}
+	records := make([]consensus.Record, 0, len(n.unsaved))
+	for _, index := range byHeight(n.unsaved) {
+		records = append(records, n.tree.Record(index))
+	}
+	if err := n.store.PutHeaders(records); err != nil {
+		return fmt.Errorf("save headers: %w", err)
+	}
+	clear(n.unsaved)
+	return nil
+}
+
+// failureLog remembers why blocks were refused, within maxFailures.
+type failureLog struct {
+	byHash map[consensus.Hash]*consensus.RuleError
+	order  []consensus.Hash
+}
+
+func (f *failureLog) add(hash consensus.Hash, rule *consensus.RuleError) {
+	if _, known := f.byHash[hash]; known {
+		return
+	}
+	if len(f.order) == maxFailures {
+		delete(f.byHash, f.order[0])
+		f.order = f.order[1:]
+	}
+	f.byHash[hash] = rule
+	f.order = append(f.order, hash)
+}
+
+func (f *failureLog) remove(hash consensus.Hash) {
+	if _, known := f.byHash[hash]; known {
+		delete(f.byHash, hash)
+		f.order = slices.DeleteFunc(f.order, func(h consensus.Hash) bool { return h == hash })
+	}
+}

@@ -1,0 +1,141 @@
+package node
+
+import (
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+// Receive judges one message of a peer and answers it through the outbox. It
+// does bounded work: bodies are stored, not connected. The verdict tells gossip
+// whether to forward the message: Reject only what is invalid for everybody,
+// forever; what depends on where this node stands is ignored.
+func (n *Node) Receive(now time.Time, from p2p.PeerID, msg p2p.Msg, gossip bool) (p2p.Verdict, error) {
+	switch m := msg.(type) {
+	case *p2p.Tx:
+		return n.receiveTx(now, from, m.Tx, gossip)
+	case *p2p.Announce:
+		return n.receiveAnnounce(now, from, m, gossip)
+	case *p2p.Headers:
+		return n.receiveHeaders(now, from, m)
+	case *p2p.Block:
+		return n.receiveBlock(now, from, m.Block)
+	case *p2p.BlockTxs:
+		block := n.engine.Fill(now, from, m)
+		if block == nil {
+			return p2p.Ignore, nil
+		}
+		return n.receiveRebuilt(now, from, block)
+	}
+	return n.engine.Handle(now, from, msg)
+}
+
+// receiveHeaders adds a batch of headers, until one does not fit.
+func (n *Node) receiveHeaders(now time.Time, from p2p.PeerID, m *p2p.Headers) (p2p.Verdict, error) {
+	var last *consensus.BlockIndex
+	for i := range m.Headers {
+		index, err := n.addHeader(now, &m.Headers[i])
+		if rule := consensus.AsRuleError(err); rule != nil {
+			if rule.Kind == consensus.Invalid {
+				n.engine.Punish(now, from, rule)
+			}
+			break
+		}
+		if err != nil {
+			return p2p.Ignore, err
+		}
+		last = index
+	}
+	if err := n.saveHeaders(); err != nil {
+		return p2p.Ignore, err
+	}
+	n.engine.GotHeaders(now, from, last, len(m.Headers))
+	n.engine.Fetch(now)
+	return p2p.Accept, nil
+}
+
+// receiveAnnounce judges the header of a new block, so that it can be forwarded
+// before the body is connected: its proof of work is the price of a forward.
+// The body is put together from the mempool, or fetched.
+func (n *Node) receiveAnnounce(now time.Time, from p2p.PeerID, m *p2p.Announce, gossip bool) (p2p.Verdict, error) {
+	if err := consensus.CheckPow(n.params, &m.Header); err != nil {
+		n.engine.Punish(now, from, consensus.AsRuleError(err))
+		return p2p.Reject, nil
+	}
+	known := n.tree.Lookup(m.Header.Hash())
+	if known == nil && n.tree.Lookup(m.Header.Prev) == nil {
+		n.engine.AskHeaders(now, from)
+		return p2p.Ignore, nil
+	}
+	index, err := n.addHeader(now, &m.Header)
+	if rule := consensus.AsRuleError(err); rule != nil {
+		if rule.Kind == consensus.Invalid {
+			n.engine.Punish(now, from, rule)
+			return p2p.Reject, nil
+		}
+		return p2p.Ignore, nil
+	} else if err != nil {
+		return p2p.Ignore, err
+	}
+	n.engine.Learn(now, from, index)
+	if n.tooWeak(index) || index.HasBody() {
+		return p2p.Ignore, nil
+	}
+	verdict := p2p.Ignore
+	if known == nil { // only the first announcement of a header goes on
+		n.engine.Forward(now, m, from, gossip)
+		verdict = p2p.Accept
+	}
+	if !index.Parent.HasBody() { // behind: bodies come in order, by hash
+		n.engine.Fetch(now)
+		return verdict, nil
+	}
+	if block := n.engine.Rebuild(now, from, m); block != nil {
+		_, err = n.receiveRebuilt(now, from, block)
+	}
+	return verdict, err
+}
+
+// receiveRebuilt takes a block that was put together from short ids. They are
+// not committed to by the header: where the result is wrong nobody is to blame,
+// and the body is fetched by its hash.
+func (n *Node) receiveRebuilt(now time.Time, from p2p.PeerID, block *consensus.Block) (p2p.Verdict, error) {
+	_, err := n.addBlock(now, "", block)
+	if rule := consensus.AsRuleError(err); rule != nil {
+		if rule.Kind == consensus.Mutated {
+			n.engine.FetchBody(now, from, block.Hash())
+		}
+		return p2p.Ignore, nil
+	}
+	if err == nil {
+		n.engine.Got(now, from, block.Hash())
+	}
+	return p2p.Accept, err
+}
+
+// receiveBlock takes a body. One that nobody asked for is looked at only where
+// its branch might win.
+func (n *Node) receiveBlock(now time.Time, from p2p.PeerID, block *consensus.Block) (p2p.Verdict, error) {
+	asked := n.engine.Got(now, from, block.Hash())
+	if !asked {
+		if parent := n.tree.Lookup(block.Header.Prev); parent == nil || n.tooWeak(parent) {
+			n.engine.AskHeaders(now, from)
+			return p2p.Ignore, nil
+		}
+	}
+	index, err := n.addBlock(now, from, block)
+	switch rule := consensus.AsRuleError(err); {
+	case err == nil:
+		n.engine.Learn(now, from, index)
+	case rule == nil:
+		return p2p.Ignore, err
+	case rule.Kind == consensus.Mutated:
+		n.engine.Punish(now, from, rule)
+		n.engine.FetchBody(now, "", block.Hash()) // from somebody else
+	case rule.Kind == consensus.Invalid:
+		n.engine.Punish(now, from, rule)
+	}
+	n.engine.Fetch(now)
+	return p2p.Accept, nil
+}

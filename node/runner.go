@@ -1,0 +1,279 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/mempool"
+	"github.com/kapok-chain/kapok/miner"
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+// eventBuffer is how many events a subscriber may be behind before it is cut
+// off: a few minutes of a busy testnet.
+const eventBuffer = 1 << 14
+
+// Carrier takes what the node says to its peers. Its methods do not block.
+type Carrier interface {
+	Send(p2p.Outgoing)
+	Disconnect(id p2p.PeerID)
+}
+
+// Event is something that an observer may want to time.
+type Event struct {
+	Time   time.Time
+	Change *consensus.Change // the chain moved
+	Tx     *mempool.Entry    // a payment entered the mempool
+}
+
+// Runner runs a Node in the real world: one lock, the wall clock, a network.
+// Every method is safe for concurrent use.
+type Runner struct {
+	log      *slog.Logger
+	verifier consensus.Verifier
+	network  Carrier
+	wake     chan struct{} // holds one token while there may be steps to take
+
+	mu     sync.Mutex // the only lock: it guards everything below
+	node   *Node
+	mock   time.Time     // where the clock stands still, unless zero
+	moved  chan struct{} // closed, and replaced, whenever a step was taken
+	events map[chan Event]struct{}
+	fault  error // of our own; nothing is done after it
+	ended  chan struct{}
+}
+
+// NewRunner puts a node to work. The network may be nil: a node alone.
+func NewRunner(n *Node, network Carrier, verifier consensus.Verifier, log *slog.Logger) *Runner {
+	r := &Runner{
+		log:      log,
+		verifier: verifier,
+		network:  network,
+		wake:     make(chan struct{}, 1),
+		node:     n,
+		moved:    make(chan struct{}),
+		events:   make(map[chan Event]struct{}),
+		ended:    make(chan struct{}),
+	}
+	r.wake <- struct{}{} // after an unclean stop there are blocks to replay
+	return r
+}
+
+// Run connects blocks until the context ends, or until a fault of our own: a
+// disk that fails, or a bug. Then the fault is returned, and the node does and
+// answers nothing more.
+func (r *Runner) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.ended:
+			return r.fault
+		case <-r.wake:
+			for ctx.Err() == nil && r.step() {
+			}
+		}
+	}
+}
+
+// step takes one step towards the best branch: Gather and Commit under the
+// lock, Verify without it. It reports whether there may be another.
+func (r *Runner) step() (more bool) {
+	var job *Job
+	err := r.Do(func(n *Node, _ time.Time) (err error) {
+		job, err = n.Gather()
+		return err
+	})
+	if err != nil || job == nil {
+		return false
+	}
+	job.Verify(r.verifier)
+	err = r.Do(func(n *Node, now time.Time) error { return n.Commit(now, job) })
+	if job.rule != nil && err == nil {
+		r.log.Warn("block refused", "hash", job.step.Block.Hash, "height", job.step.Block.Height, "rule", job.rule)
+	}
+	return err == nil
+}
+
+// Do makes calls to the node under the lock and passes on what came of them.
+// A RuleError that f returns is somebody else's fault; any other error but an
+// answer is ours and ends the node.
+func (r *Runner) Do(f func(n *Node, now time.Time) error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fault != nil {
+		return r.fault
+	}
+	now := r.clock()
+	err := f(r.node, now)
+	if err != nil && consensus.AsRuleError(err) == nil && !isAnswer(err) {
+		r.fault = fmt.Errorf("the node stops: %w", err)
+		close(r.ended)
+		return r.fault
+	}
+	r.pass(now)
+	return err
+}
+
+// isAnswer reports whether an error is no fault of anybody, but says why there
+// is no result yet.
+func isAnswer(err error) bool {
+	var early *miner.TooEarly
+	return errors.As(err, &early)
+}
+
+// pass hands on, in order, what the node wants to be sent and known.
+func (r *Runner) pass(now time.Time) {
+	for _, out := range r.node.Outbox() {
+		if r.network != nil {
+			r.network.Send(out)
+		}
+	}
+	for _, drop := range r.node.Drops() {
+		r.log.Info("dropping a peer", "peer", drop.ID, "reason", drop.Reason)
+		if r.network != nil {
+			r.network.Disconnect(drop.ID)
+		}
+	}
+	for _, entry := range r.node.Accepted() {
+		r.publish(Event{Time: now, Tx: entry})
+	}
+	for _, change := range r.node.Changes() {
+		r.publish(Event{Time: now, Change: &change})
+		r.log.Debug("new tip", "height", change.To.Height, "hash", change.To.Hash, "detached", len(change.Detached))
+	}
+	close(r.moved)
+	r.moved = make(chan struct{})
+	if _, more := r.node.tree.Next(); more {
+		select {
+		case r.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (r *Runner) publish(e Event) {
+	for ch := range r.events {
+		select {
+		case ch <- e:
+		default: // too slow: a closed channel says so
+			delete(r.events, ch)
+			close(ch)
+		}
+	}
+}
+
+// Events subscribes to what happens until the context ends. The channel is
+// closed then, or when its reader is eventBuffer events behind.
+func (r *Runner) Events(ctx context.Context) <-chan Event {
+	ch := make(chan Event, eventBuffer)
+	r.mu.Lock()
+	r.events[ch] = struct{}{}
+	r.mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if _, open := r.events[ch]; open {
+			delete(r.events, ch)
+			close(ch)
+		}
+	})
+	return ch
+}
+
+// until waits, under the lock, for a condition on the node.
+func (r *Runner) until(ctx context.Context, done func(n *Node) bool) error {
+	for {
+		r.mu.Lock()
+		ok, fault, moved := done(r.node), r.fault, r.moved
+		r.mu.Unlock()
+		switch {
+		case fault != nil:
+			return fault
+		case ok:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.ended:
+		case <-moved:
+		}
+	}
+}
+
+// Settle waits until the tip is the best block that is stored.
+func (r *Runner) Settle(ctx context.Context) error {
+	return r.until(ctx, func(n *Node) bool {
+		_, more := n.tree.Next()
+		return !more
+	})
+}
+
+// WaitTip waits until the tip is another block than the one given.
+func (r *Runner) WaitTip(ctx context.Context, known consensus.Hash) error {
+	return r.until(ctx, func(n *Node) bool { return n.Tip().Hash != known && !n.Reorganising() })
+}
+
+// SubmitTx takes a payment from this machine.
+func (r *Runner) SubmitTx(ctx context.Context, tx *consensus.Tx) (entry *mempool.Entry, err error) {
+	if err := r.until(ctx, func(n *Node) bool { return !n.Reorganising() }); err != nil {
+		return nil, err
+	}
+	err = r.Do(func(n *Node, now time.Time) (err error) {
+		entry, err = n.SubmitTx(now, tx)
+		return err
+	})
+	return entry, err
+}
+
+// SubmitBlock takes a block from this machine and waits for the judgement. It
+// reports whether the block is on the active chain; false without an error says
+// that it is stored on a side branch.
+func (r *Runner) SubmitBlock(ctx context.Context, block *consensus.Block) (active bool, err error) {
+	var index *consensus.BlockIndex
+	err = r.Do(func(n *Node, now time.Time) (err error) {
+		index, err = n.SubmitBlock(now, block)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	if err := r.Settle(ctx); err != nil {
+		return false, err
+	}
+	err = r.Do(func(n *Node, _ time.Time) error {
+		active = n.tree.InActiveChain(index)
+		if rule := n.Failure(index.Hash); rule != nil {
+			return rule
+		}
+		return nil
+	})
+	return active, err
+}
+
+// Now is the node's clock.
+func (r *Runner) Now() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.clock()
+}
+
+func (r *Runner) clock() time.Time {
+	if !r.mock.IsZero() {
+		return r.mock
+	}
+	return time.Now()
+}
+
+// SetMockTime stops the clock at t; the zero time lets it run again.
+func (r *Runner) SetMockTime(t time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mock = t
+}

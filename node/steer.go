@@ -1,0 +1,65 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/rpc"
+)
+
+// What an operator may do to the chain by hand, as Bitcoin Core's
+// invalidateblock and reconsiderblock. The next Advance follows.
+
+// ErrInvalidated is why a block is refused that an operator invalidated.
+const ErrInvalidated consensus.Code = "invalidated-by-operator"
+
+// Invalidate marks a block, and so its descendants, as failed.
+func (n *Node) Invalidate(now time.Time, index *consensus.BlockIndex) error {
+	if index.Parent == nil {
+		return &consensus.RuleError{Code: ErrInvalidated, Kind: consensus.Policy, Detail: "the genesis block stays"}
+	}
+	delete(n.origin, index.Hash) // nobody's fault
+	return n.fail(now, index, &consensus.RuleError{Code: ErrInvalidated, Kind: consensus.Invalid})
+}
+
+// Reconsider takes the mark back from a block, its ancestors and descendants.
+func (n *Node) Reconsider(index *consensus.BlockIndex) error {
+	marked := make(map[*consensus.BlockIndex]struct{})
+	for _, leaf := range n.tree.Leaves() {
+		for b := leaf; b.Failed(); b = b.Parent {
+			marked[b] = struct{}{}
+		}
+	}
+	n.tree.Reconsider(index)
+	var records []consensus.Record
+	for _, b := range byHeight(marked) {
+		if !b.Failed() {
+			n.failures.remove(b.Hash)
+			records = append(records, n.tree.Record(b))
+		}
+	}
+	if err := n.store.PutHeaders(records); err != nil {
+		return fmt.Errorf("reconsider block %s: %w", index.Hash, err)
+	}
+	return nil
+}
+
+// testTxs judges payments in order, each as if those before it were in the
+// mempool, and keeps none of them.
+func (n *Node) testTxs(now time.Time, txs []*consensus.Tx) ([]rpc.TxVerdict, error) {
+	verdicts := make([]rpc.TxVerdict, len(txs))
+	entries, errs := n.pool.Trial(now, n.chain(), txs)
+	for i, err := range errs {
+		if known := n.notConfirmed(txs[i]); known != nil {
+			err = known
+		}
+		if verdicts[i].Rule = consensus.AsRuleError(err); err != nil && verdicts[i].Rule == nil {
+			return nil, err
+		}
+		if err == nil {
+			verdicts[i].Fee = entries[i].Fee
+		}
+	}
+	return verdicts, nil
+}

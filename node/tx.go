@@ -1,0 +1,145 @@
+package node
+
+import (
+	"errors"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/mempool"
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+// resolveBatch is how many waiting orphans are tried again in one call, so that
+// no message can make the node work for long (CVE-2024-52914).
+const resolveBatch = 16
+
+// deferredTx waits until a reorganisation has ended.
+type deferredTx struct {
+	from p2p.PeerID
+	tx   *consensus.Tx
+}
+
+// SubmitTx takes a payment from this machine and offers it to the peers.
+func (n *Node) SubmitTx(now time.Time, tx *consensus.Tx) (*mempool.Entry, error) {
+	entry, err := n.addTx(now, tx)
+	if err != nil {
+		return entry, err
+	}
+	n.engine.AnnounceTx(now, tx, "")
+	return entry, n.resolveOrphans(now)
+}
+
+// addTx is the one road of a transaction into the mempool, whoever sent it.
+func (n *Node) addTx(now time.Time, tx *consensus.Tx) (*mempool.Entry, error) {
+	if err := n.notConfirmed(tx); err != nil {
+		return nil, err
+	}
+	entry, err := n.pool.Add(now, n.chain(), tx)
+	if err != nil {
+		return entry, err
+	}
+	n.accepted = append(n.accepted, entry)
+	n.poolSequence++
+	n.resolve = append(n.resolve, n.pool.Children(entry.TxID)...)
+	return entry, nil
+}
+
+// notConfirmed refuses a transaction of which an output is a coin: it must be
+// in the chain already.
+func (n *Node) notConfirmed(tx *consensus.Tx) error {
+	txid := tx.TxID()
+	outpoints := make([]consensus.OutPoint, len(tx.Outputs))
+	for i := range tx.Outputs {
+		outpoints[i] = consensus.OutPoint{TxID: txid, Index: uint32(i)}
+	}
+	coins, err := n.store.Coins(outpoints)
+	if err == nil && len(coins) > 0 {
+		err = &consensus.RuleError{Code: mempool.ErrKnown, Kind: consensus.Policy, Detail: "the transaction is in the chain"}
+	}
+	return err
+}
+
+// receiveTx judges a payment from a peer.
+func (n *Node) receiveTx(now time.Time, from p2p.PeerID, tx *consensus.Tx, gossip bool) (p2p.Verdict, error) {
+	wtxid := tx.WTxID()
+	n.engine.Got(now, from, wtxid)
+	if n.pool.ByWTxID(wtxid) != nil {
+		return p2p.Ignore, nil
+	}
+	if n.Reorganising() {
+		if len(n.deferred) < maxDeferred {
+			n.deferred = append(n.deferred, deferredTx{from, tx})
+		}
+		return p2p.Ignore, nil
+	}
+	_, err := n.addTx(now, tx)
+	var missing *mempool.MissingInputs
+	switch rule := consensus.AsRuleError(err); {
+	case err == nil:
+		if !gossip { // which forwards by itself what it brought
+			n.engine.AnnounceTx(now, tx, from)
+		}
+		return p2p.Accept, n.resolveOrphans(now)
+	case rule == nil:
+		return p2p.Ignore, err
+	case errors.As(err, &missing):
+		if n.pool.AddOrphan(now, string(from), tx) {
+			n.engine.AskParents(now, from, missing.Parents) // they are where it came from
+		}
+		return p2p.Ignore, nil
+	case invalidForAll(rule):
+		n.engine.Punish(now, from, rule)
+		return p2p.Reject, nil
+	}
+	return p2p.Ignore, nil
+}
+
+// invalidForAll reports whether every node, whatever its tip and its mempool,
+// refuses a loose transaction for this reason. What depends on the tip
+// (maturity, lock times) is no reason to blame whoever forwarded it.
+func invalidForAll(rule *consensus.RuleError) bool {
+	switch rule.Code {
+	case consensus.ErrPrematureSpend, consensus.ErrNonFinal, consensus.ErrInputsMissingOrSpent:
+		return false
+	}
+	return rule.Kind == consensus.Invalid || rule.Kind == consensus.Malformed
+}
+
+// resolveOrphans tries orphans again whose parent has come, a batch at a time.
+// What is accepted is offered to all peers, since gossip will not carry it.
+func (n *Node) resolveOrphans(now time.Time) error {
+	for range min(resolveBatch, len(n.resolve)) {
+		orphan := n.resolve[0]
+		n.resolve = n.resolve[1:]
+		_, err := n.addTx(now, orphan.Tx)
+		switch rule := consensus.AsRuleError(err); {
+		case err == nil:
+			n.engine.AnnounceTx(now, orphan.Tx, p2p.PeerID(orphan.From))
+		case rule == nil:
+			return err
+		case errors.Is(rule, mempool.ErrMissing):
+			n.pool.AddOrphan(now, orphan.From, orphan.Tx)
+		case invalidForAll(rule):
+			n.engine.Punish(now, p2p.PeerID(orphan.From), rule)
+		}
+	}
+	return nil
+}
+
+// addDeferred takes up the payments that waited for a reorganisation to end.
+func (n *Node) addDeferred(now time.Time) error {
+	if n.Reorganising() {
+		return nil
+	}
+	waiting := n.deferred
+	n.deferred = nil
+	for _, d := range waiting {
+		if _, err := n.receiveTx(now, d.from, d.tx, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// InMempool reports whether a payment waits to be mined.
+func (n *Node) InMempool(txid consensus.Hash) bool { return n.pool.Get(txid) != nil }

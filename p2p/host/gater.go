@@ -1,7 +1,13 @@
 package host
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -12,12 +18,15 @@ import (
 // gater is libp2p's connection gater: it lets nobody in who is on the deny list
 // or whose id is not an Ed25519 key.
 type gater struct {
+	closed atomic.Bool // to everybody
+
 	mu     sync.RWMutex
+	bans   map[string]ban // by target; at most maxDenied
 	denied map[peer.ID]struct{}
 	order  []peer.ID // of denial, oldest first; may hold pardoned ids
 }
 
-func newGater() *gater { return &gater{denied: make(map[peer.ID]struct{})} }
+func newGater() *gater { return &gater{bans: make(map[string]ban), denied: make(map[peer.ID]struct{})} }
 
 // deny puts id on the list or takes it off.
 func (g *gater) deny(id peer.ID, on bool) {
@@ -45,16 +54,69 @@ func (g *gater) isDenied(id peer.ID) bool {
 	return denied
 }
 
+// ban enters a refusal, or changes the end of one.
+func (g *gater) ban(b ban) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	maps.DeleteFunc(g.bans, func(_ string, old ban) bool { return !b.Created.Before(old.Until) })
+	if len(g.bans) >= maxDenied {
+		return fmt.Errorf("%d bans are the most allowed", maxDenied)
+	}
+	g.bans[b.Target] = b
+	return nil
+}
+
+func (g *gater) unban(target string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, ok := g.bans[target]
+	delete(g.bans, target)
+	return ok
+}
+
+// list returns the bans in force, by target.
+func (g *gater) list(now time.Time) []Ban {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	var bans []Ban
+	for _, b := range g.bans {
+		if now.Before(b.Until) {
+			bans = append(bans, b.Ban)
+		}
+	}
+	slices.SortFunc(bans, func(a, b Ban) int { return strings.Compare(a.Target, b.Target) })
+	return bans
+}
+
+// admits reports whether nothing stands against a peer at an address; either
+// may be unknown.
+func (g *gater) admits(id peer.ID, addr ma.Multiaddr) bool {
+	if g.closed.Load() || g.isDenied(id) {
+		return false
+	}
+	now := time.Now()
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, b := range g.bans {
+		if b.means(id, addr) && now.Before(b.Until) {
+			return false
+		}
+	}
+	return true
+}
+
 // The methods below implement connmgr.ConnectionGater.
 
-func (g *gater) InterceptPeerDial(id peer.ID) bool { return !g.isDenied(id) }
+func (g *gater) InterceptPeerDial(id peer.ID) bool { return g.admits(id, nil) }
 
-func (g *gater) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
+func (g *gater) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool { return g.admits(id, addr) }
 
-func (g *gater) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
+	return g.admits("", c.RemoteMultiaddr())
+}
 
-func (g *gater) InterceptSecured(_ network.Direction, id peer.ID, _ network.ConnMultiaddrs) bool {
-	return isEd25519(id) && !g.isDenied(id)
+func (g *gater) InterceptSecured(_ network.Direction, id peer.ID, c network.ConnMultiaddrs) bool {
+	return isEd25519(id) && g.admits(id, c.RemoteMultiaddr())
 }
 
 func (g *gater) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }

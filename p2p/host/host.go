@@ -50,8 +50,9 @@ type Host struct {
 	running  bool
 	closed   bool
 	sessions map[p2p.PeerID]*session
-	pending  map[peer.ID]chan struct{} // peers whose stream we are opening
-	changed  chan struct{}             // closed and replaced when a session is added
+	pending  map[peer.ID]chan struct{}     // peers whose stream we are opening
+	kept     map[string]context.CancelFunc // by address: what Keep dials
+	changed  chan struct{}                 // closed and replaced when a session is added
 }
 
 // New reads or creates the identity and binds the listening ports; a taken port
@@ -81,6 +82,7 @@ func New(c Config) (*Host, error) {
 		publish:  make(chan publication, maxPublish),
 		sessions: make(map[p2p.PeerID]*session),
 		pending:  make(map[peer.ID]chan struct{}),
+		kept:     make(map[string]context.CancelFunc),
 		changed:  make(chan struct{}),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())

@@ -3,6 +3,7 @@ package host
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/metrics"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -14,14 +15,23 @@ import (
 // libp2p's interface asks and that nobody puts.
 type traffic struct {
 	metrics.Reporter
-	peers sync.Map // peer.ID → *counter
+	peers   sync.Map      // peer.ID → *counter
+	in, out atomic.Uint64 // bytes of all peers since the start
+	numbers atomic.Int64  // of connections so far
 }
 
-type counter struct{ in, out atomic.Uint64 }
+type counter struct {
+	number          int64         // counts connections up from 1
+	in, out         atomic.Uint64 // bytes
+	lastIn, lastOut atomic.Int64  // Unix nanoseconds
+}
 
 func newTraffic() *traffic { return &traffic{Reporter: metrics.NewBandwidthCounter()} }
 
-func (t *traffic) follow(id peer.ID) { t.peers.LoadOrStore(id, new(counter)) }
+func (t *traffic) follow(id peer.ID) {
+	t.peers.LoadOrStore(id, &counter{number: t.numbers.Add(1)})
+}
+
 func (t *traffic) forget(id peer.ID) { t.peers.Delete(id) }
 
 // of returns what came from and went to a peer in its session, in bytes.
@@ -37,13 +47,19 @@ func (t *traffic) LogSentMessage(int64) {}
 func (t *traffic) LogRecvMessage(int64) {}
 
 func (t *traffic) LogSentMessageStream(size int64, _ protocol.ID, id peer.ID) {
+	t.out.Add(uint64(size))
 	if c, ok := t.peers.Load(id); ok {
-		c.(*counter).out.Add(uint64(size))
+		c := c.(*counter)
+		c.out.Add(uint64(size))
+		c.lastOut.Store(time.Now().UnixNano())
 	}
 }
 
 func (t *traffic) LogRecvMessageStream(size int64, _ protocol.ID, id peer.ID) {
+	t.in.Add(uint64(size))
 	if c, ok := t.peers.Load(id); ok {
-		c.(*counter).in.Add(uint64(size))
+		c := c.(*counter)
+		c.in.Add(uint64(size))
+		c.lastIn.Store(time.Now().UnixNano())
 	}
 }

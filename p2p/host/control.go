@@ -1,0 +1,187 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+// What an operator may ask of a running host, and do to it.
+
+// maxKept bounds the addresses that Keep is told, besides Config.Peers.
+const maxKept = 256
+
+// ConnInfo is what the host knows of a connection; the engine knows the rest.
+type ConnInfo struct {
+	Number          int64  // counts connections up from 1
+	Transport       string // "tcp" or "quic"
+	Since           time.Time
+	In, Out         uint64    // bytes of all protocols, before encryption
+	LastIn, LastOut time.Time // zero: never
+}
+
+// Conn describes the connection with a peer; the zero value where there is none.
+func (h *Host) Conn(id p2p.PeerID) ConnInfo {
+	s := h.session(id)
+	if s == nil {
+		return ConnInfo{}
+	}
+	info := ConnInfo{Transport: "tcp", Since: s.since}
+	if strings.Contains(s.peer.Addr, "/quic") {
+		info.Transport = "quic"
+	}
+	if c, ok := h.traffic.peers.Load(s.id); ok {
+		c := c.(*counter)
+		info.Number = c.number
+		info.In, info.Out = c.in.Load(), c.out.Load()
+		info.LastIn, info.LastOut = unixNano(c.lastIn.Load()), unixNano(c.lastOut.Load())
+	}
+	return info
+}
+
+func unixNano(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n)
+}
+
+// Totals are the bytes that came and went since the start, of all peers.
+func (h *Host) Totals() (in, out uint64) { return h.traffic.in.Load(), h.traffic.out.Load() }
+
+// Active reports whether the host connects to anybody.
+func (h *Host) Active() bool { return !h.gater.closed.Load() }
+
+// SetActive lets the host connect to others, or disconnects it from everybody
+// and keeps it so.
+func (h *Host) SetActive(on bool) {
+	h.gater.closed.Store(!on)
+	if on {
+		return
+	}
+	for _, s := range h.all() {
+		s.stop(errDisconnected)
+	}
+}
+
+// Keep dials a peer now, and again whenever the connection is lost, until
+// Forget or the end of Run.
+func (h *Host) Keep(addr string) error {
+	if err := CheckPeer(addr); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(h.ctx)
+	h.mu.Lock()
+	_, twice := h.kept[addr]
+	full := len(h.kept) >= maxKept
+	if !twice && !full {
+		h.kept[addr] = cancel
+	}
+	h.mu.Unlock()
+	switch {
+	case twice:
+		cancel()
+		return fmt.Errorf("%s is kept already", addr)
+	case full:
+		cancel()
+		return fmt.Errorf("%d addresses are kept already, the most allowed", maxKept)
+	}
+	h.spawn(func() {
+		defer cancel()
+		h.keep(ctx, addr, false)
+	})
+	return nil
+}
+
+// Forget no longer dials an address that Keep was told; false for a stranger.
+// The connection, if there is one, stays.
+func (h *Host) Forget(addr string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	cancel, ok := h.kept[addr]
+	if ok {
+		cancel()
+		delete(h.kept, addr)
+	}
+	return ok
+}
+
+// Kept lists the addresses that Keep was told.
+func (h *Host) Kept() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	addrs := make([]string, 0, len(h.kept))
+	for addr := range h.kept {
+		addrs = append(addrs, addr)
+	}
+	slices.Sort(addrs)
+	return addrs
+}
+
+// Ban is a refusal with an end.
+type Ban struct {
+	Target         string // a peer id, an IP address or a subnet
+	Created, Until time.Time
+}
+
+// Ban refuses a peer id, an IP address or a subnet until the time given, and
+// disconnects whoever is meant.
+func (h *Host) Ban(target string, until time.Time) error {
+	b := ban{Ban: Ban{Target: target, Created: time.Now(), Until: until}}
+	var err error
+	if b.prefix, err = netip.ParsePrefix(target); err != nil {
+		if ip, ipErr := netip.ParseAddr(target); ipErr == nil {
+			b.prefix = netip.PrefixFrom(ip, ip.BitLen())
+		} else if b.id, err = peer.Decode(target); err != nil {
+			return fmt.Errorf("%q is no peer id, IP address or subnet", target)
+		}
+	}
+	if err := h.gater.ban(b); err != nil {
+		return err
+	}
+	for _, s := range h.all() {
+		if b.means(s.id, s.stream.Conn().RemoteMultiaddr()) {
+			s.stop(errDisconnected)
+		}
+	}
+	return nil
+}
+
+// Unban takes a refusal back; false where there is none.
+func (h *Host) Unban(target string) bool { return h.gater.unban(target) }
+
+// Bans lists the refusals that have not ended.
+func (h *Host) Bans() []Ban { return h.gater.list(time.Now()) }
+
+// ban is a Ban with its target understood: an id or a prefix.
+type ban struct {
+	Ban
+	id     peer.ID
+	prefix netip.Prefix
+}
+
+// means reports whether the ban is about this peer at this address; either may
+// be unknown.
+func (b *ban) means(id peer.ID, addr ma.Multiaddr) bool {
+	if b.id != "" {
+		return b.id == id
+	}
+	if addr == nil {
+		return false
+	}
+	ip, err := manet.ToIP(addr)
+	if err != nil {
+		return false
+	}
+	parsed, ok := netip.AddrFromSlice(ip)
+	return ok && b.prefix.Contains(parsed.Unmap())
+}

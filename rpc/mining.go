@@ -1,0 +1,312 @@
+package rpc
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+)
+
+func miningMethods() []method {
+	const group = "Mining"
+	return []method{
+		{"getmininginfo", group, nil, "State of mining.", "An object: blocks, bits, difficulty, target, networkhashps, pooledtx, chain, next {height, bits, difficulty, target}, kapok_threads, kapok_hashrate (this node's own, hashes per second), warnings.", getMiningInfo},
+		{"getblocktemplate", group, []param{option("template_request", kindObject, nil, `{"rules": ["segwit"], "capabilities": […], "longpollid": …}, or {"mode": "proposal", "data": hex}`)},
+			"A block to be solved (BIP22, BIP23, BIP145). With a longpollid it answers when the tip is another one, or after a minute when the mempool has changed. The mode \"proposal\" judges an unsolved block.",
+			"An object: version, rules, previousblockhash, transactions [{data, txid, hash, depends, fee, sigops, weight}], coinbaseaux, coinbasevalue, coinbasetxn (data without witness; where the node has a payout address), longpollid, target, mintime, mutable, noncerange, sizelimit, weightlimit, curtime, bits, height, default_witness_commitment. For a proposal null, or the reason against it.", getBlockTemplate},
+		{"submitblock", group, []param{need("hexdata", kindHex, "the serialized block"), option("dummy", kindString, nil, "ignored")},
+			"Hands in a solved block. A coinbase with a commitment and no witness gets the reserved value of zeros.",
+			`null where it is the tip now, else why not: "duplicate", "inconclusive" (stored on a side branch), or the code of the rule that it breaks.`, submitBlock},
+	}
+}
+
+type nextBlock struct {
+	Height     uint32            `json:"height"`
+	Bits       string            `json:"bits"`
+	Difficulty float64           `json:"difficulty"`
+	Target     consensus.Uint256 `json:"target"`
+}
+
+func getMiningInfo(c *call) (any, error) {
+	chain, mining, bits := c.b.Chain(), c.b.Mining(), c.b.NextBits()
+	tip := chain.Tip
+	return struct {
+		Blocks     uint32            `json:"blocks"`
+		Bits       string            `json:"bits"`
+		Difficulty float64           `json:"difficulty"`
+		Target     consensus.Uint256 `json:"target"`
+		NetworkPS  float64           `json:"networkhashps"`
+		Pooled     int               `json:"pooledtx"`
+		Chain      string            `json:"chain"`
+		Next       nextBlock         `json:"next"`
+		Threads    int               `json:"kapok_threads"`
+		Hashrate   float64           `json:"kapok_hashrate"`
+		Warnings   []string          `json:"warnings"`
+	}{
+		tip.Height, bitsHex(tip.Header.Bits), consensus.Difficulty(tip.Header.Bits), targetOf(tip.Header.Bits),
+		c.networkHashrate(&tip, 120), c.b.Mempool().Txs, networkName(c.b.Params()),
+		nextBlock{tip.Height + 1, bitsHex(bits), consensus.Difficulty(bits), targetOf(bits)},
+		mining.Threads, mining.Hashrate, orEmpty(chain.Warnings),
+	}, nil
+}
+
+type templateTx struct {
+	Data    string         `json:"data"`
+	TxID    consensus.Hash `json:"txid"`
+	Hash    consensus.Hash `json:"hash"`
+	Depends []int          `json:"depends"`
+	Fee     int64          `json:"fee"`
+	Sigops  int            `json:"sigops"`
+	Weight  int            `json:"weight"`
+}
+
+type templateJSON struct {
+	Capabilities  []string          `json:"capabilities"`
+	Version       int32             `json:"version"`
+	Rules         []string          `json:"rules"`
+	Available     struct{}          `json:"vbavailable"`
+	Required      int               `json:"vbrequired"`
+	Prev          consensus.Hash    `json:"previousblockhash"`
+	Txs           []templateTx      `json:"transactions"`
+	CoinbaseAux   struct{}          `json:"coinbaseaux"`
+	CoinbaseValue int64             `json:"coinbasevalue"`
+	Coinbase      *templateTx       `json:"coinbasetxn,omitempty"`
+	LongPollID    string            `json:"longpollid"`
+	Target        consensus.Uint256 `json:"target"`
+	MinTime       uint32            `json:"mintime"`
+	Mutable       []string          `json:"mutable"`
+	NonceRange    string            `json:"noncerange"`
+	SigopLimit    int               `json:"sigoplimit"`
+	SizeLimit     int               `json:"sizelimit"`
+	WeightLimit   int               `json:"weightlimit"`
+	Time          uint32            `json:"curtime"`
+	Bits          string            `json:"bits"`
+	Height        uint32            `json:"height"`
+	Commitment    string            `json:"default_witness_commitment,omitempty"`
+}
+
+func getBlockTemplate(c *call) (any, error) {
+	var request struct {
+		Mode       string `json:"mode"`
+		Data       string `json:"data"`
+		LongPollID string `json:"longpollid"`
+	}
+	for name, field := range map[string]*string{"mode": &request.Mode, "data": &request.Data, "longpollid": &request.LongPollID} {
+		raw, ok := c.object(0)[name]
+		if !ok || string(raw) == "null" {
+			continue
+		}
+		if err := json.Unmarshal(raw, field); err != nil {
+			return nil, fail(CodeType, "%s must be a string", name)
+		}
+	}
+	switch request.Mode {
+	case "", "template":
+	case "proposal":
+		return c.propose(request.Data)
+	default:
+		return nil, fail(CodeInvalidParameter, "Invalid mode")
+	}
+	if err := c.readyToMine(); err != nil {
+		return nil, err
+	}
+	if request.LongPollID != "" {
+		if err := c.longPoll(request.LongPollID); err != nil {
+			return nil, err
+		}
+	}
+	sequence := c.b.Mempool().Sequence
+	t, err := c.b.Template()
+	if err != nil {
+		return nil, err
+	}
+	return c.renderTemplate(t, sequence), nil
+}
+
+// readyToMine refuses work on a chain that is behind, as Core does. Networks
+// other than main may consist of one node.
+func (c *call) readyToMine() error {
+	if c.b.Params().Name != "main" {
+		return nil
+	}
+	if len(c.b.Peers()) == 0 {
+		return fail(CodeNotConnected, "Kapok is not connected!")
+	}
+	if c.b.Chain().Syncing {
+		return fail(CodeSyncing, "Kapok is in initial sync and waiting for blocks...")
+	}
+	return nil
+}
+
+func (c *call) renderTemplate(t *Template, sequence uint64) *templateJSON {
+	j := &templateJSON{
+		Capabilities: []string{"proposal"}, Version: t.Version, Rules: []string{"csv", "!segwit", "taproot"},
+		Prev: t.Parent, Txs: make([]templateTx, len(t.Txs)), CoinbaseValue: t.CoinbaseValue,
+		LongPollID: t.Parent.String() + strconv.FormatUint(sequence, 10),
+		Target:     targetOf(t.Bits), MinTime: t.MinTime,
+		Mutable: []string{"time", "transactions", "prevblock"}, NonceRange: "00000000ffffffff",
+		SigopLimit: c.b.Params().MaxWeight / 50, SizeLimit: c.b.Params().MaxWeight, WeightLimit: c.b.Params().MaxWeight,
+		Time: t.Time, Bits: bitsHex(t.Bits), Height: t.Height, Commitment: hex.EncodeToString(t.Commitment),
+	}
+	numbers := make(map[consensus.Hash]int, len(t.Txs))
+	for i, tx := range t.Txs {
+		row := templateTx{
+			Data: hex.EncodeToString(tx.Bytes()), TxID: tx.TxID(), Hash: tx.WTxID(), Depends: []int{},
+			Fee: t.Fees[i], Sigops: len(tx.Inputs), Weight: tx.Weight(),
+		}
+		for _, in := range tx.Inputs {
+			if n, ok := numbers[in.PrevOut.TxID]; ok {
+				row.Depends = append(row.Depends, n)
+			}
+		}
+		j.Txs[i], numbers[row.TxID] = row, i+1
+	}
+	if t.Coinbase != nil {
+		// Miners hash what they are given as the txid is hashed, and hand the
+		// block in without the coinbase's witness.
+		j.Coinbase = &templateTx{
+			Data: hex.EncodeToString(t.Coinbase.AppendStripped(nil)), TxID: t.Coinbase.TxID(), Hash: t.Coinbase.TxID(),
+			Depends: []int{}, Fee: -feesOf(t), Weight: t.Coinbase.Weight(),
+		}
+		j.Mutable = append(j.Mutable, "coinbase/append")
+	}
+	return j
+}
+
+func feesOf(t *Template) (total int64) {
+	for _, fee := range t.Fees {
+		total += fee
+	}
+	return total
+}
+
+// Of a long poll: how long only another tip ends it, and how often the mempool
+// is looked at after that (Core: one minute, then ten seconds).
+const (
+	longPollQuiet = time.Minute
+	longPollCheck = 10 * time.Second
+)
+
+// longPoll returns when the work that the id stands for is outdated.
+func (c *call) longPoll(id string) error {
+	if len(id) < 2*consensus.HashSize {
+		return fail(CodeInvalidParameter, "longpollid is not one of ours")
+	}
+	tip, err := parseHash("longpollid", id[:2*consensus.HashSize])
+	if err != nil {
+		return err
+	}
+	sequence, err := strconv.ParseUint(id[2*consensus.HashSize:], 10, 64)
+	if err != nil {
+		return fail(CodeInvalidParameter, "longpollid is not one of ours")
+	}
+	for wait := longPollQuiet; ; wait = longPollCheck {
+		changed, err := c.waitTip(tip, wait)
+		if err != nil || changed || c.b.Mempool().Sequence != sequence {
+			return err
+		}
+	}
+}
+
+// waitTip waits for another tip than the one known, for so long at most. The
+// error is that of a caller who is gone.
+func (c *call) waitTip(known consensus.Hash, limit time.Duration) (changed bool, err error) {
+	ctx, cancel := context.WithTimeout(c.ctx, limit)
+	defer cancel()
+	if err := c.b.WaitTip(ctx, known); err == nil {
+		return true, nil
+	} else if ctx.Err() == nil {
+		return false, err
+	}
+	return false, c.ctx.Err()
+}
+
+func decodeBlock(raw []byte) (*consensus.Block, error) {
+	block, err := consensus.DecodeBlock(raw)
+	if err != nil {
+		return nil, fail(CodeDeserialization, "Block decode failed: %v", err)
+	}
+	return block, nil
+}
+
+// known answers for a block that the tree holds already, "" for others. A block
+// whose header alone is here is new.
+func (c *call) known(hash consensus.Hash) string {
+	info, ok := c.b.BlockByHash(hash)
+	switch {
+	case !ok:
+		return ""
+	case info.Failed:
+		return string(consensus.ErrDuplicateInvalid)
+	case info.HasBody:
+		return string(consensus.ErrDuplicate)
+	}
+	return ""
+}
+
+func (c *call) propose(data string) (any, error) {
+	raw, err := hex.DecodeString(data)
+	if err != nil || data == "" {
+		return nil, fail(CodeType, "Missing data String key for proposal")
+	}
+	block, err := decodeBlock(raw)
+	if err != nil {
+		return nil, err
+	}
+	if reason := c.known(block.Hash()); reason != "" {
+		return reason, nil
+	}
+	if block.Header.Prev != c.b.Chain().Tip.Hash {
+		return "inconclusive-not-best-prevblk", nil
+	}
+	return verdictOn(c.b.ProposeBlock(block))
+}
+
+// verdictOn is BIP22's: null for no rule broken, or the rule's code.
+func verdictOn(err error) (any, error) {
+	if rule := consensus.AsRuleError(err); rule != nil {
+		return rule.Code, nil
+	}
+	return nil, err
+}
+
+// addReserved gives the coinbase the reserved value that its commitment needs
+// (BIP141) where the miner left it out.
+func addReserved(block *consensus.Block) {
+	_, committed := consensus.WitnessCommitment(block)
+	if committed && len(block.Txs[0].Inputs) > 0 && !block.Txs[0].HasWitness() {
+		block.Txs[0].Inputs[0].Witness = [][]byte{make([]byte, consensus.ReservedSize)}
+	}
+}
+
+func submitBlock(c *call) (any, error) {
+	block, err := decodeBlock(c.bytes(0))
+	if err != nil {
+		return nil, err
+	}
+	if reason := c.known(block.Hash()); reason != "" {
+		return reason, nil
+	}
+	addReserved(block)
+	onTip, err := c.b.SubmitBlock(block)
+	if err == nil && !onTip {
+		return "inconclusive", nil
+	}
+	return verdictOn(err)
+}
+
+// mineOne searches a block, hands it in, and says which it is.
+func (c *call) mineOne(payout []byte, txs []*consensus.Tx, tries uint64) (*consensus.Block, error) {
+	block, err := c.b.Mine(c.ctx, payout, txs, tries)
+	if err != nil || block == nil {
+		return nil, err
+	}
+	if _, err := c.b.SubmitBlock(block); err != nil {
+		return nil, fmt.Errorf("the block mined here is refused: %w", err)
+	}
+	return block, nil
+}

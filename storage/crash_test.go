@@ -51,12 +51,9 @@ func openDying(p *consensus.Params, db *badger.DB, k, cache int) (s *Badger, ask
 // it in turn; then it looks.
 func TestKilledAtEachCommit(t *testing.T) {
 	w := newWorld(5)
-	fork := w.root
-	for range 2 {
-		fork = w.grow(fork, 10)
-	}
-	left := w.grow(fork, 40)
-	right := w.grow(w.grow(fork, 25), 40)
+	fork := w.fan(w.root, 20, 0)
+	left := w.fan(w.grow(fork, 15), 200, 9) // with coins that come and go in one block
+	right := w.fan(w.fan(fork, 130, 9), 20, 90)
 	life := func(s *Badger) error {
 		for _, step := range []func() error{
 			func() error { return walk(s, w.root, left) },
@@ -75,16 +72,18 @@ func TestKilledAtEachCommit(t *testing.T) {
 	}
 	nodes := append(append([]*node{w.root}, left.chain()...), right.chain()...)
 
-	recoveries := 0
+	recoveries, markers := 0, map[string]int{}
+	db := openTiny(t)
+	defer func() { must(t, db.Close()) }()
 	for k := 1; ; k++ {
-		db := tinyDB(t)
+		must(t, db.DropAll())
 		s, _, err := openDying(w.params, db, k, 0)
 		if err == nil {
 			err = life(s)
 		}
 		if err == nil {
-			t.Logf("%d commits, %d recoveries", k-1, recoveries)
-			if k < 30 {
+			t.Logf("%d commits, %d recoveries, markers found: %v", k-1, recoveries, markers)
+			if markers[metaFlush] < 4 || markers[metaReset] == 0 || markers[metaIndex] < 4 {
 				t.Error("the blocks are too small to be split")
 			}
 			break
@@ -93,6 +92,7 @@ func TestKilledAtEachCommit(t *testing.T) {
 		if s != nil {
 			wantIs(t, "a write after a failed one", s.PutHeaders(nil), errKilled)
 		}
+		countMarkers(t, newKV(db, newBadgerLog(nil)), markers)
 		for j := 1; ; j++ {
 			if s, _, err = openDying(w.params, db, j, 0); err == nil {
 				break
@@ -107,9 +107,31 @@ func TestKilledAtEachCommit(t *testing.T) {
 		if err := agree(s, at, true); err != nil {
 			t.Fatalf("after a kill at commit %d: %v", k, err)
 		}
+		if k%4 > 0 { // catching up is slow, and the same each time
+			continue
+		}
 		must(t, walk(s, at, right))
 		if err := agree(s, right, true); err != nil {
 			t.Fatalf("after a kill at commit %d, caught up: %v", k, err)
+		}
+	}
+}
+
+// countMarkers counts what a recovery has to finish.
+func countMarkers(t *testing.T, kv *kv, found map[string]int) {
+	t.Helper()
+	for _, name := range []string{metaFlush, metaReset} {
+		on, err := kv.has(metaKey(name))
+		must(t, err)
+		if on {
+			found[name]++
+		}
+	}
+	if value, err := kv.get(metaKey(metaIndex)); err == nil {
+		_, moving, err := decodePoints(value)
+		must(t, err)
+		if moving != (point{}) {
+			found[metaIndex]++
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 const (
 	// burst is how much unused time a limit makes up for: what a thread that
 	// was not run in time may catch up on.
-	burst = 100 * time.Millisecond
+	burst = 250 * time.Millisecond
 
 	// slack is how far ahead of its rate a thread may be before it sleeps:
 	// sleeps much shorter than that are no use on most systems.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -63,12 +64,12 @@ type Miner struct {
 	mu      sync.Mutex
 	stats   Stats   // the counters
 	earned  float64 // hashes expected for the blocks found
-	loosest uint32  // top word below which a hash may be the best
+	loosest uint32  // top word of the best hash
 }
 
-// initialLoosest makes about one of 2^16 hashes a candidate for the best at the
-// beginning.
-const initialLoosest = 1 << 16
+// tightenBy is how much better the best hash must have become before the
+// candidates are held against it anew.
+const tightenBy = 4
 
 // New returns a miner that Run starts.
 func New(cfg Config, source Source) *Miner {
@@ -85,7 +86,7 @@ func New(cfg Config, source Source) *Miner {
 		limit:   limiter{rate: cfg.MaxHashrate, next: now},
 		started: now,
 		meters:  make([]meter, cfg.Threads),
-		loosest: initialLoosest,
+		loosest: math.MaxUint32, // the first hash is the best one
 	}
 	// Two miners that pay to one key and share templates must not repeat each
 	// other's work.
@@ -193,6 +194,8 @@ func (m *Miner) solve(ctx context.Context, block *consensus.Block, target consen
 		if now := time.Now().Unix(); now > int64(s.header.Time) {
 			s.header.Time = uint32(now)
 			s = newSearch(s.header, target, m.loosestTop())
+		} else if loosest := m.loosestTop(); loosest < s.loosest/tightenBy {
+			s.tighten(loosest)
 		}
 		hashes, solved := s.step(m.cfg.Kernel, batch, m.hashed)
 		m.limit.refund(batch - hashes)

@@ -271,6 +271,33 @@ func TestStopsWithinABatch(t *testing.T) {
 	}
 }
 
+// The best hash is the lowest of all that were done.
+func TestBestHash(t *testing.T) {
+	p := network(t, func(p *consensus.Params) { p.StartBits, p.PowLimitBits = 0x1e7fffff, 0x1e7fffff })
+	block, err := NewTemplate(p, consensus.NewTree(p).Genesis(), time.Unix(int64(p.GenesisTime)+1, 0), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := block.Block(payout, 0, "").Header
+	m := New(Config{}, nil)
+	s := newSearch(h, consensus.Uint256{}, math.MaxUint32)
+	var want consensus.Hash
+	for s.next < 20_000 {
+		from := s.next
+		s.step(sha256d.Best(), 700, m.hashed)
+		s.tighten(m.loosestTop())
+		for ; from < s.next; from++ {
+			h.Nonce = uint32(from)
+			if hash := h.Hash(); want.IsZero() || lower(hash, want) {
+				want = hash
+			}
+		}
+		if got := m.Stats().Best; got != want {
+			t.Fatalf("after %d hashes the best is %s, expected %s", s.next, got, want)
+		}
+	}
+}
+
 // What a kernel calls a hit is believed by nobody.
 func TestCandidatesAreHashedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -14,22 +14,26 @@ const maxHits = 64
 
 // search goes through the nonces of one header.
 type search struct {
-	header consensus.Header
-	target consensus.Uint256
-	work   *sha256d.Work
-	hits   []sha256d.Hit
-	next   uint64 // nonce; 2^32 when all are tried
+	header  consensus.Header
+	target  consensus.Uint256
+	work    *sha256d.Work
+	loosest uint32
+	hits    []sha256d.Hit
+	next    uint64 // nonce; 2^32 when all are tried
 }
 
 // newSearch prepares a header. Candidates are those whose hash has a top word
 // up to the target's or to loosest, whichever is higher.
 func newSearch(h consensus.Header, target consensus.Uint256, loosest uint32) *search {
-	return &search{
-		header: h,
-		target: target,
-		work:   sha256d.New(h.Bytes(), max(topWord(target), loosest)),
-		hits:   make([]sha256d.Hit, maxHits),
-	}
+	s := &search{header: h, target: target, hits: make([]sha256d.Hit, maxHits)}
+	s.tighten(loosest)
+	return s
+}
+
+// tighten changes what counts as a candidate.
+func (s *search) tighten(loosest uint32) {
+	s.loosest = loosest
+	s.work = sha256d.New(s.header.Bytes(), max(topWord(s.target), loosest))
 }
 
 // topWord returns the most significant 32 bits of a target.

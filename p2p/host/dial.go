@@ -106,6 +106,9 @@ func (h *Host) lookup(ctx context.Context, info peer.AddrInfo) (peer.ID, error) 
 	if mismatch, ok := errors.AsType[sec.ErrPeerIDMismatch](err); ok {
 		return mismatch.Actual, nil
 	}
+	if errors.Is(err, swarm.ErrDialToSelf) {
+		return "", ErrSelf
+	}
 	return "", fmt.Errorf("cannot ask for its id: %w", plain(err))
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -54,17 +55,18 @@ type publication struct {
 // gossip is the GossipSub router with our two topics joined.
 type gossip struct {
 	host   *Host
+	mesh   *mesh
 	txs    *pubsub.Topic
 	blocks *pubsub.Topic
 }
 
 // newGossip starts the router; it ends with h.ctx.
 func newGossip(h *Host) (*gossip, error) {
-	ps, err := pubsub.NewGossipSub(h.ctx, h.lib, gossipOptions(h)...)
+	g := &gossip{host: h, mesh: newMesh()}
+	ps, err := pubsub.NewGossipSub(h.ctx, h.lib, append(gossipOptions(h), pubsub.WithRawTracer(g.mesh))...)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
-	g := &gossip{host: h}
 	if g.txs, err = g.join(ps, h.cfg.txTopic()); err != nil {
 		return nil, err
 	}
@@ -103,7 +105,7 @@ func gossipOptions(h *Host) []pubsub.Option {
 	topics := pubsub.NewAllowlistSubscriptionFilter(h.cfg.txTopic(), h.cfg.blockTopic())
 	score, thresholds := peerScore(&h.cfg)
 	return []pubsub.Option{
-		pubsub.WithLogger(h.log.With("part", "gossip")),
+		pubsub.WithLogger(slog.New(atLeast{h.log.With("part", "gossip").Handler(), slog.LevelWarn})),
 		pubsub.WithGossipSubParams(params),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
 		pubsub.WithNoAuthor(),
@@ -201,7 +203,8 @@ func (g *gossip) validate(ctx context.Context, from peer.ID, m *pubsub.Message) 
 	if _, unknown := msg.(*p2p.Unknown); unknown {
 		return pubsub.ValidationIgnore // of a later version, perhaps
 	}
-	if topic := g.topicOf(msg); topic == nil || topic.String() != m.GetTopic() {
+	topic := g.topicOf(msg)
+	if topic == nil || topic.String() != m.GetTopic() {
 		return pubsub.ValidationReject
 	}
 	// Gossip may overtake the session that the same connection is about to get.
@@ -212,6 +215,7 @@ func (g *gossip) validate(ctx context.Context, from peer.ID, m *pubsub.Message) 
 	verdict, alive := s.deliver(msg, true)
 	switch {
 	case alive && verdict == p2p.Accept:
+		g.bypass(topic, m.Data, from)
 		return pubsub.ValidationAccept
 	case alive && verdict == p2p.Reject:
 		return pubsub.ValidationReject
@@ -224,6 +228,7 @@ func (h *Host) publishing() {
 	for {
 		select {
 		case p := <-h.publish:
+			h.gossip.bypass(p.topic, p.body, h.id)
 			err := p.topic.Publish(h.ctx, p.body)
 			if err != nil && !errors.Is(err, context.Canceled) {
 				h.log.Warn("cannot gossip", "topic", p.topic.String(), "reason", err)

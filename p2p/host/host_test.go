@@ -34,9 +34,7 @@ type event struct {
 
 // recorder is a Handler that writes down what it hears and checks the order.
 type recorder struct {
-	verdict p2p.Verdict
-	mute    p2p.PeerID    // is not read from: Receive blocks until unmuted
-	unmute  chan struct{} // nil: nobody is muted
+	judge func(p2p.Msg) p2p.Verdict // nil accepts everything
 
 	mu     sync.Mutex
 	live   map[p2p.PeerID]bool
@@ -77,9 +75,6 @@ func (r *recorder) Disconnected(id p2p.PeerID) {
 }
 
 func (r *recorder) Receive(from p2p.PeerID, m p2p.Msg, gossip bool) p2p.Verdict {
-	if r.unmute != nil && from == r.mute {
-		<-r.unmute
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.live[from] {
@@ -90,7 +85,10 @@ func (r *recorder) Receive(from p2p.PeerID, m p2p.Msg, gossip bool) p2p.Verdict 
 		what = "gossip"
 	}
 	r.add(event{what: what, from: from, msg: m})
-	return r.verdict
+	if r.judge == nil {
+		return p2p.Accept
+	}
+	return r.judge(m)
 }
 
 func (r *recorder) Tick() {

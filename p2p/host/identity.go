@@ -1,6 +1,8 @@
 package host
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -44,6 +46,9 @@ func loadIdentity(path string, log *slog.Logger) (crypto.PrivKey, error) {
 	if key.Type() != pb.KeyType_Ed25519 {
 		return nil, damagedKey(path, fmt.Errorf("it holds a key of type %s, expected Ed25519", key.Type()))
 	}
+	if err := checkKey(key); err != nil {
+		return nil, damagedKey(path, err)
+	}
 	if info.Mode().Perm()&0o077 != 0 && os.Chmod(path, 0o600) == nil {
 		log.Warn("the key file was readable by others; its mode is 0600 now", "file", path)
 	}
@@ -52,6 +57,19 @@ func loadIdentity(path string, log *slog.Logger) (crypto.PrivKey, error) {
 
 func damagedKey(path string, cause error) error {
 	return fmt.Errorf("key file %s is damaged (%w): restore it, or remove it to start with a new peer id", path, cause)
+}
+
+// checkKey reports whether the two halves of an Ed25519 key, secret seed and
+// public key, belong together; a damaged byte in either tears them apart.
+func checkKey(key crypto.PrivKey) error {
+	raw, err := key.Raw()
+	if err != nil {
+		return err
+	}
+	if len(raw) != ed25519.PrivateKeySize || !bytes.Equal(ed25519.NewKeyFromSeed(raw[:ed25519.SeedSize]), raw) {
+		return errors.New("its two halves do not belong together")
+	}
+	return nil
 }
 
 func newIdentity() (crypto.PrivKey, error) {

@@ -18,6 +18,7 @@ import (
 var (
 	errReplaced     = errors.New("the peer opened a new stream")
 	errDisconnected = errors.New("disconnected by this node")
+	errHungUp       = errors.New("the peer hung up")
 )
 
 // session is one peer's stream and what surrounds it. Its life is serve; any
@@ -75,13 +76,13 @@ func (s *session) serve(ctx context.Context) {
 	writer.Wait()
 	unlink()
 
+	reason := s.stopped()
+	h.log.Info("peer disconnected", "peer", s.peer.ID, "addr", s.peer.Addr, "reason", reason)
 	s.call.Lock()
 	s.ended = true
 	h.handler.Disconnected(s.peer.ID)
 	s.call.Unlock()
 	s.close()
-	reason := s.stopped()
-	h.log.Info("peer disconnected", "peer", s.peer.ID, "addr", s.peer.Addr, "reason", reason)
 	if !errors.Is(reason, errReplaced) {
 		_ = h.swarm.ClosePeer(s.id) // the connection may be gone already
 	}
@@ -131,7 +132,7 @@ func (s *session) read() error {
 	for {
 		frame, err := readFrame(s.stream, p2p.MaxMessage)
 		if errors.Is(err, io.EOF) || errors.Is(err, network.ErrReset) {
-			return fmt.Errorf("closed by the peer: %w", err)
+			return errHungUp
 		}
 		if err != nil {
 			return fmt.Errorf("reading: %w", err)

@@ -1,0 +1,155 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+)
+
+// slowly writes b a byte every interval until the other end gives up, and says
+// how long that took.
+func slowly(t *testing.T, b []byte, interval time.Duration) time.Duration {
+	t.Helper()
+	var took time.Duration
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		start := time.Now()
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			defer there.Close()
+			for i := range b {
+				if _, err := there.Write(b[i : i+1]); err != nil {
+					return
+				}
+				pause(t.Context(), interval)
+			}
+		})
+		_, err := readFrame(here, 1<<20)
+		took = time.Since(start)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("error %v, expected a deadline", err)
+		}
+		here.Close()
+		writer.Wait()
+	})
+	return took
+}
+
+func TestSlowFrames(t *testing.T) {
+	if took := slowly(t, newFrame(nil), 4*time.Second); took != headerTimeout {
+		t.Errorf("a header that trickles in was waited for %v, expected %v", took, headerTimeout)
+	}
+	if took := slowly(t, newFrame(make([]byte, 1000)), time.Second); took > headerTimeout+chunkTimeout {
+		t.Errorf("a body that trickles in was waited for %v, expected at most %v", took, headerTimeout+chunkTimeout)
+	}
+}
+
+// TestFrameBudget: a peer that keeps each chunk's deadline does not get more
+// than the whole frame's.
+func TestFrameBudget(t *testing.T) {
+	const size = 20 * chunkSize
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		start := time.Now()
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			defer there.Close()
+			frame := newFrame(make([]byte, size))
+			if _, err := there.Write(frame[:frameHeader]); err != nil {
+				return
+			}
+			for rest := frame[frameHeader:]; len(rest) > 0; rest = rest[chunkSize:] {
+				pause(t.Context(), 9*time.Second)
+				if _, err := there.Write(rest[:chunkSize]); err != nil {
+					return
+				}
+			}
+		})
+		_, err := readFrame(here, 1<<20)
+		if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took != frameBudget(size) {
+			t.Errorf("error %v after %v, expected a deadline after %v", err, took, frameBudget(size))
+		}
+		here.Close()
+		writer.Wait()
+	})
+}
+
+// TestSlowReader: a frame that is not read ends within chunkTimeout.
+func TestSlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		start := time.Now()
+		err := writeFrame(here, newFrame(make([]byte, 10)))
+		if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took != chunkTimeout {
+			t.Errorf("error %v after %v, expected a deadline after %v", err, took, chunkTimeout)
+		}
+		here.Close()
+		there.Close()
+	})
+}
+
+// TestIdleBetweenFrames: silence between frames is no fault.
+func TestIdleBetweenFrames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		go func() {
+			defer there.Close()
+			for range 2 {
+				pause(t.Context(), time.Hour)
+				if err := writeFrame(there, newFrame([]byte("hello"))); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		for range 2 {
+			if body, err := readFrame(here, 5); err != nil || string(body) != "hello" {
+				t.Errorf("frame %q, error %v", body, err)
+			}
+		}
+		here.Close()
+	})
+}
+
+// reader is a stream without deadlines over bytes that are there already.
+type reader struct {
+	*bytes.Reader
+	one bool
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if r.one {
+		return iotest.OneByteReader(r.Reader).Read(p)
+	}
+	return r.Reader.Read(p)
+}
+func (reader) Write([]byte) (int, error)        { return 0, errors.ErrUnsupported }
+func (reader) SetReadDeadline(time.Time) error  { return nil }
+func (reader) SetWriteDeadline(time.Time) error { return nil }
+
+// FuzzReadFrame: whatever comes, and in whatever pieces, a frame is at most as
+// large as allowed and is what was sent.
+func FuzzReadFrame(f *testing.F) {
+	f.Add(newFrame([]byte("hello")), true)
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 1}, false)
+	f.Add([]byte{0, 0, 0, 0}, true)
+	f.Add([]byte{0, 0, 0}, false)
+	f.Fuzz(func(t *testing.T, b []byte, one bool) {
+		const limit = 100_000
+		body, err := readFrame(reader{bytes.NewReader(b), one}, limit)
+		if err != nil {
+			if body != nil {
+				t.Fatal("a body beside an error")
+			}
+			return
+		}
+		if len(body) == 0 || len(body) > limit || !bytes.HasPrefix(b, newFrame(body)) {
+			t.Fatalf("read %d bytes out of %d", len(body), len(b))
+		}
+	})
+}

@@ -1,0 +1,157 @@
+package host
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+// payment returns a transaction told apart by n, with a script of size bytes.
+func payment(n uint32, size int) *p2p.Tx {
+	return &p2p.Tx{Tx: &consensus.Tx{
+		Version: 2, LockTime: n,
+		Inputs:  []consensus.TxIn{{PrevOut: consensus.OutPoint{TxID: consensus.Hash{1}}, Witness: [][]byte{make([]byte, 64)}}},
+		Outputs: []consensus.TxOut{{Value: 1, Script: make([]byte, size)}},
+	}}
+}
+
+func number(m p2p.Msg) uint32 {
+	if tx, ok := m.(*p2p.Tx); ok {
+		return tx.Tx.LockTime
+	}
+	return 0
+}
+
+func hasTx(from p2p.PeerID, n uint32) func([]event) bool {
+	return func(events []event) bool {
+		for _, e := range events {
+			if e.what == "gossip" && e.from == from && number(e.msg) == n {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// meshed waits until a node and each of its peers gossip in both topics.
+func meshed(t *testing.T, n *node, peers ...*node) {
+	t.Helper()
+	in := func(a, b *node) bool {
+		return a.gossip.mesh.has(a.cfg.txTopic(), b.id) && a.gossip.mesh.has(a.cfg.blockTopic(), b.id)
+	}
+	for _, p := range peers {
+		n.wait(t, "the mesh", func([]event) bool { return in(n, p) && in(p, n) }) // ticks wake it
+	}
+}
+
+// TestGossipVerdicts runs a line of three: what the middle accepts reaches the
+// end in its name, what it ignores does not.
+func TestGossipVerdicts(t *testing.T) {
+	const ignored, accepted = 1, 2
+	judge := newRecorder()
+	judge.judge = func(m p2p.Msg) p2p.Verdict {
+		if number(m) == ignored {
+			return p2p.Ignore
+		}
+		return p2p.Accept
+	}
+	a, b, c := start(t, lean()), startWith(t, lean(), judge), start(t, lean())
+	a.connect(t, b)
+	c.connect(t, b)
+	b.waitFor(t, "connected", "", 2)
+	meshed(t, b, a, c)
+
+	a.Send(p2p.Outgoing{Msg: payment(ignored, 100)})
+	b.wait(t, "the transaction at b", hasTx(a.ID(), ignored))
+	a.Send(p2p.Outgoing{Msg: payment(accepted, 200)})
+	a.Send(p2p.Outgoing{Msg: &p2p.Announce{Nonce: 7, Coinbase: payment(9, 10).Tx}})
+	c.wait(t, "the transaction at c, from b", hasTx(b.ID(), accepted))
+	c.waitFor(t, "gossip", b.ID(), 2)
+	if hasTx(b.ID(), ignored)(c.events) {
+		t.Error("an ignored transaction was forwarded")
+	}
+	a.recorder.mu.Lock()
+	defer a.recorder.mu.Unlock()
+	if n := has(a.events, "gossip", ""); n != 0 {
+		t.Errorf("a heard %d messages of its own", n)
+	}
+}
+
+// TestGossipGarbage: what does not decode, or stands in the wrong topic, or is
+// too large, reaches no handler and is not forwarded; nor is what was rejected.
+// It costs the sender its place in the mesh, and others nothing.
+func TestGossipGarbage(t *testing.T) {
+	const rejected, accepted = 1, 2
+	judge := newRecorder()
+	judge.judge = func(m p2p.Msg) p2p.Verdict {
+		if number(m) == rejected {
+			return p2p.Reject
+		}
+		return p2p.Accept
+	}
+	bad, b, c, good := start(t, lean()), startWith(t, lean(), judge), start(t, lean()), start(t, lean())
+	for _, n := range []*node{bad, c, good} {
+		n.connect(t, b)
+	}
+	b.waitFor(t, "connected", "", 3)
+	meshed(t, b, bad, c, good)
+
+	for _, p := range []publication{
+		{bad.gossip.txs, []byte{byte(p2p.TypeTx), 1, 2, 3}},
+		{bad.gossip.txs, []byte{200, 1}}, // a type of the future: ignored
+		{bad.gossip.blocks, p2p.Encode(payment(7, 100))},
+		{bad.gossip.blocks, bytes.Repeat([]byte{byte(p2p.TypeTx)}, p2p.MaxGossip+1)},
+		{bad.gossip.txs, p2p.Encode(payment(rejected, 100))},
+	} {
+		bad.publish <- p
+	}
+	b.wait(t, "the rejected transaction at b", hasTx(bad.ID(), rejected))
+	good.Send(p2p.Outgoing{Msg: payment(accepted, 200)})
+	c.wait(t, "the transaction at c, from b", hasTx(b.ID(), accepted))
+	for _, n := range []*node{b, c} {
+		n.recorder.mu.Lock()
+		for _, e := range n.events {
+			if tx := number(e.msg); e.what == "gossip" && tx != accepted && !(n == b && tx == rejected) {
+				t.Errorf("%s heard %#v", n.ID(), e.msg)
+			}
+		}
+		n.recorder.mu.Unlock()
+	}
+}
+
+// TestGossipMissesNobody: messages right after connecting, before any mesh is
+// there, arrive from the sender and from the one who forwards.
+func TestGossipMissesNobody(t *testing.T) {
+	a, b, c := start(t, lean()), start(t, lean()), start(t, lean())
+	a.connect(t, b)
+	meshed(t, a, b)
+	c.connect(t, b)
+	b.waitFor(t, "connected", c.ID(), 1)
+	if b.gossip.mesh.has(b.cfg.txTopic(), c.id) {
+		t.Skip("the heartbeat was faster than the test")
+	}
+	a.Send(p2p.Outgoing{Msg: payment(1, 100)})
+	b.Send(p2p.Outgoing{Msg: payment(2, 100)})
+	a.wait(t, "b's transaction at a", hasTx(b.ID(), 2))
+	c.wait(t, "both at c", func(events []event) bool {
+		seen := map[uint32]bool{}
+		for _, e := range events {
+			seen[number(e.msg)] = true
+		}
+		return seen[1] && seen[2]
+	})
+}
+
+// TestLargeGossipGoesByStream: what GossipSub would not carry still arrives.
+func TestLargeGossipGoesByStream(t *testing.T) {
+	a, b := start(t, lean()), start(t, lean())
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	a.Send(p2p.Outgoing{Msg: payment(5, p2p.MaxGossip)})
+	b.waitFor(t, "message", a.ID(), 1)
+	if n := number(b.messages("message", a.ID())[0]); n != 5 {
+		t.Errorf("message %d arrived", n)
+	}
+}

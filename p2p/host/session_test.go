@@ -1,0 +1,160 @@
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+// rogue connects a peer that follows no rules and returns its stream, accepted
+// by the victim, and its id.
+func rogue(t *testing.T, victim *node) (network.Stream, p2p.PeerID) {
+	t.Helper()
+	h, err := New(Config{GenesisHash: testGenesis, DisableQUIC: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	addr, err := ma.NewMultiaddr(victim.Addrs()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := peer.AddrInfoFromP2pAddr(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.lib.Connect(within(t), *info); err != nil {
+		t.Fatal(err)
+	}
+	st, verdict, err := h.greet(within(t), info.ID)
+	if err != nil || verdict != answerAccept {
+		t.Fatalf("answer %d, error %v", verdict, err)
+	}
+	victim.waitFor(t, "connected", h.ID(), 1)
+	return st, h.ID()
+}
+
+// bystander connects an honest peer and returns a check that it is still there.
+func bystander(t *testing.T, victim *node) (check func()) {
+	honest := start(t, lean())
+	honest.connect(t, victim)
+	victim.waitFor(t, "connected", honest.ID(), 1)
+	return func() {
+		t.Helper()
+		honest.Send(p2p.Outgoing{To: victim.ID(), Msg: &p2p.Ping{Nonce: 1}})
+		victim.waitFor(t, "message", honest.ID(), 1)
+	}
+}
+
+// TestBadFrames: each of these ends the session at once, with a logged reason,
+// before anything was read into memory, and disturbs nobody else.
+func TestBadFrames(t *testing.T) {
+	victim := start(t, lean())
+	check := bystander(t, victim)
+	for _, c := range []struct {
+		name, say string
+		bytes     []byte
+	}{
+		{"4 GB announced", "forbidden size: 4294967295 bytes", []byte{0xff, 0xff, 0xff, 0xff}},
+		{"one byte too many", "forbidden size: 4065537 bytes", binary.BigEndian.AppendUint32(nil, p2p.MaxMessage+1)},
+		{"nothing announced", "forbidden size: 0 bytes", []byte{0, 0, 0, 0}},
+		{"garbage", "does not decode", newFrame([]byte{byte(p2p.TypePing), 1})},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			st, id := rogue(t, victim)
+			if _, err := st.Write(c.bytes); err != nil {
+				t.Fatal(err)
+			}
+			victim.waitFor(t, "disconnected", id, 1)
+			if _, err := io.Copy(io.Discard, st); err == nil {
+				t.Error("the stream was closed, expected a reset")
+			}
+			if log := victim.log.String(); !strings.Contains(log, c.say) {
+				t.Errorf("the log does not say %q", c.say)
+			}
+		})
+	}
+	check()
+}
+
+// TestUnreadQueue: a peer that asks and never reads is dropped once its queue
+// is full, by a Send that does not wait.
+func TestUnreadQueue(t *testing.T) {
+	victim := start(t, lean())
+	check := bystander(t, victim)
+	_, id := rogue(t, victim)
+	big := &p2p.Headers{Headers: make([]consensus.Header, p2p.MaxHeaders)}
+	for range maxQueueFrames + 64 {
+		if victim.session(id) == nil {
+			break
+		}
+		victim.Send(p2p.Outgoing{To: id, Msg: big})
+	}
+	victim.waitFor(t, "disconnected", id, 1)
+	if log := victim.log.String(); !strings.Contains(log, "send queue is full") {
+		t.Error("the log does not say why")
+	}
+	check()
+	if n := victim.queued.Load(); n != 0 {
+		t.Errorf("%d bytes are still counted as queued", n)
+	}
+}
+
+// TestLongestQueueGoesFirst: where all queues together are too long, the peer
+// with the longest one is dropped, and not the one that was sent to.
+func TestLongestQueueGoesFirst(t *testing.T) {
+	victim := start(t, lean())
+	check := bystander(t, victim)
+	_, id := rogue(t, victim)
+	big := &p2p.Headers{Headers: make([]consensus.Header, p2p.MaxHeaders)}
+	for range 100 {
+		victim.Send(p2p.Outgoing{To: id, Msg: big})
+	}
+	victim.queued.Add(maxQueuedBytes) // as if others had as much
+	victim.Send(p2p.Outgoing{To: id, Msg: &p2p.Ping{}})
+	victim.waitFor(t, "disconnected", id, 1)
+	victim.queued.Add(-maxQueuedBytes)
+	check()
+}
+
+// TestNewStreamReplacesOld: a stream from a peer that has a session is refused
+// while that session is young, and takes over when it is old.
+func TestNewStreamReplacesOld(t *testing.T) {
+	victim := start(t, lean())
+	first, id := rogue(t, victim)
+	defer first.Reset()
+	old := victim.session(id)
+	s := victim.newSession(old.stream, true)
+	if verdict := victim.admit(s); verdict != answerDuplicate {
+		t.Errorf("answer %d to a second stream, expected %d", verdict, answerDuplicate)
+	}
+	old.since = old.since.Add(-2 * replaceAge)
+	if verdict := victim.admit(s); verdict != answerAccept {
+		t.Errorf("answer %d after %v, expected %d", verdict, 2*replaceAge, answerAccept)
+	}
+	if reason := old.stopped(); !errors.Is(reason, errReplaced) {
+		t.Errorf("the old session ended with %v", reason)
+	}
+	victim.waitFor(t, "disconnected", id, 1)
+	s.abandon(errDisconnected)
+}
+
+func TestDisconnect(t *testing.T) {
+	a, b := start(t, lean()), start(t, lean())
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	b.Disconnect(a.ID())
+	b.Disconnect("nobody")
+	a.waitFor(t, "disconnected", b.ID(), 1)
+	b.waitFor(t, "disconnected", a.ID(), 1)
+	a.Send(p2p.Outgoing{To: b.ID(), Msg: &p2p.Ping{}}) // to nobody: lost
+}

@@ -34,11 +34,12 @@ func CheckHeader(p *Params, parent *BlockIndex, h *Header, now time.Time) error 
 	if err := CheckPow(p, h); err != nil {
 		return err
 	}
-	return checkInPlace(p, parent, h, now)
+	return CheckHeaderInPlace(p, parent, h, now)
 }
 
-// checkInPlace is CheckHeader without the proof of work.
-func checkInPlace(p *Params, parent *BlockIndex, h *Header, now time.Time) error {
+// CheckHeaderInPlace is CheckHeader without the proof of work, for a block that
+// is only proposed.
+func CheckHeaderInPlace(p *Params, parent *BlockIndex, h *Header, now time.Time) error {
 	if want := NextBits(p, parent); h.Bits != want {
 		return invalid(ErrBadDiffBits, fmt.Sprintf("bits are %08x and must be %08x at height %d", h.Bits, want, parent.Height+1))
 	}

@@ -90,7 +90,7 @@ func (t *Tree) AddHeader(h *Header, now time.Time) (*BlockIndex, error) {
 	if parent.failed {
 		return nil, invalid(ErrPrevInvalid, fmt.Sprintf("parent %s of block %s is invalid", h.Prev, hash))
 	}
-	if err := checkInPlace(t.params, parent, h, now); err != nil {
+	if err := CheckHeaderInPlace(t.params, parent, h, now); err != nil {
 		return nil, err
 	}
 	b := newIndex(parent, h, hash)

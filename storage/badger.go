@@ -337,3 +337,10 @@ func (s *Badger) finish() error {
 	w.put(metaKey(metaClean), nil)
 	return s.commit(w)
 }
+
+// SizeOnDisk is about how many bytes the chain takes on disk, as of the last
+// minute.
+func (s *Badger) SizeOnDisk() int64 {
+	lsm, vlog := s.kv.db.Size()
+	return lsm + vlog
+}

@@ -1,0 +1,89 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/rpc"
+)
+
+func (b rpcBackend) Network() rpc.NetworkInfo {
+	info := rpc.NetworkInfo{ID: string(b.Host.ID()), Addresses: b.Host.Addrs(), Active: b.Host.Active()}
+	info.BytesReceived, info.BytesSent = b.Host.Totals()
+	return info
+}
+
+func (b rpcBackend) Peers() []rpc.Peer {
+	var infos []p2p.PeerInfo
+	b.look(func(n *Node) { infos = n.engine.Peers() })
+	peers := make([]rpc.Peer, len(infos))
+	for i, info := range infos {
+		conn := b.Host.Conn(info.ID)
+		peers[i] = rpc.Peer{
+			ID: string(info.ID), Number: conn.Number, Addr: info.Addr, Agent: info.Agent, Transport: conn.Transport,
+			Version: info.Version, Inbound: info.Inbound, Manual: !info.Inbound, Since: info.Since,
+			LastReceived: conn.LastIn, LastSent: conn.LastOut, LastBlock: info.LastBlock, LastTx: info.LastTx,
+			Ping: info.Ping, MinPing: info.MinPing, TimeOffset: info.TimeOffset, Height: info.BestHeight,
+			StartHeight: info.StartHeight, Score: float64(info.Score), BytesReceived: conn.In, BytesSent: conn.Out,
+			InFlight: info.InFlight,
+		}
+	}
+	return peers
+}
+
+func (b rpcBackend) AddPeer(ctx context.Context, addr string, keep bool) error {
+	if keep {
+		return b.Host.Keep(addr)
+	}
+	return b.Host.Connect(ctx, addr)
+}
+
+func (b rpcBackend) RemovePeer(addr string) error {
+	if !b.Host.Forget(addr) {
+		return rpc.ErrNotFound
+	}
+	return nil
+}
+
+func (b rpcBackend) AddedPeers() []string { return b.Host.Kept() }
+
+func (b rpcBackend) DisconnectPeer(idOrAddr string) error {
+	for _, peer := range b.Peers() {
+		if peer.ID == idOrAddr || peer.Addr == idOrAddr {
+			b.Host.Disconnect(p2p.PeerID(peer.ID))
+			return nil
+		}
+	}
+	return rpc.ErrNotFound
+}
+
+func (b rpcBackend) SetNetworkActive(on bool) { b.Host.SetActive(on) }
+
+// KnownAddresses are those of the peers: the node keeps no address book yet.
+func (b rpcBackend) KnownAddresses() []rpc.KnownAddress {
+	var known []rpc.KnownAddress
+	for _, peer := range b.Peers() {
+		if !peer.Inbound {
+			known = append(known, rpc.KnownAddress{Addr: peer.Addr, Seen: peer.Since})
+		}
+	}
+	return known
+}
+
+func (b rpcBackend) Ban(target string, until time.Time) error { return b.Host.Ban(target, until) }
+
+func (b rpcBackend) Unban(target string) error {
+	if !b.Host.Unban(target) {
+		return rpc.ErrNotFound
+	}
+	return nil
+}
+
+func (b rpcBackend) Bans() []rpc.Ban {
+	var bans []rpc.Ban
+	for _, ban := range b.Host.Bans() {
+		bans = append(bans, rpc.Ban{Target: ban.Target, Created: ban.Created, Until: ban.Until})
+	}
+	return bans
+}

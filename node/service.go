@@ -1,0 +1,278 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/mempool"
+	"github.com/kapok-chain/kapok/miner"
+	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/p2p/host"
+	"github.com/kapok-chain/kapok/rpc"
+	"github.com/kapok-chain/kapok/storage"
+)
+
+// ServiceConfig says how a full node runs. The zero value of most fields is a
+// sensible node; Params and DataDir are required.
+type ServiceConfig struct {
+	Params  *consensus.Params
+	DataDir string // made if it is not there
+	Agent   string // what peers are told, as "/kapok:0.1.0/"
+	Version string // what RPC clients are told, as "0.1.0"
+
+	Listen []string // "ip:port" or multiaddrs, TCP, with QUIC on the same port; none: dial only
+	Peers  []string // dialed, and dialed again when lost
+
+	RPCListen   string // host:port of the RPC server; "": none
+	RPCUser     string // with RPCPassword, beside the cookie
+	RPCPassword string
+	PagesListen string // host:port of the explorer; "": none
+
+	Miner *miner.Config // mines with this, unless nil
+
+	NoIndex      bool  // keep no index of transactions and keys
+	Lean         bool  // small buffers, for many nodes on one machine
+	CoinCache    int   // bytes; 0: storage.DefaultCoinCache
+	MempoolBytes int64 // 0: mempool's default
+	MinRelayFee  int64 // units per 1000 vB; 0: mempool's default
+	Logger       *slog.Logger
+	DisableQUIC  bool
+	StrictPeers  bool // end with an error where one of Peers is of another network
+}
+
+// dataFiles stand in a data directory beside the chain.
+const (
+	keyFile    = "peer.key"
+	cookieFile = ".cookie"
+	configFile = "kapok.toml"
+)
+
+// Service is a full node at work: a Runner with its store, its host, its RPC
+// server, its pages and its miner. Open binds every port and opens every file,
+// so that what is wrong with them is said at once; Run does the work.
+type Service struct {
+	Runner *Runner
+	Host   *host.Host
+	Miner  *miner.Miner // nil where the node does not mine
+
+	params  *consensus.Params
+	store   *storage.Badger
+	index   bool
+	log     *slog.Logger
+	started time.Time
+	payout  []byte
+	dataDir string
+
+	rpc           *rpc.Server
+	rpcListener   net.Listener
+	pagesListener net.Listener
+
+	life context.Context // of the service: RPC calls wait no longer than this
+	stop context.CancelFunc
+}
+
+// Open starts a node up to the point where nothing but work remains. The caller
+// must call Run, or Close where it does not come to that.
+func Open(cfg ServiceConfig) (_ *Service, err error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{params: cfg.Params, index: !cfg.NoIndex, log: cfg.Logger, started: time.Now(), dataDir: cfg.DataDir}
+	s.life, s.stop = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	s.store, err = storage.Open(cfg.Params, storage.Options{
+		Dir: cfg.DataDir, Beside: []string{keyFile, cookieFile, configFile},
+		CoinCacheBytes: cfg.CoinCache, Index: s.index, Lean: cfg.Lean, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	seed, secret := randomness()
+	pool := mempool.DefaultConfig()
+	if cfg.MempoolBytes > 0 {
+		pool.MaxBytes = cfg.MempoolBytes
+	}
+	if cfg.MinRelayFee > 0 {
+		pool.MinRelayFee = cfg.MinRelayFee
+	}
+	n, err := New(Config{
+		Params: cfg.Params, Store: s.store, Mempool: pool,
+		P2P:  p2p.Config{Agent: cfg.Agent, Params: cfg.Params},
+		Rand: mathrand.New(mathrand.NewChaCha8(seed)),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Host, err = host.New(host.Config{
+		GenesisHash: cfg.Params.GenesisHash(), Listen: cfg.Listen, Peers: cfg.Peers, StrictPeers: cfg.StrictPeers,
+		KeyFile: filepath.Join(cfg.DataDir, keyFile), Agent: cfg.Agent, Logger: cfg.Logger,
+		DisableQUIC: cfg.DisableQUIC,
+	})
+	if err != nil {
+		return nil, err
+	}
+	verifier := consensus.Verifier{Secret: secret, Workers: runtime.GOMAXPROCS(0)}
+	s.Runner = NewRunner(n, s.Host, verifier, cfg.Logger)
+	if cfg.Miner != nil {
+		s.payout = cfg.Miner.Payout
+		s.Miner = miner.New(*cfg.Miner, minerSource{s.Runner, s.life})
+	}
+	if err := s.listen(cfg); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Params are the rules of the node's network.
+func (s *Service) Params() *consensus.Params { return s.params }
+
+// listen binds the ports of the RPC server and of the pages.
+func (s *Service) listen(cfg ServiceConfig) (err error) {
+	if cfg.RPCListen != "" {
+		if s.rpcListener, err = net.Listen("tcp", cfg.RPCListen); err != nil {
+			return fmt.Errorf("the RPC server cannot listen on %s (another node may be running; choose a free port with --rpc): %w", cfg.RPCListen, err)
+		}
+		s.rpc, err = rpc.NewServer(rpc.Config{
+			CookieFile: s.CookieFile(), User: cfg.RPCUser, Password: cfg.RPCPassword, Logger: cfg.Logger,
+		}, rpc.NewAPI(rpcBackend{s}, cfg.Version))
+		if err != nil {
+			return err
+		}
+	}
+	if cfg.PagesListen != "" {
+		if s.pagesListener, err = net.Listen("tcp", cfg.PagesListen); err != nil {
+			return fmt.Errorf("the explorer cannot listen on %s (choose a free port with --http): %w", cfg.PagesListen, err)
+		}
+	}
+	return nil
+}
+
+// randomness draws what must differ between nodes and be known to none else.
+func randomness() (seed, secret [32]byte) {
+	rand.Read(seed[:]) // never fails (Go 1.24)
+	rand.Read(secret[:])
+	return seed, secret
+}
+
+// RPCAddr is the host:port of the RPC server, or "".
+func (s *Service) RPCAddr() string { return listenAddr(s.rpcListener) }
+
+// PagesAddr is the host:port of the explorer, or "".
+func (s *Service) PagesAddr() string { return listenAddr(s.pagesListener) }
+
+func listenAddr(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+// CookieFile is where local RPC clients find their credentials.
+func (s *Service) CookieFile() string { return filepath.Join(s.dataDir, cookieFile) }
+
+// Run works until the context ends, the stop method is called over RPC, or a
+// fault of our own, which it returns. Everything is closed when it returns.
+func (s *Service) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	context.AfterFunc(s.life, func() { cancel(nil) })
+	var lives sync.WaitGroup
+	start := func(what string, run func(context.Context) error) {
+		lives.Go(func() {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	start("node", s.Runner.Run)
+	start("network", func(ctx context.Context) error { return s.Host.Run(ctx, s.Runner) })
+	if s.Miner != nil {
+		start("miner", s.Miner.Run)
+	}
+	if s.rpc != nil {
+		start("rpc", func(ctx context.Context) error { return s.rpc.Run(ctx, s.rpcListener) })
+	}
+	if false && s.pagesListener != nil {
+		var handler http.Handler
+		start("explorer", func(ctx context.Context) error { return serve(ctx, s.pagesListener, handler) })
+	}
+	<-ctx.Done()
+	s.stop()
+	lives.Wait()
+	err := s.Close()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+// Close gives back what Open took. Run does it itself.
+func (s *Service) Close() error {
+	s.stop()
+	var errs []error
+	if s.rpcListener != nil {
+		s.rpcListener.Close()
+	}
+	if s.pagesListener != nil {
+		s.pagesListener.Close()
+	}
+	if s.Host != nil {
+		errs = append(errs, s.Host.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Limits of the pages' HTTP server.
+const (
+	pagesHeaderTimeout = 10 * time.Second
+	pagesIdleTimeout   = 60 * time.Second
+	pagesHeaderBytes   = 8 << 10
+	pagesCloseTimeout  = 2 * time.Second
+)
+
+// serve runs an HTTP server until the context ends.
+func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: pagesHeaderTimeout,
+		IdleTimeout:       pagesIdleTimeout,
+		MaxHeaderBytes:    pagesHeaderBytes,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), pagesCloseTimeout)
+	defer cancel()
+	if server.Shutdown(closing) != nil {
+		server.Close() // a page that streams until its reader leaves
+	}
+	<-done
+	return nil
+}

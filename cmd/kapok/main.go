@@ -1,0 +1,75 @@
+// Command kapok is a proof-of-work public chain in one binary: a full node, a
+// miner, a wallet and the measurements of what they cost.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// version is the release that the next tag will carry.
+const version = "0.1.0"
+
+// agent is what peers and RPC clients are told. Tools that look for Bitcoin
+// Core's version find the one whose RPC is spoken.
+const agent = "/kapok:" + version + "/Satoshi:29.0.0/"
+
+// Exit statuses. Scripts may rely on them.
+const (
+	exitFailed = 1 // it did not work; the sentence on stderr says why
+	exitUsage  = 2 // the command line is wrong
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: the script tests call it.
+func run(ctx context.Context, args []string) int {
+	err := newApp().RunContext(ctx, args)
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(os.Stderr, "kapok: %v\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(os.Stderr, "kapok: %v\n", err)
+	return exitFailed
+}
+
+// usageError says that the command line, not the world, is wrong.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+func newApp() *cli.App {
+	return &cli.App{
+		Name:                 "kapok",
+		Usage:                "a proof-of-work chain to run, to mine and to measure",
+		Version:              version,
+		EnableBashCompletion: true,
+		HideVersion:          false,
+		Description: "Start with the whole thing on one machine:\n\n" +
+			"   kapok quickstart\n\n" +
+			"Every command has --help with examples, and --json for programs.",
+		Commands: []*cli.Command{
+			quickstartCommand(),
+			nodeCommand(),
+		},
+		ExitErrHandler: func(*cli.Context, error) {}, // run decides
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
+			return usageError(err.Error() + " (see kapok --help)")
+		},
+	}
+}

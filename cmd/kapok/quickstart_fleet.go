@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/kapok-chain/kapok/address"
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/miner"
+	"github.com/kapok-chain/kapok/node"
+	"github.com/kapok-chain/kapok/rpc"
+)
+
+// plan is what a quickstart is going to do.
+type plan struct {
+	params   *consensus.Params
+	dir      string // one data directory a node below it
+	listen   string // of node 1, IP:PORT
+	hashrate float64
+	wallets  [2]devWallet // A pays B
+	log      *slog.Logger
+}
+
+// dirOf is the data directory of node i, counted from 1.
+func (p *plan) dirOf(i int) string { return filepath.Join(p.dir, "node"+strconv.Itoa(i)) }
+
+// fleet is the running nodes. Everything they do arrives in seen, in the order
+// of each node.
+type fleet struct {
+	nodes []*member // node 1 first
+	seen  chan sighting
+	wait  func() error // until all nodes have ended, after the context has
+}
+
+// member is one node, as another program sees it.
+type member struct {
+	ready  readyEvent
+	client *rpc.Client
+}
+
+// sighting is an event of one node, counted from 1. A node that ended by itself
+// has a nil event and the reason.
+type sighting struct {
+	node  int
+	event *nodeEvent
+	err   error
+}
+
+// sightingBuffer is how many events may wait for the screen.
+const sightingBuffer = 1024
+
+// report passes a sighting on, unless nobody waits for it any more.
+func (f *fleet) report(ctx context.Context, s sighting) {
+	select {
+	case f.seen <- s:
+	case <-ctx.Done():
+	}
+}
+
+// fallbackPort tries the network's usual port, so that the lines to copy are the
+// same each time, and leaves the choice to the system where it is taken.
+func fallbackPort(port int) string {
+	l, err := listenTCP("127.0.0.1:" + strconv.Itoa(port))
+	if err != nil {
+		return "127.0.0.1:0"
+	}
+	l.Close()
+	return "127.0.0.1:" + strconv.Itoa(port)
+}
+
+// memberConfig is the configuration of node i, counted from 1; peers are the
+// addresses of those that run already.
+func (p *plan) memberConfig(i int, peers []string) (node.ServiceConfig, error) {
+	cfg := node.ServiceConfig{
+		Params: p.params, DataDir: p.dirOf(i), Agent: agent, Version: version, Peers: peers, Lean: true,
+		RPCListen: "127.0.0.1:0", Logger: p.log.With("node", i),
+	}
+	listen := "127.0.0.1:0"
+	if i == 1 {
+		listen = p.listen
+		cfg.RPCListen = fallbackPort(p.params.RPCPort)
+		cfg.PagesListen = fallbackPort(p.params.RPCPort + 1)
+		key, err := address.Decode(p.params.HRP, p.wallets[0].address)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Miner = &miner.Config{
+			Threads: runtime.GOMAXPROCS(0), MaxHashrate: p.hashrate, Payout: consensus.PayToKey(key), Text: "/kapok quickstart/",
+		}
+	}
+	cfg.Listen = []string{listen}
+	return cfg, nil
+}
+
+// startInProcess runs the nodes in this process. They share nothing but it.
+func startInProcess(ctx context.Context, p *plan) (*fleet, error) {
+	f := &fleet{seen: make(chan sighting, sightingBuffer)}
+	var lives sync.WaitGroup
+	var mu sync.Mutex
+	var faults []error
+	f.wait = func() error {
+		lives.Wait()
+		return errors.Join(faults...)
+	}
+	var peers []string
+	for i := 1; i <= quickstartNodes; i++ {
+		cfg, err := p.memberConfig(i, peers)
+		if err != nil {
+			return nil, err
+		}
+		service, err := node.Open(cfg)
+		if err != nil {
+			return nil, fmt.Errorf("node %d: %w", i, err)
+		}
+		ready := readyOf(service)
+		peers = append(peers, ready.Addresses[0])
+		f.nodes = append(f.nodes, &member{ready: *ready, client: rpc.NewClient(rpc.Dial{URL: "http://" + ready.RPC, CookieFile: ready.Cookie})})
+		lives.Go(func() {
+			for e := range watchService(ctx, service) {
+				f.report(ctx, sighting{node: i, event: &e})
+			}
+		})
+		lives.Go(func() {
+			err := service.Run(ctx)
+			if err != nil {
+				mu.Lock()
+				faults = append(faults, fmt.Errorf("node %d: %w", i, err))
+				mu.Unlock()
+			}
+			f.report(ctx, sighting{node: i, err: errors.Join(err, errNodeEnded)})
+		})
+	}
+	return f, nil
+}
+
+var errNodeEnded = errors.New("the node has ended")
+
+// startProcesses runs each node as `kapok node --json` in a process of its own.
+func startProcesses(ctx context.Context, p *plan) (*fleet, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	f := &fleet{seen: make(chan sighting, sightingBuffer)}
+	var lives sync.WaitGroup
+	f.wait = func() error { lives.Wait(); return nil }
+	var peers []string
+	for i := 1; i <= quickstartNodes; i++ {
+		cfg, err := p.memberConfig(i, peers)
+		if err != nil {
+			return nil, err
+		}
+		ready, err := f.spawn(ctx, &lives, program, i, nodeArgs(p, i, &cfg))
+		if err != nil {
+			return nil, fmt.Errorf("node %d: %w", i, err)
+		}
+		peers = append(peers, ready.Addresses[0])
+		f.nodes = append(f.nodes, &member{ready: *ready, client: rpc.NewClient(rpc.Dial{URL: "http://" + ready.RPC, CookieFile: ready.Cookie})})
+	}
+	return f, nil
+}
+
+// nodeArgs is the command line that gives a process the configuration of a member.
+func nodeArgs(p *plan, i int, cfg *node.ServiceConfig) []string {
+	args := []string{"node", "--json", "--lean", "--network", p.params.Name, "--datadir", cfg.DataDir, "--rpc", cfg.RPCListen}
+	for _, addr := range cfg.Listen {
+		args = append(args, "--listen", addr)
+	}
+	for _, peer := range cfg.Peers {
+		args = append(args, "--peer", peer)
+	}
+	if cfg.PagesListen != "" {
+		args = append(args, "--http", cfg.PagesListen)
+	}
+	if cfg.Miner != nil {
+		args = append(args, "--mine", p.wallets[0].address, "--max-hashrate", strconv.FormatFloat(cfg.Miner.MaxHashrate, 'f', -1, 64))
+	}
+	return args
+}
+
+// stopGrace is how long a child has to end after an interrupt before it is killed.
+const stopGrace = 10 * time.Second
+
+// spawn starts a child and returns what it says when it is ready.
+func (f *fleet) spawn(ctx context.Context, lives *sync.WaitGroup, program string, i int, args []string) (*readyEvent, error) {
+	child := exec.CommandContext(ctx, program, args...)
+	child.Cancel = func() error { return child.Process.Signal(os.Interrupt) }
+	child.WaitDelay = stopGrace
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := child.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewReader(out)
+	first, err := readEvent(lines)
+	if err != nil || first.Ready == nil {
+		child.Cancel()
+		return nil, errors.Join(fmt.Errorf("it did not get ready"), err, child.Wait())
+	}
+	lives.Go(func() {
+		for {
+			e, err := readEvent(lines)
+			if err != nil {
+				break
+			}
+			f.report(ctx, sighting{node: i, event: e})
+		}
+		io.Copy(io.Discard, lines)
+		err := child.Wait()
+		f.report(ctx, sighting{node: i, err: errors.Join(err, errNodeEnded)})
+	})
+	return first.Ready, nil
+}
+
+// readEvent reads one JSON line.
+func readEvent(r *bufio.Reader) (*nodeEvent, error) {
+	line, err := r.ReadBytes('\n')
+	if err != nil {
+		return nil, err
+	}
+	var e nodeEvent
+	return &e, json.Unmarshal(line, &e)
+}

@@ -41,10 +41,9 @@ func (n *Node) addBlock(now time.Time, from p2p.PeerID, block *consensus.Block) 
 	if err := n.saveHeaders(); err != nil {
 		return index, err
 	}
+	index.TxCount = uint32(len(block.Txs))
 	n.tree.SetBody(index)
-	record := n.tree.Record(index)
-	record.TxCount = uint32(len(block.Txs))
-	if err := n.store.PutBlock(record, block); err != nil {
+	if err := n.store.PutBlock(n.tree.Record(index), block); err != nil {
 		return index, fmt.Errorf("store block %s: %w", index.Hash, err)
 	}
 	if from != "" {

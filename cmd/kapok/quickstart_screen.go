@@ -97,6 +97,11 @@ func reachable(addrs []string) string {
 			return a
 		}
 	}
+	for _, a := range addrs {
+		if strings.Contains(a, "/tcp/") {
+			return a
+		}
+	}
 	return addrs[0]
 }
 

@@ -97,7 +97,7 @@ func (h *Host) Keep(addr string) error {
 	}
 	h.spawn(func() {
 		defer cancel()
-		h.keep(ctx, addr, false)
+		h.keep(ctx, target{addr: addr})
 	})
 	return nil
 }

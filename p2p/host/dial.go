@@ -254,16 +254,23 @@ func (h *Host) settled(ctx context.Context, id peer.ID) (*session, error) {
 	return nil, fmt.Errorf("%w: it has another one with this node, which ended", ErrRefused)
 }
 
+// target is an address to have a session with.
+type target struct {
+	addr      string
+	bootstrap bool // left alone while there are enough others
+	strict    bool // ends Run where it is of another network
+}
+
 // keep has a session with the peer at an address whenever that is possible,
-// until ctx ends. A bootstrap peer is left alone while there are enough others.
-func (h *Host) keep(ctx context.Context, text string, bootstrap bool) {
+// until ctx ends.
+func (h *Host) keep(ctx context.Context, to target) {
 	delay, said := redialMin, ""
 	for ctx.Err() == nil {
-		if bootstrap && h.count() >= enoughOutbound {
+		if to.bootstrap && h.count() >= enoughOutbound {
 			pause(ctx, redialMax)
 			continue
 		}
-		s, err := h.connect(ctx, text)
+		s, err := h.connect(ctx, to.addr)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -280,7 +287,7 @@ func (h *Host) keep(ctx context.Context, text string, bootstrap bool) {
 		case errors.Is(err, ErrSelf):
 			h.log.Warn("not dialing a peer", "reason", err)
 			return
-		case errors.Is(err, ErrOtherNetwork) && h.cfg.StrictPeers && !bootstrap:
+		case errors.Is(err, ErrOtherNetwork) && to.strict:
 			h.fail(err)
 			return
 		}

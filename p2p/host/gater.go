@@ -23,7 +23,7 @@ type gater struct {
 	mu     sync.RWMutex
 	bans   map[string]ban // by target; at most maxDenied
 	denied map[peer.ID]struct{}
-	order  []peer.ID // of denial, oldest first; may hold pardoned ids
+	order  []peer.ID // of denial, oldest first
 }
 
 func newGater() *gater { return &gater{bans: make(map[string]ban), denied: make(map[peer.ID]struct{})} }
@@ -34,6 +34,7 @@ func (g *gater) deny(id peer.ID, on bool) {
 	defer g.mu.Unlock()
 	if !on {
 		delete(g.denied, id)
+		g.order = slices.DeleteFunc(g.order, func(old peer.ID) bool { return old == id })
 		return
 	}
 	if _, known := g.denied[id]; known {

@@ -226,10 +226,10 @@ func (h *Host) Run(ctx context.Context, handler Handler) error {
 	h.spawn(h.sweep)
 	h.spawn(h.publishing)
 	for _, text := range h.cfg.Peers {
-		h.spawn(func() { h.keep(h.ctx, text, false) })
+		h.spawn(func() { h.keep(h.ctx, target{addr: text, strict: h.cfg.StrictPeers}) })
 	}
 	for _, text := range h.cfg.Bootstrap {
-		h.spawn(func() { h.keep(h.ctx, text, true) })
+		h.spawn(func() { h.keep(h.ctx, target{addr: text, bootstrap: true}) })
 	}
 	var cause error
 	select {

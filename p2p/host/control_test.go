@@ -1,0 +1,114 @@
+package host
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+func TestKeepAndForget(t *testing.T) {
+	a, b := start(t, lean()), start(t, lean())
+	addr := b.ShortAddrs()[0]
+	if err := a.Keep(addr); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Keep(addr); err == nil {
+		t.Error("an address was kept twice")
+	}
+	if err := a.Keep("nonsense"); err == nil {
+		t.Error("nonsense was kept")
+	}
+	a.waitFor(t, "connected", b.ID(), 1)
+	b.Disconnect(a.ID())
+	a.waitFor(t, "connected", b.ID(), 2)
+	if kept := a.Kept(); len(kept) != 1 || kept[0] != addr {
+		t.Errorf("kept %v", kept)
+	}
+	if !a.Forget(addr) || a.Forget(addr) || len(a.Kept()) != 0 {
+		t.Error("an address was not forgotten, or twice")
+	}
+	if a.session(b.ID()) == nil {
+		t.Error("Forget ended the connection")
+	}
+}
+
+// TestKeepForeignPeer: a wrong address given to a running node does not stop
+// it, even one that is strict about its configuration.
+func TestKeepForeignPeer(t *testing.T) {
+	c := lean()
+	c.GenesisHash = consensus.Hash{9}
+	foreign := start(t, c)
+	strict := lean()
+	strict.StrictPeers = true
+	a := start(t, strict)
+	if err := a.Keep(foreign.ShortAddrs()[0]); err != nil {
+		t.Fatal(err)
+	}
+	a.wait(t, "the reason in the log", func([]event) bool {
+		return strings.Contains(a.log.String(), "another network")
+	})
+	b := start(t, lean())
+	b.connect(t, a)
+}
+
+func TestBans(t *testing.T) {
+	a, b := start(t, lean()), start(t, lean())
+	soon := time.Now().Add(time.Hour)
+	for i, ban := range []string{string(a.ID()), "127.0.0.1", "127.0.0.0/8"} {
+		a.connect(t, b)
+		b.waitFor(t, "connected", a.ID(), i+1)
+		if err := b.Ban(ban, soon); err != nil {
+			t.Fatal(err)
+		}
+		b.waitFor(t, "disconnected", a.ID(), i+1)
+		a.waitFor(t, "disconnected", b.ID(), i+1)
+		if err := a.Connect(within(t), b.Addrs()[0]); err == nil {
+			t.Errorf("%s: got in", ban)
+		}
+		if bans := b.Bans(); len(bans) != 1 || bans[0].Target != ban {
+			t.Errorf("bans %v", bans)
+		}
+		if !b.Unban(ban) || b.Unban(ban) {
+			t.Errorf("%s was not taken back, or twice", ban)
+		}
+	}
+	if err := b.Ban("nobody", soon); err == nil {
+		t.Error("nobody was banned")
+	}
+	if err := b.Ban("127.0.0.1", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if bans := b.Bans(); len(bans) != 0 {
+		t.Errorf("a ban that is over: %v", bans)
+	}
+}
+
+func TestSetActive(t *testing.T) {
+	a, b := start(t, lean()), start(t, lean())
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	b.SetActive(false)
+	a.waitFor(t, "disconnected", b.ID(), 1)
+	b.waitFor(t, "disconnected", a.ID(), 1)
+	if err := a.Connect(within(t), b.Addrs()[0]); err == nil || b.Active() {
+		t.Error("an inactive host let a peer in")
+	}
+	b.SetActive(true)
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 2)
+	a.Send(p2p.Outgoing{To: b.ID(), Msg: &p2p.Ping{}})
+	b.waitFor(t, "message", a.ID(), 1)
+	info := b.Conn(a.ID())
+	if info.Transport != "tcp" || info.Number != 2 || info.In == 0 || info.LastIn.IsZero() {
+		t.Errorf("connection %+v", info)
+	}
+	if in, out := b.Totals(); in < info.In || out < info.Out {
+		t.Errorf("totals %d in, %d out, less than one connection's", in, out)
+	}
+	if b.Conn("nobody") != (ConnInfo{}) {
+		t.Error("a connection with nobody")
+	}
+}

@@ -60,8 +60,22 @@ type minerSource struct {
 
 func (s minerSource) Template() (*miner.Template, error) { return s.Runner.Template(s.life) }
 
-// Wait returns when the tip is another one, or a context ends, or the node does.
-func (s minerSource) Wait(ctx context.Context, parent consensus.Hash) { _ = s.WaitTip(ctx, parent) }
+// refreshAfter is how old a template gets before new payments are worth a new one.
+const refreshAfter = 500 * time.Millisecond
+
+// Wait returns when the tip is another one, when payments have come that a new
+// template would hold, or when a context or the node ends.
+func (s minerSource) Wait(ctx context.Context, parent consensus.Hash) {
+	began, first := time.Now(), true
+	var had uint64
+	_ = s.until(ctx, func(n *Node) bool {
+		if first {
+			had, first = n.poolSequence, false
+		}
+		newPayments := n.poolSequence != had && time.Since(began) >= refreshAfter
+		return n.Tip().Hash != parent && !n.Reorganising() || newPayments
+	})
+}
 
 // Submit takes a solved block; ErrStale says that another one was faster.
 func (s minerSource) Submit(block *consensus.Block) error {

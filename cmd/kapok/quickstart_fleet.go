@@ -41,6 +41,7 @@ func (p *plan) dirOf(i int) string { return filepath.Join(p.dir, "node"+strconv.
 type fleet struct {
 	nodes []*member // node 1 first
 	seen  chan sighting
+	pids  []int        // of the processes that the nodes run in; none: this one
 	wait  func() error // until all nodes have ended, after the context has
 }
 
@@ -206,6 +207,7 @@ func (f *fleet) spawn(ctx context.Context, lives *sync.WaitGroup, program string
 	if err := child.Start(); err != nil {
 		return nil, err
 	}
+	f.pids = append(f.pids, child.Process.Pid)
 	lines := bufio.NewReader(out)
 	first, err := readEvent(lines)
 	if err != nil || first.Ready == nil {

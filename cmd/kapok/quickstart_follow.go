@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -46,7 +47,8 @@ type paymentTrace struct {
 }
 
 func newFollower(p *plan, f *fleet, screen *screen) *follower {
-	return &follower{plan: p, fleet: f, screen: screen, meter: energy.NewMeter(), chain: &chainstate{
+	meter := energy.New(energy.Config{FS: os.DirFS("/"), Clock: time.Now, PIDs: f.pids})
+	return &follower{plan: p, fleet: f, screen: screen, meter: meter, chain: &chainstate{
 		tips: make([]tipEvent, len(f.nodes)), arrivals: make(map[string][]time.Time), first: time.Now(),
 	}}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/node"
 	"github.com/kapok-chain/kapok/rpc"
+	"github.com/kapok-chain/kapok/wallet"
 )
 
 // Flags that several commands share.
@@ -143,3 +144,6 @@ func formatHashrate(rate float64) string {
 	}
 	return fmt.Sprintf("%.0f H/s", rate)
 }
+
+// coins writes an amount of an RPC answer.
+func coins(a rpc.Amount) string { return wallet.FormatAmount(int64(a)) }

@@ -66,6 +66,8 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			quickstartCommand(),
 			nodeCommand(),
+			chainCommand(),
+			rpcCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {

@@ -94,6 +94,9 @@ func (n *Node) Params() *consensus.Params { return n.params }
 // Tip is the block that the coin set stands at.
 func (n *Node) Tip() *consensus.BlockIndex { return n.tree.Tip() }
 
+// Lookup returns what is known of a block, or nil.
+func (n *Node) Lookup(hash consensus.Hash) *consensus.BlockIndex { return n.tree.Lookup(hash) }
+
 // Outbox hands over what is to be sent, in order, and forgets it.
 func (n *Node) Outbox() []p2p.Outgoing { return n.engine.Outbox() }
 

@@ -25,7 +25,7 @@ const maxConfigFile = 64 << 10
 // for those that say where the file is.
 var configKeys = map[string]bool{
 	"listen": true, "peer": true, "rpc": true, "rpc-user": true, "rpc-password": true, "http": true,
-	"mine": true, "threads": true, "max-hashrate": true, "no-index": true, "lean": true,
+	"mine": true, "threads": true, "max-hashrate": true, "no-index": true, "no-quic": true, "lean": true,
 	"coin-cache-mb": true, "mempool-mb": true, "log": true,
 }
 

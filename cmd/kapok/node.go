@@ -210,6 +210,7 @@ func serviceFlags() []cli.Flag {
 		&cli.IntFlag{Name: "threads", Usage: "mine with `N` threads (default: all cores)"},
 		&cli.StringFlag{Name: "max-hashrate", Value: "0", Usage: "mine no faster than `RATE` (hashes per second: 500k, 2M; 0: no limit)"},
 		&cli.BoolFlag{Name: "no-index", Usage: "keep no index of transactions and addresses (wallets and the explorer need it)"},
+		&cli.BoolFlag{Name: "no-quic", Usage: "TCP only"},
 		&cli.BoolFlag{Name: "lean", Usage: "small buffers, for many nodes on one machine"},
 		&cli.IntFlag{Name: "coin-cache-mb", Usage: "memory of the coin cache in `MB`"},
 		&cli.IntFlag{Name: "mempool-mb", Usage: "memory of the mempool in `MB`", Value: 300},
@@ -232,7 +233,7 @@ func serviceConfigOf(c *cli.Context) (cfg node.ServiceConfig, err error) {
 	cfg = node.ServiceConfig{
 		Params: params, DataDir: dir, Agent: agent, Version: version, Peers: c.StringSlice("peer"),
 		RPCListen: c.String("rpc"), RPCUser: c.String("rpc-user"), RPCPassword: c.String("rpc-password"),
-		PagesListen: c.String("http"), NoIndex: c.Bool("no-index"), Lean: c.Bool("lean"),
+		PagesListen: c.String("http"), NoIndex: c.Bool("no-index"), Lean: c.Bool("lean"), DisableQUIC: c.Bool("no-quic"),
 		CoinCache: c.Int("coin-cache-mb") << 20, MempoolBytes: int64(c.Int("mempool-mb")) << 20,
 	}
 	if cfg.Logger, err = loggerOf(c); err != nil {

@@ -85,7 +85,7 @@ func fallbackPort(port int) string {
 // addresses of those that run already.
 func (p *plan) memberConfig(i int, peers []string) (node.ServiceConfig, error) {
 	cfg := node.ServiceConfig{
-		Params: p.params, DataDir: p.dirOf(i), Agent: agent, Version: version, Peers: peers, Lean: true,
+		Params: p.params, DataDir: p.dirOf(i), Agent: agent, Version: version, Peers: peers, Lean: true, DisableQUIC: true,
 		RPCListen: "127.0.0.1:0", Logger: p.log.With("node", i),
 	}
 	listen := "127.0.0.1:0"
@@ -175,7 +175,7 @@ func startProcesses(ctx context.Context, p *plan) (*fleet, error) {
 
 // nodeArgs is the command line that gives a process the configuration of a member.
 func nodeArgs(p *plan, i int, cfg *node.ServiceConfig) []string {
-	args := []string{"node", "--json", "--lean", "--network", p.params.Name, "--datadir", cfg.DataDir, "--rpc", cfg.RPCListen}
+	args := []string{"node", "--json", "--lean", "--no-quic", "--network", p.params.Name, "--datadir", cfg.DataDir, "--rpc", cfg.RPCListen}
 	for _, addr := range cfg.Listen {
 		args = append(args, "--listen", addr)
 	}

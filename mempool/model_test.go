@@ -16,6 +16,17 @@ import (
 type player struct {
 	*world
 	blocks int
+	moves  int // see move
+}
+
+// maxMoves bounds a game. Most of a move is spent on signing, and a game of a
+// dozen finds what a longer one does.
+const maxMoves = 16
+
+// move counts a move, and returns false where the game is over.
+func (p *player) move() bool {
+	p.moves++
+	return p.moves <= maxMoves
 }
 
 // spendable lists the coins and the outputs of entries, in a fixed order.
@@ -160,7 +171,7 @@ func TestPoolAgainstModel(t *testing.T) {
 		p := &player{world: newWorld(t, Config{}, "genesis - a1..a8", "a8")}
 		r.Repeat(map[string]func(*rapid.T){
 			"pay": func(t *rapid.T) {
-				if coins := p.spendable(); len(coins) > 0 {
+				if coins := p.spendable(); p.move() && len(coins) > 0 {
 					tx := p.draw(t, coins)
 					if _, err := p.pool.Add(p.now, p.chain(), tx); err != nil && consensus.AsRuleError(err) == nil {
 						t.Fatal(err)
@@ -168,13 +179,20 @@ func TestPoolAgainstModel(t *testing.T) {
 				}
 			},
 			"mine": func(t *rapid.T) {
+				if !p.move() {
+					return
+				}
 				room := rapid.SampledFrom([]int{2000, 4_000_000}).Draw(t, "room")
 				name := p.name()
 				p.Mine(p.Name(p.tip.Hash), name, chaintest.Txs(transactions(p.pool.Select(room))...))
 				p.follow(t, name)
 			},
-			"reorganise": func(t *rapid.T) { p.follow(t, p.branch(t)) },
-			"":           func(*rapid.T) { p.check() },
+			"reorganise": func(t *rapid.T) {
+				if p.move() {
+					p.follow(t, p.branch(t))
+				}
+			},
+			"": func(*rapid.T) { p.check() },
 		})
 	})
 }
@@ -188,7 +206,7 @@ func TestSmallPool(t *testing.T) {
 		r.Repeat(map[string]func(*rapid.T){
 			"pay": func(t *rapid.T) {
 				coins := p.spendable()
-				if len(coins) == 0 {
+				if !p.move() || len(coins) == 0 {
 					return
 				}
 				worst := lowestScore(p.pool)
@@ -203,6 +221,9 @@ func TestSmallPool(t *testing.T) {
 				}
 			},
 			"block": func(t *rapid.T) {
+				if !p.move() {
+					return
+				}
 				p.now = p.now.Add(rapid.SampledFrom([]time.Duration{0, time.Hour, 24 * time.Hour}).Draw(t, "later"))
 				name := p.name()
 				p.Mine(p.Name(p.tip.Hash), name, chaintest.Txs(transactions(p.pool.Select(1500))...))

@@ -124,8 +124,7 @@ func open(p *consensus.Params, kv *kv, o Options) (*Badger, error) {
 // Names of the meta keys.
 const (
 	metaGenesis = "genesis" // hash
-	metaTip     = "tip"     // head of the coins on disk
-	metaFlush   = "flush"   // from, to: a flush that has begun
+	metaTip     = "tip"     // head of the coins on disk, and the tip of a flush that has begun
 	metaIndex   = "index"   // tip of the index, block in motion
 	metaReset   = "reset"   // a ResetCoins that has begun
 	metaClean   = "clean"   // there while the store is closed
@@ -163,11 +162,14 @@ func (s *Badger) recover() error {
 	if err != nil {
 		return fmt.Errorf("tip of the coins: %w", damaged(err))
 	}
-	if s.flushed, err = decodeHead(value); err != nil {
+	var to point
+	if s.flushed, to, err = decodeTip(value); err != nil {
 		return err
 	}
-	if err := s.redo(); err != nil {
-		return fmt.Errorf("finish the flush of the coins: %w", err)
+	if to != (point{}) {
+		if err := s.redo(to); err != nil {
+			return fmt.Errorf("finish the flush of the coins: %w", err)
+		}
 	}
 	s.head = s.flushed
 	if s.index {
@@ -214,7 +216,7 @@ func (s *Badger) create() error {
 	w.put(hashKey(prefixRecord, hash), encodeRecord(&consensus.Record{
 		Header: b.Header, Hash: hash, TxCount: uint32(len(b.Txs)), Flags: consensus.RecordHasBody | consensus.RecordConnected,
 	}))
-	w.put(metaKey(metaTip), encodeHead(head{point: point{Hash: hash}}))
+	w.put(metaKey(metaTip), encodeTip(head{point: point{Hash: hash}}, point{}))
 	w.put(metaKey(metaGenesis), hash[:])
 	w.put(metaKey(metaClean), nil)
 	return w.commit()

@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -61,9 +63,7 @@ func (w *world) grow(parent *node, txs int) *node {
 	}}}
 	coinbase.Outputs = []consensus.TxOut{w.output(50e8), {Script: []byte{0x6a, 0x01, 0x07}}}
 	all := []*consensus.Tx{coinbase}
-	free := slices.SortedFunc(maps.Keys(parent.coins), func(a, b consensus.OutPoint) int {
-		return slices.Compare(append(a.TxID[:], byte(a.Index)), append(b.TxID[:], byte(b.Index)))
-	})
+	free := parent.outpoints()
 	for range txs {
 		if len(free) == 0 {
 			break
@@ -88,6 +88,13 @@ func (w *world) grow(parent *node, txs int) *node {
 	return w.put(parent, all)
 }
 
+// outpoints lists the node's coins in a fixed order.
+func (n *node) outpoints() []consensus.OutPoint {
+	return slices.SortedFunc(maps.Keys(n.coins), func(a, b consensus.OutPoint) int {
+		return cmp.Or(bytes.Compare(a.TxID[:], b.TxID[:]), cmp.Compare(a.Index, b.Index))
+	})
+}
+
 // fan puts a block on a parent whose coinbase has many outputs; a second
 // transaction spends as many coins of the parent as it is told to.
 func (w *world) fan(parent *node, outputs, inputs int) *node {
@@ -97,10 +104,8 @@ func (w *world) fan(parent *node, outputs, inputs int) *node {
 	}
 	if inputs > 0 {
 		tx := &consensus.Tx{Version: 2, Outputs: []consensus.TxOut{w.output(1)}}
-		for op := range parent.coins {
-			if len(tx.Inputs) < inputs {
-				tx.Inputs = append(tx.Inputs, consensus.TxIn{PrevOut: op, Witness: [][]byte{make([]byte, 64)}})
-			}
+		for _, op := range parent.outpoints()[:inputs] {
+			tx.Inputs = append(tx.Inputs, consensus.TxIn{PrevOut: op, Witness: [][]byte{make([]byte, 64)}})
 		}
 		txs = append(txs, tx)
 	}

@@ -164,14 +164,14 @@ func (s *Badger) Flush() error {
 	return s.flush()
 }
 
-// flush writes a marker with both tips, the coins, and the new tip with its sum
-// while it takes the marker away. Cut short in between, redo finishes it.
+// flush notes in the old tip where it goes to, writes the coins, and replaces
+// the note by the new tip and its sum. Cut short in between, redo finishes it.
 func (s *Badger) flush() error {
 	if s.unflushed == 0 {
 		return nil
 	}
 	w := s.kv.writer()
-	w.put(metaKey(metaFlush), encodePoints(s.flushed.point, s.head.point))
+	w.put(metaKey(metaTip), encodeTip(s.flushed, s.head.point))
 	for op, c := range s.cache {
 		switch {
 		case !c.dirty:
@@ -181,8 +181,7 @@ func (s *Badger) flush() error {
 			w.del(coinKey(op))
 		}
 	}
-	w.put(metaKey(metaTip), encodeHead(s.head))
-	w.del(metaKey(metaFlush))
+	w.put(metaKey(metaTip), encodeTip(s.head, point{}))
 	if err := s.commit(w); err != nil {
 		return err
 	}
@@ -214,26 +213,12 @@ func (s *Badger) settle() {
 	}
 }
 
-// redo finishes a flush that a kill cut short. Some coins on disk are those of
+// redo finishes a flush to a tip that a kill cut short. Some coins on disk are those of
 // the one tip, some of the other; walking the blocks between the two, every
 // coin that any of them touched is written as it ends up. It may be cut short
 // and begun again as often as it takes.
-func (s *Badger) redo() error {
-	value, err := s.kv.get(metaKey(metaFlush))
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	from, to, err := decodePoints(value)
-	if err == nil && from != s.flushed.point {
-		err = fmt.Errorf("it began at block %v, the coins are those of %v: %w", from.Hash, s.flushed.Hash, ErrDamaged)
-	}
-	if err != nil {
-		return err
-	}
-	off, on, err := s.path(from, to)
+func (s *Badger) redo(to point) error {
+	off, on, err := s.path(s.flushed.point, to)
 	if err != nil {
 		return err
 	}
@@ -250,8 +235,7 @@ func (s *Badger) redo() error {
 		}
 	}
 	s.flushed = head{to, w.sum}
-	w.put(metaKey(metaTip), encodeHead(s.flushed))
-	w.del(metaKey(metaFlush))
+	w.put(metaKey(metaTip), encodeTip(s.flushed, point{}))
 	return w.commit()
 }
 
@@ -375,8 +359,7 @@ func (s *Badger) reset() error {
 	s.head = head{point: point{Hash: s.params.GenesisHash()}}
 	s.flushed, s.unflushed, s.cache = s.head, 0, make(coinCache)
 	w = s.kv.writer()
-	w.put(metaKey(metaTip), encodeHead(s.head))
-	w.del(metaKey(metaFlush))
+	w.put(metaKey(metaTip), encodeTip(s.head, point{}))
 	w.del(metaKey(metaIndex))
 	w.del(metaKey(metaReset))
 	if err := w.commit(); err != nil || !s.index {

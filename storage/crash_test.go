@@ -83,7 +83,7 @@ func TestKilledAtEachCommit(t *testing.T) {
 		}
 		if err == nil {
 			t.Logf("%d commits, %d recoveries, markers found: %v", k-1, recoveries, markers)
-			if markers[metaFlush] < 4 || markers[metaReset] == 0 || markers[metaIndex] < 4 {
+			if markers[metaTip] < 4 || markers[metaReset] == 0 || markers[metaIndex] < 4 {
 				t.Error("the blocks are too small to be split")
 			}
 			break
@@ -97,8 +97,9 @@ func TestKilledAtEachCommit(t *testing.T) {
 			if s, _, err = openDying(w.params, db, j, 0); err == nil {
 				break
 			}
-			wantIs(t, "recovery", err, errKilled)
-			recoveries++
+			if recoveries++; !errors.Is(err, errKilled) {
+				t.Fatalf("after a kill at commit %d: recovery: %v", k, err)
+			}
 		}
 		if s, _, err = openDying(w.params, db, 0, 0); err != nil {
 			t.Fatalf("after a kill at commit %d: %v", k, err)
@@ -117,18 +118,53 @@ func TestKilledAtEachCommit(t *testing.T) {
 	}
 }
 
+// TestWhereverAPieceEnds makes flushes of many sizes, so that the pieces end
+// before and after each kind of write, and kills one of the pieces.
+func TestWhereverAPieceEnds(t *testing.T) {
+	w := newWorld(11)
+	db, at := tinyDB(t), w.root
+	for n := range 90 {
+		s, _, err := openDying(w.params, db, 0, 0)
+		must(t, err)
+		next := w.fan(at, 60+n, len(at.coins))
+		must(t, attach(s, next))
+		asked := 0
+		s.kv.commit = func(txn *badger.Txn) error {
+			if asked++; asked == 2+n%3 {
+				return errKilled
+			}
+			return txn.Commit()
+		}
+		if err := s.Flush(); err != nil {
+			wantIs(t, "flush", err, errKilled)
+		}
+		if s, _, err = openDying(w.params, db, 0, 0); err != nil {
+			t.Fatalf("%d outputs: %v", 60+n, err)
+		}
+		if s.head != (head{point{next.hash, next.height}, next.sum()}) || s.indexed != s.head.point {
+			t.Fatalf("%d outputs: at %v, want %v; the index at %v", 60+n, s.head, next.hash, s.indexed)
+		}
+		at = next
+	}
+}
+
 // countMarkers counts what a recovery has to finish.
 func countMarkers(t *testing.T, kv *kv, found map[string]int) {
 	t.Helper()
-	for _, name := range []string{metaFlush, metaReset} {
-		on, err := kv.has(metaKey(name))
+	on, err := kv.has(metaKey(metaReset))
+	must(t, err)
+	if on {
+		found[metaReset]++
+	}
+	if value, err := kv.get(metaKey(metaTip)); err == nil {
+		_, to, err := decodeTip(value)
 		must(t, err)
-		if on {
-			found[name]++
+		if to != (point{}) {
+			found[metaTip]++
 		}
 	}
 	if value, err := kv.get(metaKey(metaIndex)); err == nil {
-		_, moving, err := decodePoints(value)
+		_, moving, err := decodeIndexTip(value)
 		must(t, err)
 		if moving != (point{}) {
 			found[metaIndex]++
@@ -161,9 +197,9 @@ func TestSplit(t *testing.T) {
 	inner := s.kv.commit
 	s.kv.commit = func(txn *badger.Txn) error {
 		err := inner(txn)
-		if on, hasErr := s.kv.has(metaKey(metaFlush)); hasErr == nil && on {
-			marker++
-		}
+		found := map[string]int{}
+		countMarkers(t, s.kv, found)
+		marker += found[metaTip]
 		return err
 	}
 	*asked = 0

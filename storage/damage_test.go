@@ -9,11 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dgraph-io/badger/v4/options"
+
 	"github.com/kapok-chain/kapok/consensus"
 )
 
 // built makes a closed store with a few blocks, the last of which lies in the
-// value log.
+// value log; not in the newest one, which Badger reads through when it opens
+// and cuts off at the first damage.
 func built(t *testing.T, dir string) (*world, *node) {
 	t.Helper()
 	w := newWorld(20)
@@ -21,6 +24,9 @@ func built(t *testing.T, dir string) (*world, *node) {
 	s, err := Open(w.params, Options{Dir: dir, Index: true, Lean: true})
 	must(t, err)
 	must(t, walk(s, w.root, tip))
+	must(t, s.Close())
+	s, err = Open(w.params, Options{Dir: dir, Index: true, Lean: true})
+	must(t, err)
 	must(t, s.Close())
 	return w, tip
 }
@@ -155,9 +161,6 @@ func TestStillborn(t *testing.T) {
 func TestEmptiedFile(t *testing.T) {
 	dir := t.TempDir()
 	w, _ := built(t, dir)
-	s, err := Open(w.params, Options{Dir: dir, Index: true, Lean: true}) // makes a second value log
-	must(t, err)
-	must(t, s.Close())
 	logs := files(t, dir, ".vlog")
 	if len(logs) < 2 {
 		t.Fatalf("%d value logs", len(logs))
@@ -212,5 +215,30 @@ func TestFailedSync(t *testing.T) {
 	}
 	if !strings.Contains(text.String(), "input/output error") {
 		t.Error("the message got lost")
+	}
+}
+
+// A body that is whole, and not the one of that hash.
+func TestWrongBody(t *testing.T) {
+	w := newWorld(22)
+	s, err := open(w.params, newKV(tinyDB(t), newBadgerLog(nil)), Options{})
+	must(t, err)
+	a, b := w.grow(w.root, 0), w.grow(w.root, 0)
+	mixed := &consensus.Block{Header: a.block.Header, Txs: b.block.Txs}
+	for name, body := range map[string]*consensus.Block{"another block": b.block, "another block's transactions": mixed} {
+		must(t, s.PutBlock(a.record(hasBody), body))
+		_, err := s.Block(a.hash)
+		wantIs(t, name, err, ErrDamaged)
+	}
+}
+
+// What a kill -9 cannot show, because the page cache outlives it.
+func TestSettings(t *testing.T) {
+	for _, lean := range []bool{false, true} {
+		o := settings("x", lean, newBadgerLog(nil))
+		if !o.SyncWrites || o.DetectConflicts || o.NumVersionsToKeep != 1 || o.ChecksumVerificationMode != options.OnTableRead ||
+			o.ValueLogFileSize != 64<<20 || o.ValueThreshold > 4<<10 {
+			t.Errorf("lean %v: %+v", lean, o)
+		}
 	}
 }

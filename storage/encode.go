@@ -24,7 +24,7 @@ const (
 const (
 	sealSize   = 4                     // bytes of CRC-32C after every value
 	cursorSize = 4 + 4 + 1 + 4         // bytes of a Cursor in a key
-	headSize   = 36 + 8 + 8 + 32       // bytes of a head
+	tipSize    = 36 + 8 + 8 + 32 + 36  // bytes of a tip
 	keySize    = 1 + consensus.KeySize // bytes of a history prefix
 )
 
@@ -159,17 +159,20 @@ func (r *reader) point() point {
 	return point{Hash: r.hash(), Height: binary.BigEndian.Uint32(r.take(4))}
 }
 
-func encodeHead(h head) []byte {
-	b := encodePoint(make([]byte, 0, headSize+sealSize), h.point)
+// The tip of the coins on disk, with their sum, and the tip that a flush is on
+// its way to (zero when none is). It is one value, so that the end of a flush
+// and its new tip cannot come apart.
+func encodeTip(h head, to point) []byte {
+	b := encodePoint(make([]byte, 0, tipSize+sealSize), h.point)
 	b = binary.BigEndian.AppendUint64(b, h.Sum.Count)
 	b = binary.BigEndian.AppendUint64(b, uint64(h.Sum.Value))
 	for _, word := range h.Sum.Sum {
 		b = binary.BigEndian.AppendUint64(b, word)
 	}
-	return b
+	return encodePoint(b, to)
 }
 
-func decodeHead(b []byte) (h head, err error) {
+func decodeTip(b []byte) (h head, to point, err error) {
 	r := reader{rest: b}
 	h.point = r.point()
 	h.Sum.Count = binary.BigEndian.Uint64(r.take(8))
@@ -177,17 +180,18 @@ func decodeHead(b []byte) (h head, err error) {
 	for i := range h.Sum.Sum {
 		h.Sum.Sum[i] = binary.BigEndian.Uint64(r.take(8))
 	}
-	return h, r.finish("tip")
+	to = r.point()
+	return h, to, r.finish("tip")
 }
 
-// Two points: where a flush comes from and where it goes; or the tip of the
-// index and the block that is on its way in or out (zero when none is).
-func encodePoints(a, b point) []byte { return encodePoint(encodePoint(nil, a), b) }
+// The tip of the index, and the block that is on its way in or out (zero when
+// none is).
+func encodeIndexTip(tip, moving point) []byte { return encodePoint(encodePoint(nil, tip), moving) }
 
-func decodePoints(value []byte) (a, b point, err error) {
+func decodeIndexTip(value []byte) (tip, moving point, err error) {
 	r := reader{rest: value}
-	a, b = r.point(), r.point()
-	return a, b, r.finish("marker")
+	tip, moving = r.point(), r.point()
+	return tip, moving, r.finish("tip of the index")
 }
 
 func historyPrefix(key [consensus.KeySize]byte) []byte {

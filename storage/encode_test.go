@@ -54,8 +54,8 @@ func TestRoundTrips(t *testing.T) {
 		var h head
 		h.point = point{at.block, entry.Height}
 		h.Sum.Add(op, &coin)
-		if got, err := decodeHead(encodeHead(h)); err != nil || got != h {
-			t.Errorf("head %v: %v, %v", h, got, err)
+		if got, to, err := decodeTip(encodeTip(h, point{op.TxID, op.Index})); err != nil || got != h || to != (point{op.TxID, op.Index}) {
+			t.Errorf("tip %v: %v, %v, %v", h, got, to, err)
 		}
 	})
 }
@@ -81,8 +81,8 @@ func FuzzDecode(f *testing.F) {
 	coin := consensus.Coin{Value: 1, Key: testKey(2), Height: 3}
 	f.Add(encodeCoin(&coin))
 	f.Add(encodePlace(place{consensus.Hash{1}, 300}))
-	f.Add(encodeHead(head{}))
-	f.Add(encodePoints(point{}, point{}))
+	f.Add(encodeTip(head{}, point{}))
+	f.Add(encodeIndexTip(point{}, point{}))
 	f.Add(encodeEntry(&HistoryEntry{Spend: true, Value: 5}))
 	f.Add(coinKey(consensus.OutPoint{Index: 1 << 20}))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -101,8 +101,8 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("outpoint %v became %v (%v)", op, again, err)
 			}
 		}
-		_, _ = decodeHead(b)
-		_, _, _ = decodePoints(b)
+		_, _, _ = decodeTip(b)
+		_, _, _ = decodeIndexTip(b)
 		_, _ = decodeRecord(consensus.Hash{}, b)
 		_, _ = decodeEntry(historyKey(testKey(1), Cursor{}), b)
 		_, _ = decodeEntry(b, b)

@@ -33,7 +33,7 @@ func newIndexed(at point, b *consensus.Block, undo *consensus.Undo) (*indexed, e
 // the tip `to`. From the first entry to the last the block is named as the one
 // in motion.
 func (s *Badger) indexMove(w *writer, b *indexed, to point, on bool) {
-	w.put(metaKey(metaIndex), encodePoints(s.indexed, b.at))
+	w.put(metaKey(metaIndex), encodeIndexTip(s.indexed, b.at))
 	for pos, id := range b.txids {
 		if key := hashKey(prefixTx, id); on {
 			w.put(key, encodePlace(place{b.at.Hash, pos}))
@@ -49,7 +49,7 @@ func (s *Badger) indexMove(w *writer, b *indexed, to point, on bool) {
 			w.del(key)
 		}
 	}
-	w.put(metaKey(metaIndex), encodePoints(to, point{}))
+	w.put(metaKey(metaIndex), encodeIndexTip(to, point{}))
 }
 
 // catchUpIndex brings the index to the tip of the coins: a block in motion is
@@ -86,7 +86,7 @@ func (s *Badger) settleIndex(w *writer) error {
 	if err != nil {
 		return err
 	}
-	tip, moving, err := decodePoints(value)
+	tip, moving, err := decodeIndexTip(value)
 	if err != nil {
 		return err
 	}

@@ -89,9 +89,10 @@ func each(txn *badger.Txn, prefix, from []byte, f func(key, value []byte) (bool,
 
 // writer collects writes and commits them. What fits into one transaction of
 // Badger is committed as one; what does not is committed in pieces, in the
-// order of the calls, each synced. Whoever may write that much puts a marker
-// first and takes it away last: in one transaction the two cancel out, in
-// several the marker is on disk from the first piece to the last.
+// order of the calls, each synced; a piece may end between any two calls.
+// Whoever may write that much first puts a state that names what is going on,
+// and last, under the same key, the state that it leads to: in one transaction
+// the last one wins, in several the first is on disk until the last one is.
 type writer struct {
 	kv  *kv
 	txn *badger.Txn

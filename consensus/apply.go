@@ -55,7 +55,7 @@ func contains[K comparable, V any](m map[K]V, k K) bool {
 }
 
 // forEachCoin calls visit with the outputs of a transaction that become coins:
-// payments to a key, never OP_RETURN (rule S2).
+// payments to a key, never OP_RETURN (rule T10).
 func forEachCoin(tx *Tx, txid Hash, height uint32, coinbase bool, visit func(CoinEntry)) {
 	for i := range tx.Outputs {
 		if key, ok := OutputKey(tx.Outputs[i].Script); ok {

@@ -217,3 +217,18 @@ func TestOrphanPaymentWaitsForItsParent(t *testing.T) {
 		t.Error("the child did not follow its parent into the mempool")
 	}
 }
+
+func TestOrphanPaymentFollowsAConfirmedParent(t *testing.T) {
+	w, r, c := alone(t, "genesis - a1..a101")
+	w.submit(r, c.Path("a101")...)
+	parent := c.Pay(chaintest.From(c.Coinbase("a1")), chaintest.To("alice", 49*chaintest.Coins))
+	child := c.Pay(chaintest.From(c.Out(parent, 0)), chaintest.To("bob", 48*chaintest.Coins))
+	r.Connected(w.now, p2p.Peer{ID: "peer"})
+	_, err := r.Receive(w.now, "peer", &p2p.Tx{Tx: child}, true)
+	w.check(err)
+	w.submit(r, c.Mine("a101", "a102", chaintest.Txs(parent)))
+	w.check(r.Tick(w.now))
+	if !r.InMempool(child.TxID()) {
+		t.Error("the child did not follow its confirmed parent into the mempool")
+	}
+}

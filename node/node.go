@@ -122,7 +122,10 @@ func (n *Node) Accepted() []*mempool.Entry {
 func (n *Node) Connected(now time.Time, peer p2p.Peer) { n.engine.Connected(now, peer) }
 
 // Disconnected tells of a peer that is gone.
-func (n *Node) Disconnected(now time.Time, id p2p.PeerID) { n.engine.Disconnected(now, id) }
+func (n *Node) Disconnected(now time.Time, id p2p.PeerID) {
+	n.pool.ForgetPeer(string(id))
+	n.engine.Disconnected(now, id)
+}
 
 // Tick does what is due: deadlines, pings, reconciliation, expiry.
 func (n *Node) Tick(now time.Time) error {

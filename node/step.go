@@ -182,10 +182,30 @@ func (n *Node) observe(now time.Time) error {
 	if err := n.pool.Follow(now, n.chain(), change, n.store.Block); err != nil {
 		return fmt.Errorf("mempool after block %s: %w", tip.Hash, err)
 	}
+	if err := n.wakeOrphans(change); err != nil {
+		return err
+	}
 	if err := n.announceTip(now); err != nil {
 		return err
 	}
 	return n.addDeferred(now)
+}
+
+// wakeOrphans looks for orphans whose parents were confirmed.
+func (n *Node) wakeOrphans(change consensus.Change) error {
+	if n.pool.Orphans() == 0 {
+		return nil
+	}
+	for _, index := range change.Attached {
+		block, err := n.store.Block(index.Hash)
+		if err != nil {
+			return fmt.Errorf("read block %s: %w", index.Hash, err)
+		}
+		for _, tx := range block.Txs {
+			n.resolve = append(n.resolve, n.pool.Children(tx.TxID())...)
+		}
+	}
+	return nil
 }
 
 // announceTip tells peers of the tip, but not of the many tips of a first sync.

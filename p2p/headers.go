@@ -50,17 +50,18 @@ func (e *Engine) GotHeaders(now time.Time, from PeerID, last *consensus.BlockInd
 	e.plan.stale = true
 }
 
-// AskHeaders asks a peer for what leads to a block whose parent is not known.
+// AskHeaders asks a peer for what leads to a block whose parent is not known:
+// at once, or at a later tick where it was asked just now.
 func (e *Engine) AskHeaders(now time.Time, from PeerID) {
 	p := e.peers[from]
-	if p == nil || !p.greeted() || !p.headersAsked.IsZero() {
+	if p == nil || !p.greeted() {
 		return
 	}
-	if !p.askedAt.IsZero() && now.Sub(p.askedAt) < askHeadersEvery {
-		return
+	p.askLater = !p.headersAsked.IsZero() || !p.askedAt.IsZero() && now.Sub(p.askedAt) < askHeadersEvery
+	if !p.askLater {
+		p.askedAt = now
+		e.getHeaders(now, p, e.src.Locator())
 	}
-	p.askedAt = now
-	e.getHeaders(now, p, e.src.Locator())
 }
 
 func (e *Engine) getHeaders(now time.Time, p *peer, locator []consensus.Hash) {

@@ -46,6 +46,7 @@ type peer struct {
 	headersAsked time.Time // zero: no request is open
 	headersLast  *consensus.BlockIndex
 	askedAt      time.Time // last AskHeaders
+	askLater     bool      // an AskHeaders waits for its turn
 	pollAt       time.Time // when it is asked for news
 
 	// Bodies.

@@ -120,6 +120,7 @@ func TestDecodeHugeCounts(t *testing.T) {
 		"witness items": {join(oneOut, huge), ErrDecodeCount},
 		"witness item":  {join(oneOut, []byte{1}, huge), ErrDecodeTruncated},
 		"largest":       {join(version, bytes.Repeat([]byte{0xff}, 9)), ErrDecodeCount},
+		"negative size": {join(version, []byte{1}, outpoint, bytes.Repeat([]byte{0xff}, 9)), ErrDecodeTruncated},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -124,6 +124,41 @@ func TestConformanceHeaders(t *testing.T) {
 	}
 }
 
+// Bits that overflow, or are negative, are refused even where the digits that
+// are left of them would make a target that the hash meets.
+func TestBitsThatLookLikeATarget(t *testing.T) {
+	p := easy(t, consensus.RuleFixed)
+	for _, test := range []struct{ bits, looks uint32 }{
+		{0x21010800, 0x20080000}, // overflows
+		{0x20880000, 0x20080000}, // negative
+	} {
+		h := consensus.Header{Version: 4, Prev: p.GenesisHash(), Bits: test.bits}
+		target, _, _ := consensus.CompactToTarget(test.looks)
+		for !consensus.HashMeetsTarget(h.Hash(), target) {
+			h.Nonce++
+		}
+		want(t, consensus.CheckPow(p, &h), consensus.ErrHighHash, consensus.Invalid)
+	}
+}
+
+// The median is that of eleven blocks, of fewer near genesis, and of an even
+// number the higher one, as in Bitcoin Core.
+func TestMedianTime(t *testing.T) {
+	p := consensus.Regtest()
+	b := consensus.NewTree(p).Genesis()
+	g := p.GenesisTime
+	for _, step := range []struct{ time, median uint32 }{
+		{100, 100}, {50, 50}, {60, 60}, {10, 50}, {70, 60}, {80, 60}, {90, 70}, {95, 70}, {96, 80},
+		{97, 80}, // eleven blocks before it with genesis, which leaves the window now
+		{1, 80}, {2, 70},
+	} {
+		b = b.Child(&consensus.Header{Version: 4, Prev: b.Hash, Time: g + step.time, Bits: p.StartBits})
+		if got := b.MTP() - int64(g); got != int64(step.median) {
+			t.Errorf("height %d: median %d, want %d", b.Height, got, step.median)
+		}
+	}
+}
+
 // treeOf returns a tree that holds the headers of the named paths.
 func treeOf(t *testing.T, c *chaintest.Chain, clock time.Time, names ...string) *consensus.Tree {
 	t.Helper()

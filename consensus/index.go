@@ -43,7 +43,6 @@ func newIndex(parent *BlockIndex, h *Header, hash Hash) *BlockIndex {
 	b.Work = parent.Work.Add(b.Work)
 	b.MaxTime = max(parent.MaxTime, h.Time)
 	b.skip = parent.Ancestor(skipHeight(b.Height))
-	b.failed = parent.failed
 	return b
 }
 

@@ -156,6 +156,26 @@ func TestCompactAndWorkAgainstBig(t *testing.T) {
 	})
 }
 
+// The flags of all bits, against the number that they write.
+func TestCompactFlagsAgainstBig(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		size := rapid.OneOf(rapid.Uint32Range(0, 5), rapid.Uint32Range(30, 36), rapid.Uint32Range(0, 255)).Draw(t, "size")
+		mantissa := rapid.Uint32Range(0, 0x7fffff).Draw(t, "mantissa") >> rapid.UintRange(0, 23).Draw(t, "shift")
+		sign := rapid.SampledFrom([]uint32{0, 0x800000}).Draw(t, "sign")
+		target, negative, overflow := CompactToTarget(size<<24 | sign | mantissa)
+		value := bigTarget(size<<24 | mantissa)
+		if overflow != (value.BitLen() > 256) {
+			t.Fatalf("%x: overflow is %v", value, overflow)
+		}
+		if negative != (sign != 0 && value.Sign() != 0) {
+			t.Fatalf("%x: negative is %v", value, negative)
+		}
+		if !overflow && target.Big().Cmp(value) != 0 {
+			t.Fatalf("%x: target %s", value, target)
+		}
+	})
+}
+
 func TestDifficulty(t *testing.T) {
 	for bits, want := range map[uint32]float64{
 		0x1d00ffff: 1,

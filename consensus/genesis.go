@@ -17,7 +17,7 @@ const (
 )
 
 // CanonicalList is the consensus-relevant keys of the network file, sorted, one
-// key=value a line (rule G3). Its SHA-256 stands in the genesis block, so that
+// key=value a line (rule G3). Its SHA-256 stands in the genesis block (G4), so that
 // networks with different rules have different genesis hashes. What the block
 // itself carries (genesis_text, genesis_time, genesis_nonce) is not repeated.
 func (p *Params) CanonicalList() string {

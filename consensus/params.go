@@ -186,7 +186,7 @@ func (p *Params) PowLimit() Uint256 { return p.powLimit }
 const firstSubsidy = 50 * UnitsPerCoin
 
 // Subsidy is what the coinbase of a block at this height may create, in units,
-// besides the fees (rule M1).
+// besides the fees (rule A1).
 func (p *Params) Subsidy(height uint32) int64 {
 	return firstSubsidy >> (height / p.HalvingInterval)
 }

@@ -6,11 +6,14 @@ import (
 	"github.com/kapok-chain/kapok/consensus"
 )
 
-// Learn notes that the peer has the chain that ends in best.
+// Learn notes that the peer has the chain that ends in best. Gossip drops
+// messages of a burst without a word: some quiet time after the last one the
+// peer is asked whether there was more.
 func (e *Engine) Learn(now time.Time, from PeerID, best *consensus.BlockIndex) {
 	if p := e.peers[from]; p != nil && best != nil {
 		p.learn(best)
 		p.told.add(best.Hash)
+		p.pollAt = now.Add(pollAfterNews)
 	}
 }
 

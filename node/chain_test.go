@@ -144,6 +144,24 @@ func TestRestartStandsWhereItStood(t *testing.T) {
 	}
 }
 
+func TestRebuildComesBackToTheSameCoins(t *testing.T) {
+	w, r, c := alone(t, "genesis - a1..a101")
+	w.submit(r, c.Path("a101")...)
+	pay := c.Pay(chaintest.From(c.Coinbase("a1")), chaintest.To("bob", 49*chaintest.Coins))
+	w.submit(r, c.Mine("a101", "a102", chaintest.Txs(pay)))
+	sum := r.store.Sum()
+	r.Changes()
+	w.check(r.RebuildCoins())
+	if !r.Reorganising() || r.store.Sum().Count != 0 {
+		t.Error("the coins are still there")
+	}
+	w.check(r.Advance(w.now, consensus.Verifier{Workers: 1}))
+	w.standsAt(r, c, "a102")
+	if r.store.Sum() != sum || len(r.Changes()) != 0 {
+		t.Errorf("the coin sum is %v, was %v", r.store.Sum(), sum)
+	}
+}
+
 func TestInvalidateAndReconsider(t *testing.T) {
 	w, r, c := alone(t, `
 		genesis - a1 - a2 - a3 - a4

@@ -69,6 +69,7 @@ type Service struct {
 
 	params  *consensus.Params
 	store   *storage.Badger
+	clean   bool // the last stop was a clean one
 	index   bool
 	log     *slog.Logger
 	started time.Time
@@ -106,6 +107,11 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 	if err != nil {
 		return nil, err
 	}
+	state, err := s.store.Load()
+	if err != nil {
+		return nil, err
+	}
+	s.clean = state.Clean
 	seed, secret := randomness()
 	pool := mempool.DefaultConfig()
 	if cfg.MempoolBytes > 0 {
@@ -204,6 +210,9 @@ func (s *Service) Run(ctx context.Context) error {
 		})
 	}
 	start("node", s.Runner.Run)
+	if !s.clean {
+		start("recount", s.recount)
+	}
 	start("network", func(ctx context.Context) error { return s.Host.Run(ctx, s.Runner) })
 	if s.Miner != nil {
 		start("miner", s.Miner.Run)
@@ -223,6 +232,25 @@ func (s *Service) Run(ctx context.Context) error {
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// recount runs behind an unclean stop: it counts the coins that are on disk, and
+// where they are not those that were kept count of, has them made anew from the
+// blocks. Payments wait meanwhile.
+func (s *Service) recount(context.Context) error {
+	found, kept, err := s.store.Recount()
+	if errors.Is(err, storage.ErrClosed) {
+		return nil // the node stops already
+	}
+	if err != nil {
+		return err
+	}
+	if found == kept {
+		s.log.Info("recounted the coins after an unclean stop", "coins", found.Count)
+		return nil
+	}
+	s.log.Error("the coins on disk are damaged: making them anew from the blocks", "found", found, "kept", kept)
+	return s.Runner.Do(func(n *Node, _ time.Time) error { return n.RebuildCoins() })
 }
 
 // Close gives back what Open took. Run does it itself.

@@ -63,3 +63,14 @@ func (n *Node) testTxs(now time.Time, txs []*consensus.Tx) ([]rpc.TxVerdict, err
 	}
 	return verdicts, nil
 }
+
+// RebuildCoins throws the coin set away and lets the next Advance make it anew
+// from the stored blocks. Observers hear of nothing: their tip comes back.
+func (n *Node) RebuildCoins() error {
+	if err := n.store.ResetCoins(); err != nil {
+		return fmt.Errorf("reset the coins: %w", err)
+	}
+	n.tree.SetTip(n.tree.Genesis())
+	n.totals = totalsOf(n.tree.Tip())
+	return nil
+}

@@ -1,0 +1,123 @@
+package node_test
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/node"
+)
+
+// networkFile is a file that is fine but for the edits of a test.
+const networkFile = `
+name = "fast"
+spacing_s = 5
+difficulty = "asert-relative"
+half_life_s = 150
+start_bits = "1f0fffff"
+pow_limit_bits = "1f0fffff"
+future_limit_s = 60
+genesis_time = 1767225600
+genesis_text = "fast"
+`
+
+func TestNetworkFiles(t *testing.T) {
+	files, err := filepath.Glob("../testdata/networks/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no example files: %v", err)
+	}
+	seen := make(map[consensus.Hash]string)
+	for _, file := range files {
+		params, err := node.Network(file)
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if err := consensus.CheckPow(params, &params.Genesis().Header); err != nil {
+			t.Errorf("%s: genesis: %v", file, err)
+		}
+		if other, twice := seen[params.GenesisHash()]; twice {
+			t.Errorf("%s and %s are one network", file, other)
+		}
+		seen[params.GenesisHash()] = file
+	}
+}
+
+func TestNetworkIsBoundIntoGenesis(t *testing.T) {
+	base, err := node.DecodeNetwork([]byte(networkFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, edit := range [][2]string{
+		{"spacing_s = 5", "spacing_s = 6"},
+		{"half_life_s = 150", "half_life_s = 151"},
+		{"future_limit_s = 60", "future_limit_s = 61"},
+		{"genesis_text = \"fast\"", "genesis_text = \"fest\""},
+		{"genesis_time = 1767225600", "genesis_time = 1767225601\nmaturity_blocks = 100"},
+		{"name = \"fast\"", "name = \"fast\"\nmaturity_blocks = 99"},
+		{"name = \"fast\"", "name = \"fast\"\nmax_weight = 3999996"},
+	} {
+		other, err := node.DecodeNetwork([]byte(strings.Replace(networkFile, edit[0], edit[1], 1)))
+		if err != nil {
+			t.Errorf("%s: %v", edit[1], err)
+		} else if other.GenesisHash() == base.GenesisHash() {
+			t.Errorf("%s does not change the genesis block", edit[1])
+		}
+	}
+	same, err := node.DecodeNetwork([]byte(networkFile + "p2p_port = 1\nrpc_port = 2\n"))
+	if err != nil || same.GenesisHash() != base.GenesisHash() {
+		t.Errorf("a port is no rule, and changes the genesis block (%v)", err)
+	}
+}
+
+func TestBadNetworkFiles(t *testing.T) {
+	for _, c := range []struct{ name, from, to, want string }{
+		{"unknown key", "name =", "nmae = \"x\"\nname =", "nmae"},
+		{"no toml", "name =", "name", "toml"},
+		{"bits", `start_bits = "1f0fffff"`, `start_bits = "hard"`, "start_bits"},
+		{"missing limit", `pow_limit_bits = "1f0fffff"`, "", "pow_limit_bits"},
+		{"rule", `"asert-relative"`, `"magic"`, "magic"},
+		{"half-life", "half_life_s = 150", "half_life_s = 0", "half"},
+		{"future limit", "future_limit_s = 60", "future_limit_s = 76", "future"},
+		{"spacing", "spacing_s = 5", "spacing_s = 0", "spacing"},
+		{"number for text", `name = "fast"`, "name = 5", "name"},
+		{"negative maturity", "spacing_s = 5", "spacing_s = 5\nmaturity_blocks = -1", "maturity_blocks"},
+		{"too long", "name =", "# " + strings.Repeat("x", 70_000) + "\nname =", "bytes"},
+	} {
+		_, err := node.DecodeNetwork([]byte(strings.Replace(networkFile, c.from, c.to, 1)))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want a word about %q", c.name, err, c.want)
+		}
+	}
+	if _, err := node.Network("atlantis"); err == nil || !strings.Contains(err.Error(), "regtest") {
+		t.Errorf("an unknown name: got %v, want the names that there are", err)
+	}
+	if _, err := node.Network(filepath.Join(t.TempDir(), "none.toml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+// FuzzDecodeNetwork: whatever a file holds, decoding ends with parameters that
+// can found a chain, or with an error. Hard genesis blocks are left out: finding
+// their nonce is honest work.
+func FuzzDecodeNetwork(f *testing.F) {
+	f.Add([]byte(networkFile))
+	f.Add([]byte(strings.Replace(networkFile, "asert-relative", "bitcoin", 1)))
+	f.Add([]byte("name = \"x\"\nstart_bits = \"207fffff\"\npow_limit_bits = \"207fffff\"\ndifficulty = \"fixed\"\nspacing_s = 1\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		lower := strings.ToLower(string(text))
+		if !strings.Contains(lower, `"1f0fffff"`) && !strings.Contains(lower, `"207fffff"`) {
+			return
+		}
+		params, err := node.DecodeNetwork(text)
+		if err != nil {
+			return
+		}
+		if err := consensus.CheckPow(params, &params.Genesis().Header); err != nil {
+			t.Errorf("genesis: %v", err)
+		}
+	})
+}

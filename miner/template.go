@@ -89,6 +89,15 @@ func NewTemplate(p *consensus.Params, parent *consensus.BlockIndex, now time.Tim
 	return t, nil
 }
 
+// Complete fills in what follows from the fields of a template that another node
+// gave out (getblocktemplate): target, commitment and Merkle branch. What the
+// node says is believed, since it is the one to judge the block.
+func (t Template) Complete() *Template {
+	t.Target, _, _ = consensus.CompactToTarget(t.Bits)
+	t.commit()
+	return &t
+}
+
 // addFees sums up, and checks that the transactions fit.
 func (t *Template) addFees(p *consensus.Params) error {
 	weight := 0

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/explorer"
 	"github.com/kapok-chain/kapok/mempool"
 	"github.com/kapok-chain/kapok/miner"
 	"github.com/kapok-chain/kapok/p2p"
@@ -57,6 +58,7 @@ const (
 	keyFile    = "peer.key"
 	cookieFile = ".cookie"
 	configFile = "kapok.toml"
+	walletFile = "wallet.kapok" // and its .bak and .lock
 )
 
 // Service is a full node at work: a Runner with its store, its host, its RPC
@@ -78,6 +80,7 @@ type Service struct {
 
 	rpc           *rpc.Server
 	rpcListener   net.Listener
+	pages         http.Handler
 	pagesListener net.Listener
 
 	life context.Context // of the service: RPC calls wait no longer than this
@@ -101,7 +104,7 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	s.store, err = storage.Open(cfg.Params, storage.Options{
-		Dir: cfg.DataDir, Beside: []string{keyFile, cookieFile, configFile},
+		Dir: cfg.DataDir, Beside: []string{keyFile, cookieFile, configFile, walletFile, walletFile + ".bak", walletFile + ".lock"},
 		CoinCacheBytes: cfg.CoinCache, Index: s.index, Lean: cfg.Lean, Logger: cfg.Logger,
 	})
 	if err != nil {
@@ -140,7 +143,7 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 	s.Runner = NewRunner(n, s.Host, verifier, cfg.Logger)
 	if cfg.Miner != nil {
 		s.payout = cfg.Miner.Payout
-		s.Miner = miner.New(*cfg.Miner, minerSource{s.Runner, s.life})
+		s.Miner = miner.New(*cfg.Miner, s.Source())
 	}
 	if err := s.listen(cfg); err != nil {
 		return nil, err
@@ -150,6 +153,9 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 
 // Params are the rules of the node's network.
 func (s *Service) Params() *consensus.Params { return s.params }
+
+// Source is the chain to mine for, while the service runs.
+func (s *Service) Source() miner.Source { return minerSource{s.Runner, s.life} }
 
 // listen binds the ports of the RPC server and of the pages.
 func (s *Service) listen(cfg ServiceConfig) (err error) {
@@ -167,6 +173,9 @@ func (s *Service) listen(cfg ServiceConfig) (err error) {
 	if cfg.PagesListen != "" {
 		if s.pagesListener, err = net.Listen("tcp", cfg.PagesListen); err != nil {
 			return fmt.Errorf("the explorer cannot listen on %s (choose a free port with --http): %w", cfg.PagesListen, err)
+		}
+		if s.pages, err = explorer.New(pages{s}, cfg.Version, cfg.Logger); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -220,9 +229,8 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.rpc != nil {
 		start("rpc", func(ctx context.Context) error { return s.rpc.Run(ctx, s.rpcListener) })
 	}
-	if false && s.pagesListener != nil {
-		var handler http.Handler
-		start("explorer", func(ctx context.Context) error { return serve(ctx, s.pagesListener, handler) })
+	if s.pagesListener != nil {
+		start("explorer", func(ctx context.Context) error { return serve(ctx, s.pagesListener, s.pages) })
 	}
 	<-ctx.Done()
 	s.stop()

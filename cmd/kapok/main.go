@@ -66,6 +66,8 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			quickstartCommand(),
 			nodeCommand(),
+			mineCommand(),
+			walletCommand(),
 			chainCommand(),
 			rpcCommand(),
 		},

@@ -45,7 +45,7 @@ type energySummary struct {
 	TotalJoules      float64 `json:"total_joules"`
 	JoulesPerHash    float64 `json:"joules_per_hash"`
 	JoulesPerBlock   float64 `json:"joules_per_block"`
-	JoulesPerPayment float64 `json:"joules_per_payment"` // all joules of the run, for its one payment
+	JoulesPerPayment float64 `json:"joules_per_payment,omitempty"` // all joules of the run, over its payments
 }
 
 type nodeSummary struct {
@@ -73,7 +73,7 @@ func (w *follower) summarise(ctx context.Context, began time.Time) (*quickstartS
 		Version: version, Network: w.plan.params.Name, ReadyMS: w.screen.readyMS, ElapsedS: time.Since(began).Seconds(),
 		Blocks: blocks, Hashes: chain.mining.Hashes, HashesPerS: float64(chain.mining.Hashes) / mined,
 		SpacingS: mined / float64(max(blocks, 1)), TargetS: float64(w.plan.params.Spacing),
-		Energy: energyOf(used, chain.mining.Hashes, blocks),
+		Energy: energyOf(used, chain.mining.Hashes, blocks, 1),
 	}
 	at := chain.arrivals[t.block]
 	lastSeen, lastBlock := latest(t.seen), latest(at)
@@ -92,12 +92,15 @@ func (w *follower) summarise(ctx context.Context, began time.Time) (*quickstartS
 }
 
 // energyOf divides what was used.
-func energyOf(used energy.Reading, hashes uint64, blocks uint32) energySummary {
-	return energySummary{
+func energyOf(used energy.Reading, hashes uint64, blocks, payments uint32) energySummary {
+	e := energySummary{
 		Method: used.Method, Measured: used.Measured, TotalJoules: used.Joules,
 		JoulesPerHash: used.Joules / float64(max(hashes, 1)), JoulesPerBlock: used.Joules / float64(max(blocks, 1)),
-		JoulesPerPayment: used.Joules,
 	}
+	if payments > 0 {
+		e.JoulesPerPayment = used.Joules / float64(payments)
+	}
+	return e
 }
 
 // latest is the last of some times.

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kapok-chain/kapok/consensus"
-	"github.com/kapok-chain/kapok/rpc"
 	"github.com/kapok-chain/kapok/wallet"
 )
 
@@ -418,7 +417,7 @@ func printHistory(w io.Writer, entries []wallet.Entry) error {
 	return t.Flush()
 }
 
-// rpcClientOf is here for commands that take a wallet's address as a default.
+// defaultAddress is the wallet's own address, for commands that want one.
 func defaultAddress(c *cli.Context, params *consensus.Params) (string, error) {
 	w, err := openWallet(c, params, true)
 	if err != nil {
@@ -427,5 +426,3 @@ func defaultAddress(c *cli.Context, params *consensus.Params) (string, error) {
 	text, err := w.Address(wallet.Receive, max(w.Next(wallet.Receive), 1)-1)
 	return text, errors.Join(err, w.Close())
 }
-
-var _ = rpc.ErrNoServer

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
+	"github.com/btcsuite/btcd/psbt/v2"
 
 	"github.com/kapok-chain/kapok/consensus"
 )
@@ -157,6 +158,27 @@ func TestForgedChange(t *testing.T) {
 	for _, e := range ends {
 		if e.Change && e.Address != d.ChangeTo {
 			t.Errorf("%+v passes as change", e)
+		}
+	}
+}
+
+func TestFieldTwice(t *testing.T) {
+	_, _, text := offline(t, confirmed(2*coin))
+	for name, add := range map[string]func(*PSBT, *psbt.Unknown){
+		"global": func(p *PSBT, u *psbt.Unknown) { p.packet.Unknowns = append(p.packet.Unknowns, u) },
+		"input":  func(p *PSBT, u *psbt.Unknown) { p.packet.Inputs[0].Unknowns = append(p.packet.Inputs[0].Unknowns, u) },
+		"output": func(p *PSBT, u *psbt.Unknown) { p.packet.Outputs[0].Unknowns = append(p.packet.Outputs[0].Unknowns, u) },
+	} {
+		p := mustParse(t, text)
+		for n, want := range []Code{"", ErrPSBT} {
+			add(p, &psbt.Unknown{Key: []byte{0x60, 1}, Value: []byte{byte(n)}})
+			text, err := p.Text()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ParsePSBT(text); (err == nil) != (want == "") || err != nil && !errors.Is(err, want) {
+				t.Errorf("%s field %d times: %v", name, n+1, err)
+			}
 		}
 	}
 }

@@ -295,3 +295,33 @@ func TestConfirmedCoinsFirst(t *testing.T) {
 		t.Errorf("own change is not used: %v", err)
 	}
 }
+
+// Coins that miss the fee by one unit do not pay, whatever rounding does.
+func TestNoFeeIsShort(t *testing.T) {
+	w := mustNew(t, testParams("local"), testWords)
+	to := mustAddress(t, w, Receive, 9)
+	for n := range 6 {
+		for _, rate := range []FeeRate{1000, 1001, 3333, 99_999} {
+			const amount = coin
+			short := amount + rate.Fee(txVSize(n+1, 1)) - 1
+			coins := slices.Repeat([]OwnCoin{confirmed(short / int64(n+1))}, n+1)
+			coins[0].Value += short % int64(n+1)
+			if d, err := w.Select(viewOf(w, 1000, coins...), []Payment{{to, amount}}, Choices{FeeRate: rate, Rand: seeded(1)}); !errors.Is(err, ErrFunds) {
+				t.Errorf("%d coins at %s: %+v, %v", n+1, rate, d, err)
+			}
+		}
+	}
+}
+
+func TestChangeOfNoUseIsFee(t *testing.T) {
+	w := mustNew(t, testParams("local"), testWords)
+	to := mustAddress(t, w, Receive, 9)
+	const rate = FeeRate(1000)
+	for left, change := range map[int64]int64{100: 0, 250: 0, Dust - 1: 0, Dust: Dust, Dust + 1: Dust + 1} {
+		value := coin + rate.Fee(txVSize(1, 2)) + left
+		d, err := w.Select(viewOf(w, 1000, confirmed(value)), []Payment{{to, coin}}, Choices{FeeRate: rate, Rand: seeded(1)})
+		if err != nil || d.Change != change || d.Fee != value-coin-change {
+			t.Errorf("%d left: %+v, %v, want %d of change", left, d, err, change)
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package p2p_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+func allAt(hash consensus.Hash, nodes ...*node) func() bool {
+	return func() bool {
+		for _, n := range nodes {
+			if n.tree.Tip().Hash != hash {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+func TestLateJoinerSyncsFromAll(t *testing.T) {
+	w := newWorld(t, 1)
+	w.chain.Grow("genesis - a1..a2100")
+	a, b, c := w.add("a"), w.add("b"), w.add("c")
+	for _, n := range w.nodes {
+		n.give(w.chain.Path("a2100")...)
+	}
+	late := w.add("late")
+	for _, n := range []*node{a, b, c} {
+		w.link(late, n)
+	}
+	w.until(20*time.Second, "the late joiner at the tip", allAt(w.chain.Hash("a2100"), late))
+	if n := late.told["Headers"]; n < 2 || n > 5 {
+		t.Errorf("%d Headers came: the bulk is not asked from one peer only", n)
+	}
+	for _, n := range []*node{a, b, c} {
+		if n.told["GetBlocks"] < 10 {
+			t.Errorf("%s was asked for bodies %d times only", n.id, n.told["GetBlocks"])
+		}
+	}
+	if n := late.told["Block"]; n != 2100 {
+		t.Errorf("%d bodies came, not 2100 once each", n)
+	}
+	if len(late.dropped)+len(a.dropped)+len(b.dropped)+len(c.dropped) > 0 {
+		t.Error("somebody was dropped")
+	}
+}
+
+func TestPartitionHeals(t *testing.T) {
+	w := newWorld(t, 2)
+	w.chain.Grow("genesis - l1..l30\n genesis - r1..r31")
+	a, b, c, d := w.add("a"), w.add("b"), w.add("c"), w.add("d")
+	w.link(a, b)
+	w.link(c, d)
+	w.run(time.Second)
+	left, right := loose(1, 0), loose(2, 0)
+	for i, block := range w.chain.Path("l30") {
+		w.after(time.Duration(i)*time.Second, func() { a.give(block) })
+	}
+	for i, block := range w.chain.Path("r31") {
+		w.after(time.Duration(i)*time.Second, func() { d.give(block) })
+	}
+	a.pay(left)
+	d.pay(right)
+	w.run(40 * time.Second)
+	if !allAt(w.chain.Hash("l30"), a, b)() || !allAt(w.chain.Hash("r31"), c, d)() {
+		t.Fatal("the sides are not each at their own tip")
+	}
+	w.link(b, c)
+	w.until(5*time.Second, "one tip", allAt(w.chain.Hash("r31"), a, b, c, d))
+	w.until(60*time.Second, "every payment everywhere", func() bool {
+		for _, n := range w.nodes {
+			if n.pool[left.WTxID()] == nil || n.pool[right.WTxID()] == nil {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// TestLongForkIsSynced: the better branch needs more than one Headers, and ends
+// below our own best header for the first of them.
+func TestLongForkIsSynced(t *testing.T) {
+	w := newWorld(t, 3)
+	w.chain.Grow("genesis - a1..a2050\n genesis - b1..b2060")
+	a, b := w.add("a"), w.add("b")
+	a.give(w.chain.Path("a2050")...)
+	b.give(w.chain.Path("b2060")...)
+	w.link(a, b)
+	w.until(20*time.Second, "the longer branch", allAt(w.chain.Hash("b2060"), a, b))
+}
+
+func TestStalledPeer(t *testing.T) {
+	w := newWorld(t, 4)
+	w.chain.Grow("genesis - a1..a200")
+	good, mute, late := w.add("good"), w.add("mute"), w.add("late")
+	good.give(w.chain.Path("a200")...)
+	mute.give(w.chain.Path("a200")...)
+	mute.mute = func(o p2p.Outgoing) bool { return kind(o.Msg) == "Block" }
+	w.link(late, mute)
+	w.run(time.Second) // it is asked first, and alone
+	w.link(late, good)
+	w.until(5*time.Second, "the bodies from the other peer", allAt(w.chain.Hash("a200"), late))
+	w.run(3 * time.Minute)
+	if len(late.dropped) > 0 {
+		t.Error("dropped, though its requests were taken back:", late.dropped)
+	}
+}
+
+func TestSilentPeerIsDropped(t *testing.T) {
+	w := newWorld(t, 5)
+	w.chain.Grow("genesis - a1..a20")
+	mute, late := w.add("mute"), w.add("late")
+	mute.give(w.chain.Path("a20")...)
+	mute.mute = func(o p2p.Outgoing) bool { return kind(o.Msg) == "Block" }
+	w.link(late, mute)
+	w.run(3 * time.Minute)
+	if len(late.dropped) != 1 || late.dropped[0].Reason != "no block within 2m0s" {
+		t.Error("drops:", late.dropped)
+	}
+}
+
+func TestHeadersFromSilentPeer(t *testing.T) {
+	w := newWorld(t, 6)
+	w.chain.Grow("genesis - a1..a20")
+	mute, good, late := w.add("mute"), w.add("good"), w.add("late")
+	mute.give(w.chain.Path("a20")...)
+	good.give(w.chain.Path("a19")...)
+	mute.mute = func(o p2p.Outgoing) bool { return kind(o.Msg) == "Headers" }
+	w.link(late, mute)
+	w.link(late, good)
+	w.until(15*time.Second, "headers from the other peer", allAt(w.chain.Hash("a19"), late))
+	w.until(30*time.Second, "the silent one dropped", func() bool { return len(late.dropped) == 1 })
+}
+
+// TestUnservedBranch: the best header's bodies are withheld by all; the next
+// best branch is followed meanwhile (conformance 138).
+func TestUnservedBranch(t *testing.T) {
+	w := newWorld(t, 7)
+	w.chain.Grow("genesis - a1..a40\n genesis - b1..b30")
+	mute, good, late := w.add("mute"), w.add("good"), w.add("late")
+	mute.give(w.chain.Path("a40")...)
+	mute.mute = func(o p2p.Outgoing) bool { return kind(o.Msg) == "Block" }
+	good.give(w.chain.Path("b30")...)
+	w.link(late, mute)
+	w.run(time.Second)
+	w.link(late, good)
+	w.chain.Grow("b30 - b31")
+	w.run(time.Second)
+	good.give(w.chain.Block("b31"))
+	w.until(10*time.Second, "the branch that is served", allAt(w.chain.Hash("b31"), late))
+}

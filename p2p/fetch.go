@@ -40,11 +40,7 @@ type plan struct {
 // Fetch asks for the headers and bodies that are missing, and answers requests
 // that waited for a body. It is called when a header or a body was stored.
 func (e *Engine) Fetch(now time.Time) {
-	for _, p := range e.order {
-		if len(p.serving) > 0 {
-			e.serve(now, p)
-		}
-	}
+	e.serveAll(now)
 	e.syncHeaders(now)
 	e.replan(now)
 	if len(e.plan.blocks) == 0 {
@@ -232,7 +228,8 @@ func (e *Engine) tickBodies(now time.Time, p *peer) {
 
 // Got notes that a body, or a transaction by its wtxid, came from a peer, and
 // reports whether it had been asked for. It is called before the thing is
-// judged; other peers' requests for it stay open until the body is stored.
+// judged; other peers' requests for it stay open until the body is stored. Only
+// a block that was put together from an announcement is stored first.
 func (e *Engine) Got(now time.Time, from PeerID, hash consensus.Hash) (asked bool) {
 	p := e.peers[from]
 	if p == nil {
@@ -245,9 +242,12 @@ func (e *Engine) Got(now time.Time, from PeerID, hash consensus.Hash) (asked boo
 		e.received.add(hash)
 		return true
 	}
-	if e.src.Lookup(hash) != nil {
+	if b := e.src.Lookup(hash); b != nil {
 		p.told.add(hash)
 		e.received.add(hash)
+		if b.HasBody() {
+			e.serveAll(now) // put together from an announcement: others may wait for it
+		}
 		return false
 	}
 	p.lastTx = now

@@ -24,6 +24,14 @@ func (e *Engine) enqueue(now time.Time, p *peer, s serving) {
 	p.serving = append(p.serving, s)
 }
 
+func (e *Engine) serveAll(now time.Time) {
+	for _, p := range e.order {
+		if len(p.serving) > 0 {
+			e.serve(now, p)
+		}
+	}
+}
+
 // serve answers what can be answered, in the order asked for.
 func (e *Engine) serve(now time.Time, p *peer) {
 	var wait []serving

@@ -107,11 +107,6 @@ func (w *world) add(id string) *node {
 	return n
 }
 
-func (w *world) node(id p2p.PeerID) *node {
-	i := slices.IndexFunc(w.nodes, func(n *node) bool { return n.id == id })
-	return w.nodes[i]
-}
-
 func (w *world) ok(err error) {
 	w.t.Helper()
 	if err != nil {
@@ -244,8 +239,10 @@ func (n *node) flush() {
 	}
 	for _, drop := range n.engine.Drops() {
 		n.dropped = append(n.dropped, drop)
-		if _, linked := n.w.links[pair(n.id, drop.ID)]; linked {
-			n.w.cut(n, n.w.node(drop.ID))
+		if to := slices.IndexFunc(n.w.nodes, func(o *node) bool { return o.id == drop.ID }); to >= 0 {
+			n.w.cut(n, n.w.nodes[to])
+		} else {
+			n.engine.Disconnected(n.w.now, drop.ID)
 		}
 	}
 }

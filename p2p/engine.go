@@ -148,7 +148,7 @@ func (e *Engine) Handle(now time.Time, from PeerID, m Msg) (Verdict, error) {
 	case *Pong:
 		e.onPong(now, p, m)
 	case *GetHeaders:
-		e.send(p, &Headers{e.src.HeadersAfter(m.Locator, m.Stop, MaxHeaders)})
+		e.onGetHeaders(p, m)
 	case *GetBlocks:
 		for _, hash := range m.Hashes {
 			e.enqueue(now, p, serving{hash: hash, at: now})

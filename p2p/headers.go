@@ -108,6 +108,17 @@ func (e *Engine) tickHeaders(now time.Time, p *peer) {
 	}
 }
 
+// onGetHeaders answers, and learns what the peer has. Headers without bodies are
+// in its locator too, so that only a block whose body is here tells something.
+func (e *Engine) onGetHeaders(p *peer, m *GetHeaders) {
+	if len(m.Locator) > 0 {
+		if b := e.src.Lookup(m.Locator[0]); b != nil && b.HasBody() {
+			p.learn(b)
+		}
+	}
+	e.send(p, &Headers{e.src.HeadersAfter(m.Locator, m.Stop, MaxHeaders)})
+}
+
 // denseLocator is how many hashes a locator begins with before its steps double.
 const denseLocator = 10
 

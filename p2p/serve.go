@@ -49,6 +49,7 @@ func (e *Engine) serve(now time.Time, p *peer) {
 				e.fault = err
 				return
 			}
+			p.learn(b) // or will have it soon; we need not ask for it
 			e.answer(now, p, s, block)
 		case b != nil && !b.Failed() && now.Sub(s.at) < parkFor:
 			wait = append(wait, s)

@@ -1,0 +1,222 @@
+package p2p_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/p2p"
+)
+
+func (w *world) line(ids ...string) []*node {
+	var nodes []*node
+	for i, id := range ids {
+		nodes = append(nodes, w.add(id))
+		if i > 0 {
+			w.link(nodes[i-1], nodes[i])
+		}
+	}
+	w.run(time.Second)
+	return nodes
+}
+
+func everywhere(nodes []*node, txs ...*consensus.Tx) func() bool {
+	return func() bool {
+		for _, n := range nodes {
+			for _, tx := range txs {
+				if n.pool[tx.WTxID()] == nil {
+					return false
+				}
+			}
+		}
+		return true
+	}
+}
+
+// TestIgnoredOnce: a payment that a node in the middle ignores is not forwarded
+// by gossip again; it is everywhere within 60 s (attack 25).
+func TestIgnoredOnce(t *testing.T) {
+	w := newWorld(t, 41)
+	nodes := w.line("a", "b", "c", "d", "e")
+	tx := loose(1, 0)
+	nodes[1].refuse[tx.WTxID()] = 1
+	nodes[0].pay(tx)
+	w.run(5 * time.Second)
+	if everywhere(nodes[1:2], tx)() {
+		t.Fatal("it was not ignored")
+	}
+	w.until(55*time.Second, "the payment everywhere", everywhere(nodes, tx))
+}
+
+func TestChildBeforeParentOnALine(t *testing.T) {
+	w := newWorld(t, 42)
+	nodes := w.line("a", "b", "c", "d", "e")
+	parent := loose(1, 0)
+	child := childOf(parent)
+	nodes[0].addTx(parent) // never gossiped
+	nodes[0].pay(child)
+	w.until(2*time.Second, "both everywhere", everywhere(nodes, parent, child))
+}
+
+// TestRefusedForGood: what a node always refuses is not pulled for ever.
+func TestRefusedForGood(t *testing.T) {
+	w := newWorld(t, 43)
+	nodes := w.line("a", "b")
+	tx := loose(1, 0)
+	nodes[1].refuse[tx.WTxID()] = 1000
+	nodes[0].pay(tx)
+	w.run(9 * time.Minute)
+	if n := nodes[1].told["Tx"]; n < 3 || n > 5 {
+		t.Errorf("the payment came %d times", n)
+	}
+}
+
+func TestLargeMempoolsReconcile(t *testing.T) {
+	w := newWorld(t, 44)
+	a, b := w.add("a"), w.add("b")
+	for i := range 1000 {
+		a.addTx(loose(i, 0))
+		b.addTx(loose(i+900, 0))
+	}
+	w.link(a, b)
+	w.until(10*time.Second, "equal mempools", func() bool { return len(a.pool) == 1900 && len(b.pool) == 1900 })
+}
+
+// TestLargeTx: what gossip does not carry goes by stream, down a line.
+func TestLargeTx(t *testing.T) {
+	w := newWorld(t, 45)
+	nodes := w.line("a", "b", "c")
+	tx := loose(1, p2p.MaxGossip)
+	nodes[0].pay(tx)
+	w.until(2*time.Second, "the payment everywhere", everywhere(nodes, tx))
+}
+
+func TestHello(t *testing.T) {
+	good := func(w *world) *p2p.Hello {
+		return &p2p.Hello{Version: p2p.Version, Genesis: w.params.GenesisHash(), Nonce: 1, Agent: "/x/", Extra: []byte("later")}
+	}
+	for _, c := range []struct {
+		name   string
+		edit   func(*p2p.Hello)
+		reason string // "" is welcome
+	}{
+		{"good", func(*p2p.Hello) {}, ""},
+		{"newer", func(h *p2p.Hello) { h.Version = 99 }, ""},
+		{"other network", func(h *p2p.Hello) { h.Genesis = consensus.Hash{1} }, "is on another network: its genesis is 00"},
+		{"old", func(h *p2p.Hello) { h.Version = 0 }, "speaks version 0, the oldest one understood is 1"},
+	} {
+		w := newWorld(t, 46)
+		n := w.add("n")
+		n.engine.Connected(w.now, p2p.Peer{ID: "x"})
+		hello := good(w)
+		c.edit(hello)
+		_, err := n.engine.Handle(w.now, "x", hello)
+		w.ok(err)
+		drops := n.engine.Drops()
+		switch {
+		case c.reason == "" && len(drops) > 0:
+			t.Errorf("%s: dropped: %s", c.name, drops[0].Reason)
+		case c.reason != "" && (len(drops) != 1 || !strings.HasPrefix(drops[0].Reason, c.reason)):
+			t.Errorf("%s: drops %v, want %q", c.name, drops, c.reason)
+		}
+	}
+}
+
+func TestSelfConnection(t *testing.T) {
+	w := newWorld(t, 47)
+	n := w.add("n")
+	n.engine.Connected(w.now, p2p.Peer{ID: "me"})
+	hello := n.engine.Outbox()[0].Msg
+	_, err := n.engine.Handle(w.now, "me", hello)
+	w.ok(err)
+	if drops := n.engine.Drops(); len(drops) != 1 || drops[0].Reason != "is this node itself" {
+		t.Error("drops:", drops)
+	}
+}
+
+func TestSilenceIsNotGolden(t *testing.T) {
+	w := newWorld(t, 48)
+	n := w.add("n")
+	n.engine.Connected(w.now, p2p.Peer{ID: "no hello"})
+	w.run(11 * time.Second)
+	w.attacker(n, "no pong", true)
+	w.run(70 * time.Second)
+	reasons := []string{"no hello within 10s", "no answer to a ping within 1m0s"}
+	for i, reason := range reasons {
+		if len(n.dropped) <= i || n.dropped[i].Reason != reason {
+			t.Fatalf("drops: %v, want %q", n.dropped, reasons)
+		}
+	}
+}
+
+func TestPeerInfo(t *testing.T) {
+	w := newWorld(t, 49)
+	w.chain.Grow("genesis - a1..a3")
+	a, b := w.add("a"), w.add("b")
+	a.give(w.chain.Path("a3")...)
+	w.link(b, a)
+	w.run(2 * time.Second)
+	p := b.info("a")
+	rtt := 2 * w.links[pair("a", "b")]
+	if !p.Greeted || p.Agent != "/a/" || p.Version != p2p.Version || p.Inbound || p.StartHeight != 3 ||
+		p.BestHeight != 3 || p.Ping != rtt || p.MinPing != rtt || p.LastBlock.IsZero() || p.Score != 0 || p.TimeOffset != 0 {
+		t.Errorf("%+v", p)
+	}
+	if q := a.info("b"); !q.Inbound || q.StartHeight != 0 || q.BestHeight != 3 {
+		t.Errorf("%+v", q)
+	}
+	if addrs := b.engine.Addresses(); !slices.Contains(addrs, "/dns4/a") {
+		t.Error("addresses:", addrs)
+	}
+}
+
+// TestAddresses: nodes hear of others through those they know, within bounds.
+func TestAddresses(t *testing.T) {
+	w := newWorld(t, 50)
+	nodes := w.line("a", "b", "c")
+	w.run(11 * time.Minute)
+	if addrs := nodes[0].engine.Addresses(); !slices.Contains(addrs, "/dns4/c") {
+		t.Error("a has not heard of c:", addrs)
+	}
+	say := w.attacker(nodes[0], "mallory", true)
+	for i := range 20 {
+		m := &p2p.Peers{}
+		for j := range p2p.MaxPeers {
+			m.Addrs = append(m.Addrs, strings.Repeat("x", i+1)+strings.Repeat("y", j))
+		}
+		say(m)
+	}
+	if n := len(nodes[0].engine.Addresses()); n > 70 {
+		t.Errorf("one peer filled the book with %d addresses", n)
+	}
+}
+
+// TestFaultIsOurs: an error of the source comes back from the engine, and no
+// peer is blamed.
+func TestFaultIsOurs(t *testing.T) {
+	w := newWorld(t, 51)
+	w.chain.Grow("genesis - a1")
+	n := w.add("n")
+	n.give(w.chain.Path("a1")...)
+	fault := errors.New("disk on fire")
+	engine := p2p.New(p2p.Config{Params: w.params}, broken{n, fault}, w.rng)
+	engine.Connected(w.now, p2p.Peer{ID: "x"})
+	_, err := engine.Handle(w.now, "x", &p2p.Hello{Version: 1, Genesis: w.params.GenesisHash()})
+	w.ok(err)
+	if _, err = engine.Handle(w.now, "x", &p2p.GetBlocks{Hashes: []consensus.Hash{w.chain.Hash("a1")}}); !errors.Is(err, fault) {
+		t.Errorf("%v, not the source's error", err)
+	}
+	if p := engine.Peers()[0]; p.Score != 0 {
+		t.Errorf("the peer was blamed: %d", p.Score)
+	}
+}
+
+type broken struct {
+	*node
+	fault error
+}
+
+func (b broken) Body(consensus.Hash) (*consensus.Block, error) { return nil, b.fault }

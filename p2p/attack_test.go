@@ -65,6 +65,7 @@ func TestGarbageShortIDs(t *testing.T) {
 	honest.pay(known)
 	w.run(time.Second)
 	w.chain.Mine("genesis", "a1", holding(known, unknown))
+	victim.scans = 0
 	for i, say := range attackers {
 		m := p2p.NewAnnounce(w.chain.Block("a1"), uint64(i))
 		for j := range m.ShortIDs {
@@ -77,6 +78,9 @@ func TestGarbageShortIDs(t *testing.T) {
 			say(&m)
 		}
 	}
+	if victim.scans > len(attackers) {
+		t.Errorf("variants made the victim look through its mempool %d times", victim.scans)
+	}
 	honest.give(w.chain.Block("a1"))
 	w.until(time.Second, "the block", allAt(w.chain.Hash("a1"), victim))
 	for _, p := range victim.engine.Peers() {
@@ -84,6 +88,37 @@ func TestGarbageShortIDs(t *testing.T) {
 			t.Error("the honest peer lost score")
 		}
 	}
+}
+
+// TestSlots: peers that dialled us cannot take all three fetches of a block by
+// versions that leave less and less open, and the peer that we chose gets one.
+func TestSlots(t *testing.T) {
+	w := newWorld(t, 31)
+	victim, honest := w.add("victim"), w.add("honest")
+	w.link(victim, honest)
+	txs := make([]*consensus.Tx, 5)
+	for i := range txs {
+		txs[i] = loose(i, 0)
+		if i > 0 {
+			victim.addTx(txs[i])
+		}
+	}
+	w.chain.Mine("genesis", "a1", holding(txs...))
+	for i, id := range []string{"m1", "m2", "m3"} {
+		m := p2p.NewAnnounce(w.chain.Block("a1"), 1)
+		for j := range 4 - i { // 4, 3, 2 left open
+			m.ShortIDs[j] = p2p.ShortID{byte(i), byte(j), 0xbd}
+		}
+		w.attacker(victim, id, true)(m)
+	}
+	if n := len(victim.info("m2").InFlight); n != 1 {
+		t.Errorf("a version that leaves less open was asked for %d times", n)
+	}
+	if n := len(victim.info("m3").InFlight); n != 0 {
+		t.Errorf("the last slot went to a peer that dialled us")
+	}
+	honest.give(w.chain.Block("a1"))
+	w.until(time.Second, "the block", allAt(w.chain.Hash("a1"), victim))
 }
 
 // TestGarbageFilled: the attacker's version is completed by its own wrong

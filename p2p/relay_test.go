@@ -94,6 +94,33 @@ func TestLargeTx(t *testing.T) {
 	w.until(2*time.Second, "the payment everywhere", everywhere(nodes, tx))
 }
 
+// TestAskedBeforeItIsThere: an announcement overtakes the body. Whoever asks for
+// a part of it meanwhile waits, and is answered as soon as it is there.
+func TestAskedBeforeItIsThere(t *testing.T) {
+	w := newWorld(t, 52)
+	nodes := w.line("a", "b", "c")
+	w.links[pair("a", "b")] = 300 * time.Millisecond
+	w.chain.Mine("genesis", "a1", holding(loose(1, 0)))
+	nodes[0].give(w.chain.Block("a1"))
+	w.until(1100*time.Millisecond, "the block at the end of the line", allAt(w.chain.Hash("a1"), nodes...))
+	if n := nodes[2].told["NotFound"]; n > 0 {
+		t.Errorf("%d requests were refused", n)
+	}
+}
+
+// TestNeverThere: the body does not come, and the request that waited is refused.
+func TestNeverThere(t *testing.T) {
+	w := newWorld(t, 53)
+	nodes := w.line("a", "b", "c")
+	nodes[0].mute = func(o p2p.Outgoing) bool { return kind(o.Msg) == "BlockTxs" || kind(o.Msg) == "Block" }
+	w.chain.Mine("genesis", "a1", holding(loose(1, 0)))
+	nodes[0].give(w.chain.Block("a1"))
+	w.run(11 * time.Second)
+	if n := nodes[2].told["NotFound"]; n != 1 {
+		t.Errorf("%d requests were refused, not 1", n)
+	}
+}
+
 func TestHello(t *testing.T) {
 	good := func(w *world) *p2p.Hello {
 		return &p2p.Hello{Version: p2p.Version, Genesis: w.params.GenesisHash(), Nonce: 1, Agent: "/x/", Extra: []byte("later")}

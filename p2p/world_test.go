@@ -77,6 +77,7 @@ type node struct {
 	seen    map[[32]byte]bool      // gossip
 	dropped []p2p.Drop
 	told    map[string]int // messages received, by kind
+	scans   int            // of the mempool
 
 	// mute, where set, swallows what it returns true for: an attacker's node.
 	mute func(p2p.Outgoing) bool
@@ -416,9 +417,13 @@ func (n *node) Tip() *consensus.BlockIndex                      { return n.tree.
 func (n *node) BestHeader() *consensus.BlockIndex               { return n.tree.BestHeader() }
 func (n *node) Lookup(h consensus.Hash) *consensus.BlockIndex   { return n.tree.Lookup(h) }
 func (n *node) Locator() []consensus.Hash                       { return n.tree.Locator(n.tree.BestHeader()) }
-func (n *node) MempoolTxs() []p2p.TxRef                         { return n.order }
 func (n *node) MempoolTx(w consensus.Hash) *consensus.Tx        { return n.pool[w] }
 func (n *node) Body(h consensus.Hash) (*consensus.Block, error) { return n.bodies[h], nil }
+
+func (n *node) MempoolTxs() []p2p.TxRef {
+	n.scans++
+	return n.order
+}
 
 func (n *node) HeadersAfter(locator []consensus.Hash, stop consensus.Hash, max int) []consensus.Header {
 	var headers []consensus.Header

@@ -70,6 +70,7 @@ func newApp() *cli.App {
 			walletCommand(),
 			chainCommand(),
 			rpcCommand(),
+			benchCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {

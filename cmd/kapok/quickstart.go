@@ -65,10 +65,11 @@ func runQuickstart(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	plan, err := newPlan(dir, c.String("listen"), rate, log)
+	plan, err := newPlan(quickstartNodes, dir, c.String("listen"), rate, log)
 	if err != nil {
 		return err
 	}
+	plan.serve, plan.text = true, "/kapok quickstart/"
 	ctx, cancel := context.WithCancel(c.Context)
 	defer cancel()
 	start := startInProcess

@@ -26,9 +26,9 @@ func newDevWallet(params *consensus.Params, words string) (devWallet, error) {
 	return devWallet{w, first}, err
 }
 
-// newPlan makes what a quickstart needs before any node runs.
-func newPlan(dir, listen string, hashrate float64, log *slog.Logger) (*plan, error) {
-	p := &plan{params: consensus.Dev(), dir: dir, listen: listen, hashrate: hashrate, log: log}
+// newPlan makes what a fleet of network dev needs before any node runs.
+func newPlan(nodes int, dir, listen string, hashrate float64, log *slog.Logger) (*plan, error) {
+	p := &plan{params: consensus.Dev(), nodes: nodes, dir: dir, listen: listen, hashrate: hashrate, log: log}
 	for i, words := range wallet.DevWords() {
 		var err error
 		if p.wallets[i], err = newDevWallet(p.params, words); err != nil {

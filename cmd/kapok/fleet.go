@@ -23,11 +23,14 @@ import (
 	"github.com/kapok-chain/kapok/rpc"
 )
 
-// plan is what a quickstart is going to do.
+// plan is which nodes a fleet has and what they do. Node 1 mines to wallet A.
 type plan struct {
 	params   *consensus.Params
+	nodes    int
 	dir      string // one data directory a node below it
 	listen   string // of node 1, IP:PORT
+	serve    bool   // node 1 has the explorer, and its servers the usual ports where they are free
+	text     string // in the coinbases
 	hashrate float64
 	wallets  [2]devWallet // A pays B
 	log      *slog.Logger
@@ -59,7 +62,7 @@ type sighting struct {
 	err   error
 }
 
-// sightingBuffer is how many events may wait for the screen.
+// sightingBuffer is how many events may wait for whoever watches.
 const sightingBuffer = 1024
 
 // report passes a sighting on, unless nobody waits for it any more.
@@ -91,14 +94,16 @@ func (p *plan) memberConfig(i int, peers []string) (node.ServiceConfig, error) {
 	listen := "127.0.0.1:0"
 	if i == 1 {
 		listen = p.listen
-		cfg.RPCListen = fallbackPort(p.params.RPCPort)
-		cfg.PagesListen = fallbackPort(p.params.RPCPort + 1)
+		if p.serve {
+			cfg.RPCListen = fallbackPort(p.params.RPCPort)
+			cfg.PagesListen = fallbackPort(p.params.RPCPort + 1)
+		}
 		key, err := address.Decode(p.params.HRP, p.wallets[0].address)
 		if err != nil {
 			return cfg, err
 		}
 		cfg.Miner = &miner.Config{
-			Threads: runtime.GOMAXPROCS(0), MaxHashrate: p.hashrate, Payout: consensus.PayToKey(key), Text: "/kapok quickstart/",
+			Threads: runtime.GOMAXPROCS(0), MaxHashrate: p.hashrate, Payout: consensus.PayToKey(key), Text: p.text,
 		}
 	}
 	cfg.Listen = []string{listen}
@@ -116,7 +121,7 @@ func startInProcess(ctx context.Context, p *plan) (*fleet, error) {
 		return errors.Join(faults...)
 	}
 	var peers []string
-	for i := 1; i <= quickstartNodes; i++ {
+	for i := 1; i <= p.nodes; i++ {
 		cfg, err := p.memberConfig(i, peers)
 		if err != nil {
 			return nil, err
@@ -158,7 +163,7 @@ func startProcesses(ctx context.Context, p *plan) (*fleet, error) {
 	var lives sync.WaitGroup
 	f.wait = func() error { lives.Wait(); return nil }
 	var peers []string
-	for i := 1; i <= quickstartNodes; i++ {
+	for i := 1; i <= p.nodes; i++ {
 		cfg, err := p.memberConfig(i, peers)
 		if err != nil {
 			return nil, err

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+func benchCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "bench",
+		Usage: "measure what this machine can do",
+		Description: "Every measurement says what it was made on and how. Ctrl-C ends one early:\n" +
+			"what was measured until then is printed, with \"complete\": false.",
+		Subcommands: []*cli.Command{benchHashCommand()},
+	}
+}
+
+// machine is what a measurement was made on.
+type machine struct {
+	CPU   string `json:"cpu"`
+	Cores int    `json:"cores"` // that Go may use
+	OS    string `json:"os"`
+	Arch  string `json:"arch"`
+	Go    string `json:"go"`
+}
+
+func thisMachine() machine {
+	return machine{CPU: cpuName(), Cores: runtime.GOMAXPROCS(0), OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version()}
+}
+
+func (m machine) String() string {
+	return fmt.Sprintf("%s, %d cores, %s/%s, %s", m.CPU, m.Cores, m.OS, m.Arch, m.Go)
+}
+
+// cpuName is the processor's name for people, where the system tells it.
+func cpuName() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown " + runtime.GOARCH + " processor"
+	}
+	return cpuNameOf(string(text))
+}
+
+// cpuNameOf reads the name out of Linux's /proc/cpuinfo.
+func cpuNameOf(cpuinfo string) string {
+	for line := range strings.Lines(cpuinfo) {
+		key, value, found := strings.Cut(line, ":")
+		switch strings.TrimSpace(key) {
+		case "model name", "Model": // x86; some ARM boards
+			if value = strings.TrimSpace(value); found && value != "" {
+				return value
+			}
+		}
+	}
+	return "unknown " + runtime.GOARCH + " processor"
+}
+
+// progress shows how far a measurement is, on a terminal only.
+type progress struct{ screen *screen }
+
+func newProgress(w io.Writer) progress { return progress{newScreen(w, !isTerminal(w))} }
+
+func (p progress) show(format string, args ...any) { p.screen.show(fmt.Sprintf(format, args...)) }
+
+// clear takes the line away, so that results stand alone.
+func (p progress) clear() { p.screen.show("") }
+
+// complaint is a word about a measurement that did not come to its end.
+func complaint(complete bool) string {
+	if complete {
+		return ""
+	}
+	return "INTERRUPTED: the results are partial.\n"
+}

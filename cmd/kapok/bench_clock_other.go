@@ -1,0 +1,20 @@
+//go:build !linux
+
+package main
+
+import (
+	"runtime"
+	"time"
+)
+
+// clockMethod says what workClock reads.
+const clockMethod = "wall time: this system tells no thread CPU time, so other programs' work slows the figures"
+
+// workClock is the time since the process began.
+func workClock() time.Duration { return time.Since(started) }
+
+// lockThread keeps the calling goroutine on one thread.
+func lockThread() (unlock func()) {
+	runtime.LockOSThread()
+	return runtime.UnlockOSThread
+}

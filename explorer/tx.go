@@ -46,7 +46,9 @@ type txView struct {
 	Total         int64 // of the outputs
 	Inputs        []end
 	Outputs       []end
-	MoreIn        int
+	InCount       int
+	OutCount      int
+	MoreIn        int // not listed
 	MoreOut       int
 	Flow          *flow
 	Text          string // of a coinbase
@@ -103,6 +105,7 @@ func (s *Site) txPage(tx *consensus.Tx, spent []consensus.Coin) (*txView, error)
 	v := &txView{
 		TxID: row.TxID, WTxID: tx.WTxID(), Coinbase: row.Coinbase, Size: tx.Size(), VSize: row.VSize, Weight: tx.Weight(),
 		Version: tx.Version, LockTime: tx.LockTime, Fee: row.Fee, Total: row.Value,
+		InCount: len(tx.Inputs), OutCount: len(tx.Outputs),
 		MoreIn: max(0, len(tx.Inputs)-txEnds), MoreOut: max(0, len(tx.Outputs)-txEnds),
 	}
 	var in, out []side

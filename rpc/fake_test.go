@@ -274,8 +274,12 @@ func (f *fake) SubmitBlock(b *consensus.Block) (bool, error) {
 	if err := consensus.CheckBlock(f.chain.Params, b); err != nil {
 		return false, err
 	}
-	if f.tree.Lookup(b.Header.Prev) == nil {
+	parent := f.tree.Lookup(b.Header.Prev)
+	if parent == nil {
 		return false, &consensus.RuleError{Code: consensus.ErrPrevNotFound, Kind: consensus.Temporary}
+	}
+	if err := consensus.CheckBlockContext(f.chain.Params, parent, b); err != nil {
+		return false, err
 	}
 	f.connect(b)
 	return f.tree.Tip().Hash == b.Hash(), nil

@@ -111,7 +111,10 @@ func exactArgs(c *cli.Context, n int) error {
 			return usageError(fmt.Sprintf("%s: flags go before the arguments (found %s after one)", c.Command.HelpName, arg))
 		}
 	}
-	return usageError(fmt.Sprintf("%s wants %d arguments (%s), not %d", c.Command.HelpName, n, c.Command.ArgsUsage, c.NArg()))
+	if n == 0 {
+		return usageError(fmt.Sprintf("%s takes no arguments: what is %q?", c.Command.HelpName, c.Args().First()))
+	}
+	return usageError(fmt.Sprintf("usage: %s %s (%d given)", c.Command.HelpName, c.Command.ArgsUsage, c.NArg()))
 }
 
 // parseHashrate reads hashes per second: "2000000", "2M", "1.5 MH/s", "0" for no limit.

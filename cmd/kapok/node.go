@@ -231,7 +231,7 @@ func serviceConfigOf(c *cli.Context) (cfg node.ServiceConfig, err error) {
 		return cfg, err
 	}
 	cfg = node.ServiceConfig{
-		Params: params, DataDir: dir, Agent: agent, Version: version, Peers: c.StringSlice("peer"),
+		Params: params, DataDir: dir, Agent: agent, Version: version, Peers: c.StringSlice("peer"), StrictPeers: true,
 		RPCListen: c.String("rpc"), RPCUser: c.String("rpc-user"), RPCPassword: c.String("rpc-password"),
 		PagesListen: c.String("http"), NoIndex: c.Bool("no-index"), Lean: c.Bool("lean"), DisableQUIC: c.Bool("no-quic"),
 		CoinCache: c.Int("coin-cache-mb") << 20, MempoolBytes: int64(c.Int("mempool-mb")) << 20,

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes this test binary the command kapok, on the PATH of scripts and
+// of whatever else the tests start.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"kapok": main})
+}
+
+// scriptDeadline is how long a script's background node has to come to what the
+// script waits for.
+const scriptDeadline = 30 * time.Second
+
+// TestScripts runs the command line as users do. testdata/script has the
+// scripts; beside testscript's own commands they have
+//
+//	freeport NAME…             sets each variable to a port of 127.0.0.1 that is free
+//	waitfor REGEXP COMMAND…    runs the command again and again until its output matches
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:      "testdata/script",
+		Deadline: time.Now().Add(2 * time.Minute), // ends background nodes that a failed script left
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("KAPOK_PASSPHRASE", "correct horse")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"freeport": freePort,
+			"waitfor":  waitFor,
+		},
+	})
+}
+
+func freePort(ts *testscript.TestScript, _ bool, names []string) {
+	for _, name := range names {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer l.Close() // all of them at the end, so that they differ
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		ts.Check(err)
+		ts.Setenv(name, port)
+	}
+}
+
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: waitfor REGEXP COMMAND…")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), scriptDeadline)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ts.Exec(args[1], args[2:]...)
+		out := ts.ReadFile("stdout")
+		if err == nil && want.MatchString(out) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s: no %q within %v; at last %q, %q, %v", strings.Join(args[1:], " "), want, scriptDeadline, out, ts.ReadFile("stderr"), err)
+		}
+	}
+}
+
+func TestUsageErrorsHaveTheirStatus(t *testing.T) {
+	devNull, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer devNull.Close()
+	for _, args := range [][]string{
+		{"kapok", "chain", "block"},
+		{"kapok", "chain", "block", "1", "--json"},
+		{"kapok", "chain", "tx", "beef"},
+		{"kapok", "rpc"},
+		{"kapok", "node", "surplus"},
+		{"kapok", "quickstart", "--max-hashrate", "fast"},
+		{"kapok", "node", "--log", "loud"},
+	} {
+		if code := run(t.Context(), args); code != exitUsage {
+			t.Errorf("%s ends with status %d, want %d", fmt.Sprint(args), code, exitUsage)
+		}
+	}
+}

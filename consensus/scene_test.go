@@ -143,12 +143,6 @@ func (s *scene) ok(b *Block) {
 	s.want(b, "", 0)
 }
 
-// wantTx judges a loose transaction by itself.
-func (s *scene) wantTx(tx *Tx, code Code) {
-	s.t.Helper()
-	wantRule(s.t, CheckTx(s.p, tx), code, Invalid)
-}
-
 // lockedBy gives all inputs a sequence that lets lock times work.
 func lockedBy(tx *Tx, lockTime uint32) *Tx {
 	tx.LockTime = lockTime

@@ -45,10 +45,7 @@ func coins(units int64) split {
 		sign, units = "−", -units
 	}
 	text := fmt.Sprintf("%s%s.%08d", sign, count(units/consensus.UnitsPerCoin), units%consensus.UnitsPerCoin)
-	head := strings.TrimRight(text, "0")
-	if strings.HasSuffix(head, ".") {
-		head = head[:len(head)-1]
-	}
+	head := strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 	return split{head, text[len(head):]}
 }
 

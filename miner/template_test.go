@@ -207,12 +207,11 @@ func TestTemplateTimeAtPeriodEnds(t *testing.T) {
 		return start + height
 	}
 	for _, parent := range []*consensus.BlockIndex{at(2015, late), at(4030, early)} {
-		now := time.Unix(int64(parent.Header.Time), 0)
-		if least := consensus.MinTime(p, parent); least <= parent.MTP()+1 {
+		least := consensus.MinTime(p, parent)
+		if least <= parent.MTP()+1 {
 			t.Fatalf("height %d: the end of the period binds nothing", parent.Height+1)
-		} else {
-			now = time.Unix(least-5, 0)
 		}
+		now := time.Unix(least-5, 0)
 		tpl, err := NewTemplate(p, parent, now, nil, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -94,7 +94,7 @@ func TestKilledAtEachCommit(t *testing.T) {
 		}
 		countMarkers(t, newKV(db, newBadgerLog(nil)), markers)
 		for j := 1; ; j++ {
-			if s, _, err = openDying(w.params, db, j, 0); err == nil {
+			if _, _, err = openDying(w.params, db, j, 0); err == nil {
 				break
 			}
 			if recoveries++; !errors.Is(err, errKilled) {

@@ -54,6 +54,6 @@ func lastWord(w *[64]uint32) uint32 {
 	c, g = step(h, a, b, c, d, e, f, g, k[57]+w[57])
 	b, f = step(g, h, a, b, c, d, e, f, k[58]+w[58])
 	a, e = step(f, g, h, a, b, c, d, e, k[59]+w[59])
-	h, d = step(e, f, g, h, a, b, c, d, k[60]+w[60])
+	h, _ = step(e, f, g, h, a, b, c, d, k[60]+w[60])
 	return initial[7] + h
 }

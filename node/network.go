@@ -15,18 +15,19 @@ import (
 // maxNetworkFile bounds a network file, in bytes; a real one has about 500.
 const maxNetworkFile = 64 << 10
 
-// networkFile is the TOML form of consensus.Params. The units are in the names.
+// networkFile is the TOML form of consensus.Params. The keys that decide what is
+// valid are those of Params.CanonicalList; times are in seconds, the rest in blocks.
 type networkFile struct {
 	Name            string `toml:"name"`
-	SpacingS        int64  `toml:"spacing_s"`
+	SpacingS        int64  `toml:"spacing"`
 	Difficulty      string `toml:"difficulty"` // asert, asert-relative, bitcoin, fixed
-	HalfLifeS       int64  `toml:"half_life_s"`
+	HalfLifeS       int64  `toml:"half_life"`
 	StartBits       string `toml:"start_bits"` // eight hex digits
-	PowLimitBits    string `toml:"pow_limit_bits"`
-	FutureLimitS    int64  `toml:"future_limit_s"`
-	Maturity        uint32 `toml:"maturity_blocks"`
+	PowLimitBits    string `toml:"pow_limit"`
+	FutureLimitS    int64  `toml:"future_limit"`
+	Maturity        uint32 `toml:"coinbase_maturity"`
 	MaxWeight       int    `toml:"max_weight"`
-	HalvingInterval uint32 `toml:"halving_interval_blocks"`
+	HalvingInterval uint32 `toml:"halving_interval"`
 	GenesisTime     uint32 `toml:"genesis_time"` // Unix seconds
 	GenesisText     string `toml:"genesis_text"`
 	GenesisNonce    uint32 `toml:"genesis_nonce"` // optional: spares the search
@@ -84,7 +85,7 @@ func DecodeNetwork(text []byte) (*consensus.Params, error) {
 	if err != nil {
 		return nil, err
 	}
-	limitBits, err := parseBits("pow_limit_bits", f.PowLimitBits)
+	limitBits, err := parseBits("pow_limit", f.PowLimitBits)
 	if err != nil {
 		return nil, err
 	}

@@ -14,12 +14,12 @@ import (
 // networkFile is a file that is fine but for the edits of a test.
 const networkFile = `
 name = "fast"
-spacing_s = 5
+spacing = 5
 difficulty = "asert-relative"
-half_life_s = 150
+half_life = 150
 start_bits = "1f0fffff"
-pow_limit_bits = "1f0fffff"
-future_limit_s = 60
+pow_limit = "1f0fffff"
+future_limit = 60
 genesis_time = 1767225600
 genesis_text = "fast"
 `
@@ -52,9 +52,9 @@ func TestNetworkIsBoundIntoGenesis(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, edit := range [][2]string{
-		{"spacing_s = 5", "spacing_s = 6"},
-		{"half_life_s = 150", "half_life_s = 151"},
-		{"future_limit_s = 60", "future_limit_s = 61"},
+		{"spacing = 5", "spacing = 6"},
+		{"half_life = 150", "half_life = 151"},
+		{"future_limit = 60", "future_limit = 61"},
 		{"genesis_text = \"fast\"", "genesis_text = \"fest\""},
 		{"genesis_time = 1767225600", "genesis_time = 1767225601\nmaturity_blocks = 100"},
 		{"name = \"fast\"", "name = \"fast\"\nmaturity_blocks = 99"},
@@ -78,13 +78,13 @@ func TestBadNetworkFiles(t *testing.T) {
 		{"unknown key", "name =", "nmae = \"x\"\nname =", "nmae"},
 		{"no toml", "name =", "name", "toml"},
 		{"bits", `start_bits = "1f0fffff"`, `start_bits = "hard"`, "start_bits"},
-		{"missing limit", `pow_limit_bits = "1f0fffff"`, "", "pow_limit_bits"},
+		{"missing limit", `pow_limit = "1f0fffff"`, "", "pow_limit"},
 		{"rule", `"asert-relative"`, `"magic"`, "magic"},
-		{"half-life", "half_life_s = 150", "half_life_s = 0", "half"},
-		{"future limit", "future_limit_s = 60", "future_limit_s = 76", "future"},
-		{"spacing", "spacing_s = 5", "spacing_s = 0", "spacing"},
+		{"half-life", "half_life = 150", "half_life = 0", "half"},
+		{"future limit", "future_limit = 60", "future_limit = 76", "future"},
+		{"spacing", "spacing = 5", "spacing = 0", "spacing"},
 		{"number for text", `name = "fast"`, "name = 5", "name"},
-		{"negative maturity", "spacing_s = 5", "spacing_s = 5\nmaturity_blocks = -1", "maturity_blocks"},
+		{"negative maturity", "spacing = 5", "spacing = 5\nmaturity_blocks = -1", "coinbase_maturity"},
 		{"too long", "name =", "# " + strings.Repeat("x", 70_000) + "\nname =", "bytes"},
 	} {
 		_, err := node.DecodeNetwork([]byte(strings.Replace(networkFile, c.from, c.to, 1)))

@@ -23,12 +23,12 @@ import (
 // slowed to 20,000 hashes a second race for one several times a second.
 const raceNetwork = `
 name = "race"
-spacing_s = 1
+spacing = 1
 difficulty = "fixed"
 start_bits = "1f0fffff"
-pow_limit_bits = "1f0fffff"
-future_limit_s = 7200
-maturity_blocks = 5
+pow_limit = "1f0fffff"
+future_limit = 7200
+coinbase_maturity = 5
 genesis_time = 1767225600
 genesis_text = "race"
 hrp = "kpkx"

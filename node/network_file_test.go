@@ -56,8 +56,8 @@ func TestNetworkIsBoundIntoGenesis(t *testing.T) {
 		{"half_life = 150", "half_life = 151"},
 		{"future_limit = 60", "future_limit = 61"},
 		{"genesis_text = \"fast\"", "genesis_text = \"fest\""},
-		{"genesis_time = 1767225600", "genesis_time = 1767225601\nmaturity_blocks = 100"},
-		{"name = \"fast\"", "name = \"fast\"\nmaturity_blocks = 99"},
+		{"genesis_time = 1767225600", "genesis_time = 1767225601\ncoinbase_maturity = 100"},
+		{"name = \"fast\"", "name = \"fast\"\ncoinbase_maturity = 99"},
 		{"name = \"fast\"", "name = \"fast\"\nmax_weight = 3999996"},
 	} {
 		other, err := node.DecodeNetwork([]byte(strings.Replace(networkFile, edit[0], edit[1], 1)))
@@ -84,7 +84,7 @@ func TestBadNetworkFiles(t *testing.T) {
 		{"future limit", "future_limit = 60", "future_limit = 76", "future"},
 		{"spacing", "spacing = 5", "spacing = 0", "spacing"},
 		{"number for text", `name = "fast"`, "name = 5", "name"},
-		{"negative maturity", "spacing = 5", "spacing = 5\nmaturity_blocks = -1", "coinbase_maturity"},
+		{"negative maturity", "spacing = 5", "spacing = 5\ncoinbase_maturity = -1", "coinbase_maturity"},
 		{"too long", "name =", "# " + strings.Repeat("x", 70_000) + "\nname =", "bytes"},
 	} {
 		_, err := node.DecodeNetwork([]byte(strings.Replace(networkFile, c.from, c.to, 1)))

@@ -106,7 +106,7 @@ func TestBadNetworkFiles(t *testing.T) {
 func FuzzDecodeNetwork(f *testing.F) {
 	f.Add([]byte(networkFile))
 	f.Add([]byte(strings.Replace(networkFile, "asert-relative", "bitcoin", 1)))
-	f.Add([]byte("name = \"x\"\nstart_bits = \"207fffff\"\npow_limit_bits = \"207fffff\"\ndifficulty = \"fixed\"\nspacing_s = 1\n"))
+	f.Add([]byte("name = \"x\"\nstart_bits = \"207fffff\"\npow_limit = \"207fffff\"\ndifficulty = \"fixed\"\nspacing = 1\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		lower := strings.ToLower(string(text))
 		if !strings.Contains(lower, `"1f0fffff"`) && !strings.Contains(lower, `"207fffff"`) {

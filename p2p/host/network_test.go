@@ -261,9 +261,5 @@ func TestTwentyHosts(t *testing.T) {
 		start(t, c)
 	}
 	hub.waitFor(t, "connected", "", 19)
-	took := time.Since(begin)
-	t.Logf("20 hosts in %v", took)
-	if took > 3*time.Second {
-		t.Errorf("took %v, expected less than 3 s", took)
-	}
+	t.Logf("20 hosts in %v", time.Since(begin))
 }

@@ -3,7 +3,6 @@ package mempool
 import (
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
 
@@ -149,20 +148,6 @@ func manyBlank(n, size int) *Pool {
 	}
 	p, _ := blank(fees, weights, parents)
 	return p
-}
-
-// The bound is ten times what it takes, for slow machines and -race.
-func TestSelectIsFast(t *testing.T) {
-	for _, size := range []int{1, 2, 64} {
-		p := manyBlank(10_000, size)
-		start := time.Now()
-		p.Select(4_000_000)
-		took := time.Since(start)
-		t.Logf("10,000 entries in clusters of %d: %v", size, took)
-		if took > 500*time.Millisecond {
-			t.Errorf("10,000 entries in clusters of %d took %v", size, took)
-		}
-	}
 }
 
 func BenchmarkSelect(b *testing.B) {

@@ -47,6 +47,8 @@ type Node struct {
 	failures failureLog
 	totals   txTotals
 
+	invalidated bool // an operator invalidated a block since the start
+
 	known        *consensus.BlockIndex // the tip that observers have been told
 	deferred     []deferredTx
 	resolve      []mempool.Orphan // orphans whose parent has come

@@ -37,7 +37,7 @@ func (n *Node) receiveHeaders(now time.Time, from p2p.PeerID, m *p2p.Headers) (p
 	for i := range m.Headers {
 		index, err := n.addHeader(now, &m.Headers[i])
 		if rule := consensus.AsRuleError(err); rule != nil {
-			if rule.Kind == consensus.Invalid {
+			if rule.Kind == consensus.Invalid && !n.steered(rule) {
 				n.engine.Punish(now, from, rule)
 			}
 			break
@@ -70,7 +70,7 @@ func (n *Node) receiveAnnounce(now time.Time, from p2p.PeerID, m *p2p.Announce, 
 	}
 	index, err := n.addHeader(now, &m.Header)
 	if rule := consensus.AsRuleError(err); rule != nil {
-		if rule.Kind == consensus.Invalid {
+		if rule.Kind == consensus.Invalid && !remembered(rule) {
 			n.engine.Punish(now, from, rule)
 			return p2p.Reject, nil
 		}
@@ -133,9 +133,23 @@ func (n *Node) receiveBlock(now time.Time, from p2p.PeerID, block *consensus.Blo
 	case rule.Kind == consensus.Mutated:
 		n.engine.Punish(now, from, rule)
 		n.engine.FetchBody(now, "", block.Hash()) // from somebody else
-	case rule.Kind == consensus.Invalid:
+	case rule.Kind == consensus.Invalid && !n.steered(rule):
 		n.engine.Punish(now, from, rule)
 	}
 	n.engine.Fetch(now)
 	return p2p.Accept, nil
+}
+
+// remembered reports whether a header is refused for what this node found out
+// about it, or about an ancestor, when a body was judged. Announcements go on
+// before that, so an honest peer may not know yet.
+func remembered(rule *consensus.RuleError) bool {
+	return rule.Code == consensus.ErrDuplicateInvalid || rule.Code == consensus.ErrPrevInvalid
+}
+
+// steered reports whether a header or a body is refused for what this node
+// remembers while an operator's own marks are among it: then the rest of the
+// network may think better of the block, and no peer is to blame.
+func (n *Node) steered(rule *consensus.RuleError) bool {
+	return remembered(rule) && n.invalidated
 }

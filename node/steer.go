@@ -20,7 +20,11 @@ func (n *Node) Invalidate(now time.Time, index *consensus.BlockIndex) error {
 		return &consensus.RuleError{Code: ErrInvalidated, Kind: consensus.Policy, Detail: "the genesis block stays"}
 	}
 	delete(n.origin, index.Hash) // nobody's fault
-	return n.fail(now, index, &consensus.RuleError{Code: ErrInvalidated, Kind: consensus.Invalid})
+	n.invalidated = true
+	if err := n.fail(now, index, &consensus.RuleError{Code: ErrInvalidated, Kind: consensus.Invalid}); err != nil {
+		return err
+	}
+	return n.observe(now) // a reorganisation in progress may end here
 }
 
 // Reconsider takes the mark back from a block, its ancestors and descendants.

@@ -37,7 +37,9 @@ func (n *Node) addBlock(now time.Time, from p2p.PeerID, block *consensus.Block) 
 	if err != nil {
 		return index, err
 	}
-	delete(n.unsaved, index) // the record goes with the body
+	if len(n.unsaved) == 1 { // if it is this one, its record goes with the body
+		delete(n.unsaved, index)
+	}
 	if err := n.saveHeaders(); err != nil {
 		return index, err
 	}

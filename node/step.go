@@ -135,6 +135,7 @@ func (n *Node) Commit(now time.Time, job *Job) error {
 	n.tree.SetTip(index)
 	n.totals.attach(len(job.block.Txs))
 	delete(n.origin, index.Hash)
+	n.engine.Fetch(now) // peers may wait for the body
 	return n.observe(now)
 }
 
@@ -146,14 +147,8 @@ func (n *Node) fail(now time.Time, index *consensus.BlockIndex, rule *consensus.
 		delete(n.origin, index.Hash)
 		n.engine.Punish(now, from, rule)
 	}
-	delete(n.unsaved, index)
-	if err := n.saveHeaders(); err != nil { // parents first
-		return err
-	}
-	if err := n.store.PutHeaders([]consensus.Record{n.tree.Record(index)}); err != nil {
-		return fmt.Errorf("mark block %s as failed: %w", index.Hash, err)
-	}
-	return nil
+	n.unsaved[index] = struct{}{}
+	return n.saveHeaders()
 }
 
 // Reorganising reports whether the tip is on its way from one branch to
@@ -168,8 +163,8 @@ func (n *Node) Reorganising() bool {
 // per reorganisation, and never the tips in between.
 func (n *Node) observe(now time.Time) error {
 	tip := n.tree.Tip()
-	if tip == n.known {
-		return nil
+	if tip == n.known { // perhaps after a reorganisation that led back
+		return n.addDeferred(now)
 	}
 	if n.Reorganising() {
 		if _, more := n.tree.Next(); more {

@@ -44,7 +44,8 @@ not the block that the header commits to (kind Mutated), FetchBody(now, from,
 hash), and neither the peer nor the hash is blamed. And where it is stored,
 Got(now, from, hash) follows.
 
-Whenever the tip moved for good: WantsAnnounce(hash) and, if so, Announce. A
+Whenever a block was connected: Fetch, since bodies are handed on only then, and
+peers may wait for this one. Whenever the tip moved for good: WantsAnnounce(hash) and, if so, Announce. A
 transaction of our own: AnnounceTx with origin "". Where a peer broke a rule:
 Punish; the engine decides by the kind what that costs.
 

@@ -8,7 +8,8 @@ import (
 
 // serving is a body, or a part of one, that a peer asked for. It waits while
 // the peer's allowance of bytes is used up, and while the body is on its way
-// to us: announcements are forwarded before the body is here.
+// to us: announcements are forwarded before the body is here. A body is handed
+// on once it was connected, since whoever hands on an invalid one is to blame.
 type serving struct {
 	hash    consensus.Hash
 	indexes []uint32
@@ -43,7 +44,7 @@ func (e *Engine) serve(now time.Time, p *peer) {
 		}
 		b := e.src.Lookup(s.hash)
 		switch {
-		case b != nil && b.HasBody() && !b.Failed():
+		case b != nil && b.HasBody() && b.Connected() && !b.Failed():
 			block, err := e.src.Body(s.hash)
 			if err != nil {
 				e.fault = err

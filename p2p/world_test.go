@@ -341,6 +341,7 @@ func (n *node) addBlock(from p2p.PeerID, block *consensus.Block) *consensus.Rule
 	}
 	n.bodies[b.Hash] = block
 	n.tree.SetBody(b)
+	n.tree.SetConnected(b)
 	return nil
 }
 

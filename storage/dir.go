@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -85,7 +86,7 @@ func readMark(path string) (m mark, err error) {
 	defer f.Close()
 	text := make([]byte, markLimit)
 	n, err := f.Read(text)
-	if err != nil && n > 0 {
+	if err != nil && err != io.EOF {
 		return m, fmt.Errorf("storage: %w", err)
 	}
 	lines := strings.Split(string(text[:n]), "\n")

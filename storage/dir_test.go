@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -140,5 +141,14 @@ func sameFiles(t *testing.T, before, after map[string]string) {
 		if after[path] != text {
 			t.Errorf("%s changed", path)
 		}
+	}
+}
+
+// A mark that cannot be read says nothing about whose the directory is.
+func TestUnreadableMarkIsNotForeign(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(dir, markFile), 0o700)) // opens, but does not read
+	if _, err := Open(consensus.Regtest(), Options{Dir: dir}); err == nil || errors.Is(err, ErrForeign) {
+		t.Errorf("got %v", err)
 	}
 }

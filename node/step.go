@@ -18,6 +18,7 @@ type Job struct {
 	block *consensus.Block
 	delta *consensus.Delta
 	rule  *consensus.RuleError // what the block broke, if anything
+	err   error                // what kept it from being judged: a fault of ours
 }
 
 // Verify checks the signatures that are left to check. It depends on nothing
@@ -27,7 +28,9 @@ func (j *Job) Verify(v consensus.Verifier) {
 		return
 	}
 	if err := v.Verify(j.delta.Checks); err != nil {
-		j.rule = consensus.AsRuleError(err)
+		if j.rule = consensus.AsRuleError(err); j.rule == nil {
+			j.err = err
+		}
 	}
 }
 
@@ -114,6 +117,9 @@ func (n *Node) Commit(now time.Time, job *Job) error {
 		return n.observe(now)
 	}
 	index := job.step.Block
+	if job.err != nil {
+		return fmt.Errorf("verify block %s: %w", index.Hash, job.err)
+	}
 	if job.rule != nil {
 		if err := n.fail(now, index, job.rule); err != nil {
 			return err

@@ -1,6 +1,8 @@
 package mempool
 
 import (
+	"cmp"
+	"container/heap"
 	"slices"
 	"time"
 
@@ -46,9 +48,9 @@ func (p *Pool) Follow(now time.Time, c Chain, ch consensus.Change, body func(con
 
 // confirm takes out what a block holds or contradicts.
 func (p *Pool) confirm(block *consensus.Block, height uint32) {
+	p.orphans.confirm(block)
 	for _, tx := range block.Txs {
 		txid := tx.TxID()
-		p.orphans.confirm(tx)
 		e := p.byTxID[txid]
 		if e == nil {
 			for i := range tx.Inputs {
@@ -84,6 +86,13 @@ func (p *Pool) revive(now time.Time, c Chain, detached []*consensus.BlockIndex, 
 			return err
 		}
 		for _, tx := range block.Txs {
+			if e := p.byTxID[tx.TxID()]; e != nil { // it came anew while the tip was on its way
+				p.order.MoveBefore(e.at, mark)
+				e.seq = seq
+				seq++
+				heap.Fix(&p.worst, e.heapAt)
+				continue
+			}
 			e, err := p.judgeAgain(now, c, tx)
 			switch {
 			case consensus.AsRuleError(err) != nil:
@@ -101,7 +110,8 @@ func (p *Pool) revive(now time.Time, c Chain, detached []*consensus.BlockIndex, 
 	return nil
 }
 
-// judgeAgain is Check for a transaction that was in the chain.
+// judgeAgain is Check for a transaction that was in the chain. Where too much
+// would hang together its youngest children leave, not it: they can come again.
 func (p *Pool) judgeAgain(now time.Time, c Chain, tx *consensus.Tx) (*Entry, error) {
 	if err := checkAlone(c, tx); err != nil {
 		return nil, err
@@ -112,6 +122,10 @@ func (p *Pool) judgeAgain(now time.Time, c Chain, tx *consensus.Tx) (*Entry, err
 	}
 	if err := p.place(e, c); err != nil {
 		return nil, err
+	}
+	for len(e.children) >= MaxClusterTxs || len(e.children) > 0 && checkCluster(e) != nil {
+		p.removeFamily(slices.MaxFunc(e.children, func(a, b *Entry) int { return cmp.Compare(a.seq, b.seq) }))
+		e.children = slices.DeleteFunc(e.children, func(child *Entry) bool { return p.byTxID[child.TxID] != child })
 	}
 	return e, checkCluster(e)
 }

@@ -182,3 +182,50 @@ func TestExpiry(t *testing.T) { // 152 mp-expiry
 	}
 	w.check()
 }
+
+// While the tip is on its way, a transaction of a block already taken off may be
+// submitted anew. Its child still comes back behind it.
+func TestReorgFindsParentInPool(t *testing.T) {
+	w := newWorld(t, Config{}, "genesis - a1..a6 - b7..b8", "a6")
+	txs := w.chainOf(w.Coinbase("a1"), 3, 1000)
+	waits := w.spend(w.Coinbase("a2"), 1000)
+	w.mine("a7", txs[0], txs[1], txs[2])
+	w.add(waits)
+
+	a7, top := w.tip, w.Index("b8")
+	w.apply(consensus.RevertBlock(w.Block("a7"), a7.Height, w.undo[a7.Hash]))
+	w.tip = a7.Parent
+	w.add(txs[0]) // between two steps
+	for _, b := range []*consensus.BlockIndex{top.Parent, top} {
+		w.apply(consensus.ApplyBlock(w.Params, b.Parent, w.Block(w.Name(b.Hash)), w.coins))
+	}
+	w.tip = top
+	change := consensus.Change{From: a7, To: top, Detached: []*consensus.BlockIndex{a7}, Attached: []*consensus.BlockIndex{top.Parent, top}}
+	if err := w.pool.Follow(w.now, w.chain(), change, w.body); err != nil {
+		t.Fatal(err)
+	}
+	w.check()
+	w.holds(txs[0], txs[1], txs[2], waits)
+}
+
+// A transaction that comes back may have more children than hang together: it
+// stays with as many as may, the oldest.
+func TestReorgTrimsClusters(t *testing.T) {
+	const n = MaxClusterTxs + 5
+	w := newWorld(t, Config{}, "genesis - a1..a6 - b7..b8", "a6")
+	parent := w.Coinbase("a1")
+	coins := w.split("a1", "a7", n)
+	for _, coin := range coins {
+		w.add(w.spend(coin, 1000))
+	}
+	before := w.pool.Entries()
+	w.to("b8")
+	if w.pool.Len() != MaxClusterTxs || w.pool.Spender(parent.OutPoint) == nil {
+		t.Fatalf("%d entries, expected %d", w.pool.Len(), MaxClusterTxs)
+	}
+	for _, e := range before[:MaxClusterTxs-1] {
+		if w.pool.Get(e.TxID) != e {
+			t.Error("an older child left for a younger one")
+		}
+	}
+}

@@ -140,14 +140,26 @@ func (s *orphanage) remove(o *orphan) {
 	}
 }
 
-// confirm drops the orphans that a block's transaction is or contradicts.
-func (s *orphanage) confirm(tx *consensus.Tx) {
-	for i := range tx.Inputs {
-		op := tx.Inputs[i].PrevOut
-		for _, o := range slices.Clone(s.byParent[op.TxID]) {
-			if slices.ContainsFunc(o.tx.Inputs, func(in consensus.TxIn) bool { return in.PrevOut == op }) {
-				s.remove(o)
-			}
+// confirm drops the orphans that a block holds or contradicts: those that spend
+// what it spends. The work is linear in the inputs of both, whatever they have
+// in common (CVE-2024-52914).
+func (s *orphanage) confirm(block *consensus.Block) {
+	if len(s.byWTxID) == 0 {
+		return
+	}
+	spent := make(map[consensus.OutPoint]struct{})
+	for _, tx := range block.Txs {
+		for i := range tx.Inputs {
+			spent[tx.Inputs[i].PrevOut] = struct{}{}
+		}
+	}
+	settled := func(in consensus.TxIn) bool {
+		_, ok := spent[in.PrevOut]
+		return ok
+	}
+	for _, o := range s.byWTxID { // each by itself: the order does not matter
+		if slices.ContainsFunc(o.tx.Inputs, settled) {
+			s.remove(o)
 		}
 	}
 }

@@ -132,3 +132,28 @@ func auditOrphans(t *rapid.T, p *Pool) {
 		t.Fatalf("%d orphans of %d bytes, %d links too many", count, bytes, links)
 	}
 }
+
+// The orphans of ten peers and a block all spend from the same transactions, each
+// other outputs: comparing them pair by pair takes seconds.
+func TestBlocksSettleOrphansFast(t *testing.T) {
+	const orphans, inputs, spends = 100, 2_400, 17_000
+	p, parent := New(Config{}), consensus.Hash{1}
+	spend := func(from, n int) *consensus.Tx {
+		tx := &consensus.Tx{Inputs: make([]consensus.TxIn, n)}
+		for i := range tx.Inputs {
+			tx.Inputs[i].PrevOut = consensus.OutPoint{TxID: parent, Index: uint32(from + i)}
+		}
+		return tx
+	}
+	for i := range orphans {
+		p.AddOrphan(epoch, string(rune('a'+i%10)), spend((i+1)*spends, inputs))
+	}
+	start := time.Now()
+	p.confirm(&consensus.Block{Txs: []*consensus.Tx{spend(0, spends)}}, 1)
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("one block took %v", took)
+	}
+	if p.Orphans() < 90 {
+		t.Errorf("%d orphans are left", p.Orphans())
+	}
+}

@@ -54,7 +54,7 @@ type usageError string
 func (e usageError) Error() string { return string(e) }
 
 func newApp() *cli.App {
-	return &cli.App{
+	app := &cli.App{
 		Name:                 "kapok",
 		Usage:                "a proof-of-work chain to run, to mine and to measure",
 		Version:              version,
@@ -73,8 +73,51 @@ func newApp() *cli.App {
 			benchCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides
-		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
-			return usageError(err.Error() + " (see kapok --help)")
-		},
+		Action:         wantCommand,
+		OnUsageError:   wrongFlag,
 	}
+	for _, command := range app.Commands {
+		strict(command)
+	}
+	return app
+}
+
+// strict makes a command answer a wrong command line with one sentence and
+// status 2. A command without subcommands has no subcommand help either: it
+// would stand in the way of an argument of that name (kapok rpc help).
+func strict(command *cli.Command) {
+	command.OnUsageError = wrongFlag
+	if len(command.Subcommands) == 0 {
+		command.HideHelpCommand = true
+		return
+	}
+	command.Action = wantCommand
+	for _, sub := range command.Subcommands {
+		strict(sub)
+	}
+}
+
+// wrongFlag is the answer to flags that cannot be parsed.
+func wrongFlag(c *cli.Context, err error, _ bool) error {
+	return usageError(fmt.Sprintf("%v (see %s --help)", err, helpName(c)))
+}
+
+// wantCommand is the action of what only holds commands: help, or a word about
+// the one that does not exist.
+func wantCommand(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usageError(fmt.Sprintf("there is no command %q (see %s --help)", c.Args().First(), helpName(c)))
+	}
+	if c.Command.HelpName == "" || c.Command.Name == c.App.Name {
+		return cli.ShowAppHelp(c)
+	}
+	return cli.ShowSubcommandHelp(c)
+}
+
+// helpName is what to type before --help.
+func helpName(c *cli.Context) string {
+	if c.Command != nil && c.Command.HelpName != "" {
+		return c.Command.HelpName
+	}
+	return c.App.Name
 }

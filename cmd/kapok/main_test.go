@@ -93,6 +93,11 @@ func TestUsageErrorsHaveTheirStatus(t *testing.T) {
 		{"kapok", "node", "surplus"},
 		{"kapok", "quickstart", "--max-hashrate", "fast"},
 		{"kapok", "node", "--log", "loud"},
+		{"kapok", "node", "--unknown"},
+		{"kapok", "wallet", "send", "--fee-rate"},
+		{"kapok", "--unknown"},
+		{"kapok", "unknown"},
+		{"kapok", "chain", "unknown"},
 	} {
 		if code := run(t.Context(), args); code != exitUsage {
 			t.Errorf("%s ends with status %d, want %d", fmt.Sprint(args), code, exitUsage)

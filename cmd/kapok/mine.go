@@ -197,7 +197,7 @@ type minedBlock struct {
 }
 
 func newMineReport(w io.Writer, m *miner.Miner, meter *energy.Meter, asJSON bool) *mineReport {
-	return &mineReport{w: w, live: isTerminal(w) && !asJSON, asJSON: asJSON, miner: m, meter: meter, began: time.Now()}
+	return &mineReport{w: w, live: isTerminal(w) && !asJSON, asJSON: asJSON, miner: m, meter: meter, began: time.Now(), blocks: []minedBlock{}}
 }
 
 func (r *mineReport) found(b *consensus.Block, err error) {
@@ -239,7 +239,7 @@ func (r *mineReport) watch(ctx context.Context) {
 		r.mu.Lock()
 		used := r.meter.Read(float64(s.Hashes))
 		if r.live {
-			fmt.Fprint(r.w, "\r\x1b[K"+mineLine(s, used))
+			fmt.Fprint(r.w, "\r\x1b[K"+fitted(r.w, mineLine(s, used)))
 		}
 		r.mu.Unlock()
 	}

@@ -192,7 +192,7 @@ func printEvents(w io.Writer, events <-chan nodeEvent, asJSON bool, s *node.Serv
 				fmt.Fprintf(w, "  explorer http://%s\n", e.Ready.Pages)
 			}
 		case "tip":
-			fmt.Fprintf(w, "block %d  %s  %d txs  difficulty %s\n", e.Tip.Height, e.Tip.Hash, e.Tip.Txs, formatCount(e.Tip.Difficulty))
+			fmt.Fprintf(w, "block %d  %s  %d tx  difficulty %s\n", e.Tip.Height, e.Tip.Hash, e.Tip.Txs, formatCount(e.Tip.Difficulty))
 		}
 	}
 }
@@ -207,7 +207,7 @@ func serviceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "rpc-password", Usage: "RPC `PASSWORD`"},
 		&cli.StringFlag{Name: "http", Usage: "serve the explorer on `HOST:PORT`"},
 		&cli.StringFlag{Name: "mine", Usage: "mine to this `ADDRESS`"},
-		&cli.IntFlag{Name: "threads", Usage: "mine with `N` threads (default: all cores)"},
+		&cli.IntFlag{Name: "threads", Usage: "mine with `N` threads", DefaultText: "all cores"},
 		&cli.StringFlag{Name: "max-hashrate", Value: "0", Usage: "mine no faster than `RATE` (hashes per second: 500k, 2M; 0: no limit)"},
 		&cli.BoolFlag{Name: "no-index", Usage: "keep no index of transactions and addresses (wallets and the explorer need it)"},
 		&cli.BoolFlag{Name: "no-quic", Usage: "TCP only"},

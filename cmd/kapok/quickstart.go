@@ -88,6 +88,7 @@ func runQuickstart(c *cli.Context) (err error) {
 	}()
 	screen := newScreen(c.App.Writer, c.Bool(jsonFlag.Name))
 	follower := newFollower(plan, fleet, screen)
+	defer screen.show("") // the shell's prompt gets a line of its own
 	summary, err := follower.story(ctx, began)
 	if err != nil {
 		if c.Context.Err() != nil { // Ctrl-C is a way to leave
@@ -114,7 +115,6 @@ func runQuickstart(c *cli.Context) (err error) {
 
 // started is when this process began: package initialisation is within a few
 // milliseconds of it. The banner's delay is measured from there.
-
 var started = time.Now()
 
 // verdict is nil only where the payment is confirmed on all nodes and all hold

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/energy"
 	"github.com/kapok-chain/kapok/wallet"
@@ -51,8 +53,22 @@ func (s *screen) show(line string) {
 	if !s.live {
 		return
 	}
-	s.line = line
-	fmt.Fprint(s.w, "\r\x1b[K"+line)
+	s.line = fitted(s.w, line)
+	fmt.Fprint(s.w, "\r\x1b[K"+s.line)
+}
+
+// fitted cuts a line to the width of the terminal: a longer one would wrap, and
+// could not be rewritten in place.
+func fitted(w io.Writer, line string) string {
+	file, ok := w.(*os.File)
+	if !ok {
+		return line
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if runes := []rune(line); err == nil && width > 0 && len(runes) >= width {
+		return string(runes[:width-1])
+	}
+	return line
 }
 
 // banner says what runs, where it is, and what to type next.
@@ -78,7 +94,9 @@ func (s *screen) banner(p *plan, f *fleet, ready time.Duration) {
 	s.say("    %s wallet send --network dev --dev-wallet a --rpc %s --cookie %s %s 1.5",
 		programName(), first.RPC, first.Cookie, p.wallets[1].address)
 	s.say("  Join with another node, or from another laptop (start with --listen 0.0.0.0:%d):", p.params.P2PPort)
-	s.say("    %s node --network dev --listen 0.0.0.0:0 --rpc 127.0.0.1:0 --datadir ~/.kapok/dev-2 --peer %s\n",
+	// A directory of its own each time: blocks of an earlier quickstart would be a
+	// longer chain of the same network, and undo what this one shows.
+	s.say("    %s node --network dev --listen 0.0.0.0:0 --rpc 127.0.0.1:0 --datadir \"$(mktemp -d)\" --peer %s\n",
 		programName(), reachable(first.Addresses))
 }
 
@@ -120,8 +138,17 @@ func maturityNote(height uint32, params *consensus.Params) string {
 
 func (s *screen) mining(c *chainstate, used energy.Reading) {
 	m := &c.mining
-	s.show(fmt.Sprintf("  mining %s · height %d · %d found, luck %.2f · %.3g J (%s)",
-		formatHashrate(m.HashesPerS), c.tips[0].Height, m.Found, m.Luck, used.Joules, used.Method))
+	s.show(fmt.Sprintf("  mining %s · height %d · difficulty %s · %d found, luck %.2f · %.3g J %s",
+		formatHashrate(m.HashesPerS), c.tips[0].Height, formatCount(c.tips[0].Difficulty), m.Found, m.Luck, used.Joules, energyWord(used)))
+}
+
+// energyWord says in a word where the joules come from; the summary has the
+// whole method.
+func energyWord(used energy.Reading) string {
+	if used.Measured {
+		return "measured"
+	}
+	return "(model)"
 }
 
 func (s *screen) paymentMade(p *plan, t *paymentTrace) {

@@ -383,7 +383,7 @@ func walletHistory(c *cli.Context) error {
 		if c.Bool(jsonFlag.Name) {
 			list := make([]historyEntry, len(entries))
 			for i, e := range entries {
-				list[i] = historyEntry{e.TxID.String(), e.Direction, wallet.FormatCoins(e.Net), e.Fee, e.Height, e.Confirmations, e.Time, e.Counterparts}
+				list[i] = historyEntry{e.TxID.String(), e.Direction, wallet.FormatCoins(e.Net), e.Fee, e.Height, e.Confirmations, e.Time, append([]string{}, e.Counterparts...)}
 			}
 			return printJSON(c.App.Writer, list)
 		}

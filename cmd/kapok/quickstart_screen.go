@@ -138,8 +138,8 @@ func maturityNote(height uint32, params *consensus.Params) string {
 
 func (s *screen) mining(c *chainstate, used energy.Reading) {
 	m := &c.mining
-	s.show(fmt.Sprintf("  mining %s · height %d · difficulty %s · %d found, luck %.2f · %.3g J %s",
-		formatHashrate(m.HashesPerS), c.tips[0].Height, formatCount(c.tips[0].Difficulty), m.Found, m.Luck, used.Joules, energyWord(used)))
+	s.show(fmt.Sprintf("  mining %s · height %d · difficulty %s · luck %.2f · %.3g J %s",
+		formatHashrate(m.HashesPerS), c.tips[0].Height, formatCount(c.tips[0].Difficulty), m.Luck, used.Joules, energyWord(used)))
 }
 
 // energyWord says in a word where the joules come from; the summary has the

@@ -162,6 +162,27 @@ func TestRebuildComesBackToTheSameCoins(t *testing.T) {
 	}
 }
 
+// A coin that the disk lost makes a good block look bad, so that rebuilt coins
+// judge it again.
+func TestRebuildJudgesMissingCoinsAgain(t *testing.T) {
+	w, r, c := alone(t, "genesis - a1..a101")
+	w.submit(r, c.Path("a101")...)
+	pay := c.Pay(chaintest.From(c.Coinbase("a1")), chaintest.To("bob", 49*chaintest.Coins))
+	w.submit(r, c.Mine("a101", "a102", chaintest.Txs(pay)))
+	twice := c.Mine("a102", "twice", chaintest.Txs(pay))
+	w.refused(r, twice, consensus.ErrInputsMissingOrSpent, consensus.Invalid)
+	w.refused(r, c.Mine("a102", "greedy", chaintest.Claim(1)), consensus.ErrCoinbaseAmount, consensus.Invalid)
+	w.check(r.RebuildCoins())
+	if r.Failure(twice.Hash()) != nil || r.Failure(c.Hash("greedy")) == nil {
+		t.Error("not the blocks with missing coins, and they alone, wait for a new judgement")
+	}
+	w.check(r.Advance(w.now, consensus.Verifier{Workers: 1}))
+	w.standsAt(r, c, "a102")
+	if r.Failure(twice.Hash()) == nil {
+		t.Error("it was not judged again")
+	}
+}
+
 func TestInvalidateAndReconsider(t *testing.T) {
 	w, r, c := alone(t, `
 		genesis - a1 - a2 - a3 - a4

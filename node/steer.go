@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -69,12 +70,23 @@ func (n *Node) testTxs(now time.Time, txs []*consensus.Tx) ([]rpc.TxVerdict, err
 }
 
 // RebuildCoins throws the coin set away and lets the next Advance make it anew
-// from the stored blocks. Observers hear of nothing: their tip comes back.
+// from the stored blocks. Observers hear of nothing: their tip comes back. Blocks
+// that spent coins which were not there are judged again: no fault of the disk
+// may mark a block for good.
 func (n *Node) RebuildCoins() error {
 	if err := n.store.ResetCoins(); err != nil {
 		return fmt.Errorf("reset the coins: %w", err)
 	}
 	n.tree.SetTip(n.tree.Genesis())
 	n.totals = totalsOf(n.tree.Tip())
+	for _, hash := range slices.Clone(n.failures.order) {
+		index, rule := n.tree.Lookup(hash), n.failures.byHash[hash]
+		if index == nil || rule == nil || rule.Code != consensus.ErrInputsMissingOrSpent {
+			continue
+		}
+		if err := n.Reconsider(index); err != nil {
+			return err
+		}
+	}
 	return nil
 }

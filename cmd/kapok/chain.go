@@ -49,11 +49,7 @@ func withClient(args int, ask func(*cli.Context, *rpc.Client) error) cli.ActionF
 		if err := exactArgs(c, args); err != nil {
 			return err
 		}
-		params, err := paramsOf(c)
-		if err != nil {
-			return err
-		}
-		client, err := clientOf(c, params)
+		_, client, err := networkAndClient(c)
 		if err != nil {
 			return err
 		}
@@ -76,7 +72,7 @@ type chainReport struct {
 	Network       string  `json:"network"`
 	Height        uint32  `json:"height"`
 	Tip           string  `json:"tip"`
-	TipTime       int64   `json:"tip_time"` // Unix seconds
+	TipTime       int64   `json:"tip_time_unix_s"`
 	Headers       uint32  `json:"headers"`
 	Syncing       bool    `json:"syncing"`
 	Bits          string  `json:"bits"`

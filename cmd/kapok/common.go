@@ -77,6 +77,16 @@ func clientOf(c *cli.Context, params *consensus.Params) (*rpc.Client, error) {
 	return rpc.NewClient(dial), nil
 }
 
+// networkAndClient returns the network that the flags name and a client of its node.
+func networkAndClient(c *cli.Context) (*consensus.Params, *rpc.Client, error) {
+	params, err := paramsOf(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := clientOf(c, params)
+	return params, client, err
+}
+
 // loggerOf returns a logger to stderr at the level that the flags name.
 func loggerOf(c *cli.Context) (*slog.Logger, error) {
 	var level slog.Level

@@ -90,7 +90,7 @@ type tipEvent struct {
 	Height     uint32  `json:"height"`
 	Hash       string  `json:"hash"`
 	Bits       uint32  `json:"bits"`
-	BlockTime  int64   `json:"block_time"` // of the header, Unix seconds
+	BlockTime  int64   `json:"block_time_unix_s"` // of the header
 	Txs        uint32  `json:"txs"`
 	Detached   int     `json:"detached"` // blocks that a reorganisation took off
 	Difficulty float64 `json:"difficulty"`

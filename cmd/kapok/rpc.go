@@ -27,11 +27,7 @@ func rpcCommand() *cli.Command {
 			if c.NArg() == 0 {
 				return usageError("kapok rpc wants the name of a method: try \"kapok rpc help\"")
 			}
-			params, err := paramsOf(c)
-			if err != nil {
-				return err
-			}
-			client, err := clientOf(c, params)
+			_, client, err := networkAndClient(c)
 			if err != nil {
 				return err
 			}

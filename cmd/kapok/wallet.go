@@ -275,11 +275,7 @@ func withWallet(c *cli.Context, args int, readOnly bool, do func(*wallet.Wallet,
 	if err := exactArgs(c, args); err != nil {
 		return err
 	}
-	params, err := paramsOf(c)
-	if err != nil {
-		return err
-	}
-	client, err := clientOf(c, params)
+	params, client, err := networkAndClient(c)
 	if err != nil {
 		return err
 	}
@@ -366,7 +362,7 @@ type historyEntry struct {
 	FeeUnits      int64            `json:"fee_units"` // -1: unknown
 	Height        uint32           `json:"height"`    // 0: in the mempool
 	Confirmations uint32           `json:"confirmations"`
-	Time          int64            `json:"time"` // Unix seconds
+	Time          int64            `json:"time_unix_s"` // 0: unknown
 	Counterparts  []string         `json:"counterparts"`
 }
 

@@ -108,3 +108,13 @@ func TestFloorFallsFasterWithRoom(t *testing.T) {
 		}
 	}
 }
+
+// A rate that nobody can pay must not wrap into one that everybody does.
+func TestFeeAtDoesNotWrap(t *testing.T) {
+	highest := rate{consensus.MaxMoney, minTxWeight}.perKvB()
+	for vsize := 100; vsize <= MaxTxWeight/consensus.WitnessScale; vsize += 100 {
+		if fee := feeAt(highest, vsize); fee <= consensus.MaxMoney {
+			t.Fatalf("%d vB cost %d", vsize, fee)
+		}
+	}
+}

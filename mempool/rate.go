@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -28,5 +29,10 @@ func (a rate) minus(b rate) rate { return rate{a.fee - b.fee, a.weight - b.weigh
 func (a rate) perKvB() int64 { return a.fee * 1000 * consensus.WitnessScale / a.weight }
 
 // feeAt returns what vsize virtual bytes cost at a rate in units/kvB, rounded
-// up.
-func feeAt(perKvB int64, vsize int) int64 { return (perKvB*int64(vsize) + 999) / 1000 }
+// up, and more than anybody has where that does not fit.
+func feeAt(perKvB int64, vsize int) int64 {
+	if perKvB > (math.MaxInt64-999)/int64(vsize) {
+		return math.MaxInt64
+	}
+	return (perKvB*int64(vsize) + 999) / 1000
+}

@@ -67,14 +67,14 @@ func (n *Node) addHeader(now time.Time, header *consensus.Header) (*consensus.Bl
 	return index, nil
 }
 
-// tooWeak reports whether a branch that nobody asked for ends so far below the
-// tip that it is not worth a look.
-func (n *Node) tooWeak(index *consensus.BlockIndex) bool {
+// tooWeak reports whether a branch that nobody asked for ends with so much less
+// work than the tip that it is not worth a look.
+func (n *Node) tooWeak(work consensus.Uint256) bool {
 	tip := n.tree.Tip()
 	if tip.Height <= unsolicitedDepth {
 		return false
 	}
-	return index.Work.Cmp(tip.Ancestor(tip.Height-unsolicitedDepth).Work) < 0
+	return work.Cmp(tip.Ancestor(tip.Height-unsolicitedDepth).Work) < 0
 }
 
 // Failure returns the reason for which a block was refused, or nil.

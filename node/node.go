@@ -17,9 +17,10 @@ const (
 	// maxFailures is how many refused blocks keep their reason, for submitblock
 	// and the log; the oldest is forgotten first.
 	maxFailures = 1000
-	// maxDeferred is how many transactions may wait for a reorganisation in
-	// progress to end; one more is refused, and comes back by reconciliation.
-	maxDeferred = 1000
+	// maxDeferred is how many transactions, each of at most mempool.MaxTxWeight
+	// bytes, may wait for a reorganisation in progress to end: 40 MB at worst.
+	// One more is refused, and comes back by reconciliation.
+	maxDeferred = 100
 	// unsolicitedDepth is how many blocks' work below the tip an unasked-for
 	// block or announcement may end and still be looked at.
 	unsolicitedDepth = 6

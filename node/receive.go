@@ -64,9 +64,15 @@ func (n *Node) receiveAnnounce(now time.Time, from p2p.PeerID, m *p2p.Announce, 
 		return p2p.Reject, nil
 	}
 	known := n.tree.Lookup(m.Header.Hash())
-	if known == nil && n.tree.Lookup(m.Header.Prev) == nil {
-		n.engine.AskHeaders(now, from)
-		return p2p.Ignore, nil
+	if known == nil {
+		parent := n.tree.Lookup(m.Header.Prev)
+		if parent == nil {
+			n.engine.AskHeaders(now, from)
+			return p2p.Ignore, nil
+		}
+		if n.tooWeak(parent.Work.Add(consensus.WorkOf(m.Header.Bits))) { // not worth remembering
+			return p2p.Ignore, nil
+		}
 	}
 	index, err := n.addHeader(now, &m.Header)
 	if rule := consensus.AsRuleError(err); rule != nil {
@@ -79,7 +85,7 @@ func (n *Node) receiveAnnounce(now time.Time, from p2p.PeerID, m *p2p.Announce, 
 		return p2p.Ignore, err
 	}
 	n.engine.Learn(now, from, index)
-	if n.tooWeak(index) || index.HasBody() {
+	if n.tooWeak(index.Work) || index.HasBody() {
 		return p2p.Ignore, nil
 	}
 	verdict := p2p.Ignore
@@ -119,7 +125,7 @@ func (n *Node) receiveRebuilt(now time.Time, from p2p.PeerID, block *consensus.B
 func (n *Node) receiveBlock(now time.Time, from p2p.PeerID, block *consensus.Block) (p2p.Verdict, error) {
 	asked := n.engine.Got(now, from, block.Hash())
 	if !asked {
-		if parent := n.tree.Lookup(block.Header.Prev); parent == nil || n.tooWeak(parent) {
+		if parent := n.tree.Lookup(block.Header.Prev); parent == nil || n.tooWeak(parent.Work) {
 			n.engine.AskHeaders(now, from)
 			return p2p.Ignore, nil
 		}

@@ -84,7 +84,7 @@ func (b rpcBackend) SubmitTx(tx *consensus.Tx) error {
 }
 
 func (b rpcBackend) TestTxs(txs []*consensus.Tx) (verdicts []rpc.TxVerdict, err error) {
-	err = b.Runner.Do(func(n *Node, now time.Time) (err error) {
+	err = b.Runner.DoSettled(b.life, func(n *Node, now time.Time) (err error) {
 		verdicts, err = n.testTxs(now, txs)
 		return err
 	})

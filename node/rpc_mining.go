@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -45,7 +46,7 @@ func (b rpcBackend) SubmitBlock(block *consensus.Block) (onTip bool, err error) 
 // and its signatures under the lock, the signatures after it.
 func (b rpcBackend) ProposeBlock(block *consensus.Block) error {
 	var delta *consensus.Delta
-	err := b.Runner.Do(func(n *Node, now time.Time) (err error) {
+	err := b.Runner.DoSettled(b.life, func(n *Node, now time.Time) (err error) {
 		delta, err = n.propose(now, block)
 		return err
 	})
@@ -114,7 +115,7 @@ func mine(ctx context.Context, template *miner.Template, payout []byte, tries ui
 // inputs must be confirmed or among them.
 func (b rpcBackend) templateOf(template *miner.Template, txs []*consensus.Tx) (*miner.Template, error) {
 	var out *miner.Template
-	err := b.Runner.Do(func(n *Node, now time.Time) error {
+	err := b.Runner.DoSettled(b.life, func(n *Node, now time.Time) error {
 		fees, err := n.feesOf(txs)
 		if err != nil {
 			return err
@@ -131,7 +132,12 @@ func (n *Node) feesOf(txs []*consensus.Tx) ([]int64, error) {
 	tip := n.tree.Tip()
 	made := make(map[consensus.OutPoint]consensus.Coin)
 	fees := make([]int64, len(txs))
+	weight := 0
 	for i, tx := range txs {
+		if weight += tx.Weight(); weight > miner.Room(n.params) {
+			return nil, &consensus.RuleError{Code: consensus.ErrBlockWeight, Kind: consensus.Invalid,
+				Detail: fmt.Sprintf("the transactions do not fit into a block's %d weight units", miner.Room(n.params))}
+		}
 		outpoints := make([]consensus.OutPoint, len(tx.Inputs))
 		for k := range tx.Inputs {
 			outpoints[k] = tx.Inputs[k].PrevOut

@@ -106,6 +106,27 @@ func (r *Runner) step() (more bool) {
 func (r *Runner) Do(f func(n *Node, now time.Time) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.do(f)
+}
+
+// DoSettled is Do at a moment when no reorganisation is in progress: the tip and
+// its coins are those that observers know of.
+func (r *Runner) DoSettled(ctx context.Context, f func(n *Node, now time.Time) error) (err error) {
+	done := false
+	waited := r.until(ctx, func(n *Node) bool {
+		if !n.Reorganising() {
+			done, err = true, r.do(f)
+		}
+		return done
+	})
+	if !done {
+		return waited
+	}
+	return err
+}
+
+// do is Do for whoever holds the lock.
+func (r *Runner) do(f func(n *Node, now time.Time) error) error {
 	if r.fault != nil {
 		return r.fault
 	}
@@ -222,10 +243,7 @@ func (r *Runner) WaitTip(ctx context.Context, known consensus.Hash) error {
 
 // SubmitTx takes a payment from this machine.
 func (r *Runner) SubmitTx(ctx context.Context, tx *consensus.Tx) (entry *mempool.Entry, err error) {
-	if err := r.until(ctx, func(n *Node) bool { return !n.Reorganising() }); err != nil {
-		return nil, err
-	}
-	err = r.Do(func(n *Node, now time.Time) (err error) {
+	err = r.DoSettled(ctx, func(n *Node, now time.Time) (err error) {
 		entry, err = n.SubmitTx(now, tx)
 		return err
 	})

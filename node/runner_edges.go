@@ -41,10 +41,7 @@ func (r *Runner) tell(f func(n *Node, now time.Time) error) { _ = r.Do(f) }
 
 // Template proposes the next block, once no reorganisation is in progress.
 func (r *Runner) Template(ctx context.Context) (template *miner.Template, err error) {
-	if err := r.until(ctx, func(n *Node) bool { return !n.Reorganising() }); err != nil {
-		return nil, err
-	}
-	err = r.Do(func(n *Node, now time.Time) (err error) {
+	err = r.DoSettled(ctx, func(n *Node, now time.Time) (err error) {
 		template, err = n.Template(now)
 		return err
 	})
@@ -61,7 +58,7 @@ type minerSource struct {
 func (s minerSource) Template() (*miner.Template, error) { return s.Runner.Template(s.life) }
 
 // refreshAfter is how old a template gets before new payments are worth a new one.
-const refreshAfter = 500 * time.Millisecond
+const refreshAfter = 250 * time.Millisecond
 
 // Wait returns when the tip is another one, when payments have come that a new
 // template would hold, or when a context or the node ends.

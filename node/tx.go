@@ -67,10 +67,13 @@ func (n *Node) receiveTx(now time.Time, from p2p.PeerID, tx *consensus.Tx, gossi
 		return p2p.Ignore, nil
 	}
 	if n.Reorganising() {
-		if len(n.deferred) < maxDeferred {
+		if len(n.deferred) < maxDeferred && tx.Weight() <= mempool.MaxTxWeight {
 			n.deferred = append(n.deferred, deferredTx{from, tx})
 		}
 		return p2p.Ignore, nil
+	}
+	if err := n.resolveOrphans(now); err != nil { // so that they never pile up
+		return p2p.Ignore, err
 	}
 	_, err := n.addTx(now, tx)
 	var missing *mempool.MissingInputs

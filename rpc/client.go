@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"sync"
 )
 
@@ -145,7 +146,10 @@ func (c *Client) post(ctx context.Context, body []byte, answer any) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return fmt.Errorf("%w at %s: is one running? (%w)", ErrNoServer, c.dial.URL, err)
+			if where := new(url.Error); errors.As(err, &where) {
+				err = where.Err // without the URL, which is said already
+			}
+			return fmt.Errorf("%w at %s (%w)", ErrNoServer, c.dial.URL, err)
 		}
 		if response.StatusCode == http.StatusUnauthorized && !retry && c.dial.Password == "" {
 			response.Body.Close()

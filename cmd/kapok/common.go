@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/node"
+	"github.com/kapok-chain/kapok/p2p/host"
 	"github.com/kapok-chain/kapok/rpc"
 	"github.com/kapok-chain/kapok/wallet"
 )
@@ -55,23 +57,29 @@ func dataDirOf(c *cli.Context, params *consensus.Params) (string, error) {
 	return filepath.Join(home, ".kapok", params.Name), nil
 }
 
-// clientOf returns a client of the node that the flags name. It does not
-// connect: the first call does.
+// clientOf returns a client of the node that the flags name, or else the config
+// file in the data directory. It does not connect: the first call does.
 func clientOf(c *cli.Context, params *consensus.Params) (*rpc.Client, error) {
+	dir, err := dataDirOf(c, params)
+	if err != nil {
+		return nil, err
+	}
 	addr := c.String(rpcURLFlag.Name)
 	if addr == "" {
-		addr = "127.0.0.1:" + strconv.Itoa(params.RPCPort)
+		settings, err := readConfigFile(filepath.Join(dir, configName))
+		if err != nil {
+			return nil, err
+		}
+		if addr, _ = settings["rpc"].(string); addr == "" || addr == "none" {
+			addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(params.RPCPort))
+		}
 	}
-	dial := rpc.Dial{URL: "http://" + strings.TrimPrefix(addr, "http://")}
+	dial := rpc.Dial{URL: "http://" + clientAddr(strings.TrimPrefix(addr, "http://"))}
 	if dial.User = c.String(userFlag.Name); dial.User != "" {
 		dial.Password = c.String(passFlag.Name)
 		return rpc.NewClient(dial), nil
 	}
 	if dial.CookieFile = c.String(cookieFlag.Name); dial.CookieFile == "" {
-		dir, err := dataDirOf(c, params)
-		if err != nil {
-			return nil, err
-		}
 		dial.CookieFile = filepath.Join(dir, ".cookie")
 	}
 	return rpc.NewClient(dial), nil
@@ -87,13 +95,15 @@ func networkAndClient(c *cli.Context) (*consensus.Params, *rpc.Client, error) {
 	return params, client, err
 }
 
-// loggerOf returns a logger to stderr at the level that the flags name.
+// loggerOf returns a logger to stderr at the level that the flags name. What
+// libp2p would print for the whole process goes there too.
 func loggerOf(c *cli.Context) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String(logFlag.Name))); err != nil {
 		return nil, usageError(fmt.Sprintf("--log %q: use debug, info, warn or error", c.String(logFlag.Name)))
 	}
-	return slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})), nil
+	log := slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level}))
+	return log, host.RedirectLibraryLog(log)
 }
 
 // printJSON writes one indented JSON document.

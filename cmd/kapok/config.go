@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 
 	"github.com/BurntSushi/toml"
@@ -29,57 +31,80 @@ var configKeys = map[string]bool{
 	"coin-cache-mb": true, "mempool-mb": true, "log": true,
 }
 
-// applyConfigFile sets the flags that the command line left alone to what the
-// file says. A missing file is no error; an unknown key, or a value that its
-// flag refuses, is one.
-func applyConfigFile(c *cli.Context, path string) error {
+// configName is the config file's name in the data directory.
+const configName = "kapok.toml"
+
+// readConfigFile returns the settings of a config file, none where there is no
+// file. A key that is no setting is an error.
+func readConfigFile(path string) (map[string]any, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("config file: %w", err)
+		return nil, fmt.Errorf("config file: %w", err)
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxConfigFile+1))
 	if err != nil {
-		return fmt.Errorf("config file: %w", err)
+		return nil, fmt.Errorf("config file: %w", err)
 	}
 	if len(text) > maxConfigFile {
-		return fmt.Errorf("config file %s: longer than %d bytes", path, maxConfigFile)
+		return nil, fmt.Errorf("config file %s: longer than %d bytes", path, maxConfigFile)
 	}
 	var settings map[string]any
 	if _, err := toml.Decode(string(text), &settings); err != nil {
-		return fmt.Errorf("config file %s: %w", path, err)
+		return nil, fmt.Errorf("config file %s: %w", path, err)
 	}
-	for key, value := range settings {
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
 		if !configKeys[key] {
-			return fmt.Errorf("config file %s: unknown key %q (the keys are the flags of kapok node)", path, key)
+			return nil, fmt.Errorf("config file %s: unknown key %q (the keys are the flags of kapok node)", path, key)
 		}
-		if c.IsSet(key) {
+	}
+	return settings, nil
+}
+
+// applyConfigFile sets the flags that the command line left alone to what the
+// file says, as far as the command has such flags. A value that its flag refuses
+// is an error.
+func applyConfigFile(c *cli.Context, path string) error {
+	settings, err := readConfigFile(path)
+	if err != nil {
+		return err
+	}
+	for _, flag := range c.Command.Flags {
+		key := flag.Names()[0]
+		value, ok := settings[key]
+		if !ok || c.IsSet(key) {
 			continue
 		}
-		for _, text := range settingTexts(value) {
-			if err := c.Set(key, text); err != nil {
-				return fmt.Errorf("config file %s: %s = %s: %w", path, key, text, err)
+		list, isList := value.([]any)
+		if _, many := flag.(*cli.StringSliceFlag); isList && !many {
+			return fmt.Errorf("config file %s: %s wants one value, not a list", path, key)
+		}
+		if !isList {
+			list = []any{value}
+		}
+		for _, element := range list {
+			if err := c.Set(key, fmt.Sprint(element)); err != nil {
+				return fmt.Errorf("config file %s: %s = %v: %w", path, key, element, err)
 			}
 		}
 	}
 	return nil
 }
 
-// settingTexts writes a TOML value as it would stand on the command line, once
-// for every element of a list.
-func settingTexts(value any) []string {
-	list, ok := value.([]any)
-	if !ok {
-		return []string{fmt.Sprint(value)}
+// clientAddr is where the RPC server of a node that listens on addr is reached
+// from its own machine.
+func clientAddr(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
 	}
-	texts := make([]string, len(list))
-	for i := range list {
-		texts[i] = fmt.Sprint(list[i])
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
 	}
-	return texts
+	return net.JoinHostPort(host, port)
 }
 
 // listenAddrs fills in what --listen leaves out: all addresses, the network's

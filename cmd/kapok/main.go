@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/kapok-chain/kapok/rpc"
 )
 
 // version is the release that the next tag will carry.
@@ -43,8 +45,13 @@ func run(ctx context.Context, args []string) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(os.Stderr, "kapok: %v\n", err)
 		return exitUsage
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "kapok: interrupted")
+	case errors.Is(err, rpc.ErrNoServer):
+		fmt.Fprintf(os.Stderr, "kapok: %v; start one with \"kapok node\" and the same --network, or say where it is with --rpc and --datadir\n", err)
+	default:
+		fmt.Fprintf(os.Stderr, "kapok: %v\n", err)
 	}
-	fmt.Fprintf(os.Stderr, "kapok: %v\n", err)
 	return exitFailed
 }
 

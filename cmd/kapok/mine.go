@@ -70,6 +70,7 @@ func runMine(c *cli.Context) error {
 	m := miner.New(*mining, source)
 	report := newMineReport(c.App.Writer, m, energy.NewMeter(), c.Bool(jsonFlag.Name))
 	source.found = report.found
+	report.begin(to, source.where)
 
 	var view sync.WaitGroup
 	looking, stopLooking := context.WithCancel(ctx)
@@ -93,25 +94,41 @@ func workSource(ctx context.Context, c *cli.Context, cfg node.ServiceConfig) (*c
 		if err != nil {
 			return nil, nil, err
 		}
-		return &countedSource{Source: &rpcSource{client: client, life: ctx}}, func() error { client.Close(); return nil }, nil
+		if _, err := (walletChain{client, cfg.Params}).Tip(ctx); err != nil { // of another network, perhaps
+			client.Close()
+			return nil, nil, err
+		}
+		source := &countedSource{Source: &rpcSource{client: client, life: ctx}, where: "for the node that runs on " + cfg.DataDir}
+		return source, func() error { client.Close(); return nil }, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- service.Run(ctx) }()
-	return &countedSource{Source: service.Source()}, func() error { return <-ended }, nil
+	source := &countedSource{Source: service.Source(), where: "with a node of its own on " + cfg.DataDir}
+	return source, func() error { return <-ended }, nil
 }
 
 // countedSource tells a view of every block that is handed in.
 type countedSource struct {
 	miner.Source
-	found func(*consensus.Block, error)
+	where  string // whom it is mined for
+	height uint32 // of the last template, which every block handed in was made of
+	found  func(height uint32, b *consensus.Block, err error)
+}
+
+func (s *countedSource) Template() (*miner.Template, error) {
+	t, err := s.Source.Template()
+	if err == nil {
+		s.height = t.Height
+	}
+	return t, err
 }
 
 func (s *countedSource) Submit(b *consensus.Block) error {
 	err := s.Source.Submit(b)
-	s.found(b, err)
+	s.found(s.height, b, err)
 	return err
 }
 
@@ -191,17 +208,26 @@ type mineReport struct {
 
 // minedBlock is a block that was handed in.
 type minedBlock struct {
+	Height uint32  `json:"height"`
 	Hash   string  `json:"hash"`
 	AfterS float64 `json:"after_s"` // since the start
 	Answer string  `json:"answer"`  // accepted, stale, or the rule that it broke
 }
 
 func newMineReport(w io.Writer, m *miner.Miner, meter *energy.Meter, asJSON bool) *mineReport {
-	return &mineReport{w: w, live: isTerminal(w) && !asJSON, asJSON: asJSON, miner: m, meter: meter, began: time.Now(), blocks: []minedBlock{}}
+	return &mineReport{w: w, live: isTerminal(w) && !asJSON, asJSON: asJSON, miner: m, meter: meter, began: time.Now(),
+		blocks: []minedBlock{}} // [] in JSON where there are none, not null
 }
 
-func (r *mineReport) found(b *consensus.Block, err error) {
-	mined := minedBlock{Hash: b.Hash().String(), AfterS: time.Since(r.began).Seconds(), Answer: "accepted"}
+// begin says for whom is mined.
+func (r *mineReport) begin(to, where string) {
+	if !r.asJSON {
+		fmt.Fprintf(r.w, "mining to %s, %s\n", to, where)
+	}
+}
+
+func (r *mineReport) found(height uint32, b *consensus.Block, err error) {
+	mined := minedBlock{Height: height, Hash: b.Hash().String(), AfterS: time.Since(r.began).Seconds(), Answer: "accepted"}
 	switch rule := consensus.AsRuleError(err); {
 	case errors.Is(err, miner.ErrStale):
 		mined.Answer = "stale"
@@ -219,7 +245,7 @@ func (r *mineReport) found(b *consensus.Block, err error) {
 	if r.live {
 		fmt.Fprint(r.w, "\r\x1b[K")
 	}
-	fmt.Fprintf(r.w, "%8.1f s  block %s  %s\n", mined.AfterS, mined.Hash, mined.Answer)
+	fmt.Fprintf(r.w, "%8.1f s  block %d  %s  %s\n", mined.AfterS, mined.Height, mined.Hash, mined.Answer)
 }
 
 // mineViewPeriod is how often the live line is written anew.

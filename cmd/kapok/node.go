@@ -227,7 +227,7 @@ func serviceConfigOf(c *cli.Context) (cfg node.ServiceConfig, err error) {
 	if err != nil {
 		return cfg, err
 	}
-	if err := applyConfigFile(c, filepath.Join(dir, "kapok.toml")); err != nil {
+	if err := applyConfigFile(c, filepath.Join(dir, configName)); err != nil {
 		return cfg, err
 	}
 	cfg = node.ServiceConfig{

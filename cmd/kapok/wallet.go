@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/wallet"
@@ -84,46 +82,18 @@ func walletPath(c *cli.Context, params *consensus.Params) (string, error) {
 	return filepath.Join(dir, walletFileName), err
 }
 
-// maxPassphrase bounds a passphrase that is read, in bytes.
-const maxPassphrase = 1024
-
-// passphraseOf asks for the passphrase: from the environment, a file, or the
-// terminal, where it is not shown. A new one is asked for twice.
-func passphraseOf(c *cli.Context, isNew bool) (string, error) {
-	if text, ok := os.LookupEnv("KAPOK_PASSPHRASE"); ok {
-		return text, nil
+// existingWallet is the wallet's file, which is there, whole and of this network:
+// said before the passphrase is asked for.
+func existingWallet(c *cli.Context, params *consensus.Params) (string, error) {
+	path, err := walletPath(c, params)
+	if err != nil {
+		return "", err
 	}
-	if path := c.String(passphraseFlag.Name); path != "" {
-		file, err := os.Open(path)
-		if err != nil {
-			return "", fmt.Errorf("passphrase: %w", err)
-		}
-		defer file.Close()
-		line, err := bufio.NewReader(io.LimitReader(file, maxPassphrase+1)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) || len(line) > maxPassphrase {
-			return "", fmt.Errorf("passphrase: the first line of %s cannot be read, or is longer than %d bytes", path, maxPassphrase)
-		}
-		return strings.TrimRight(line, "\r\n"), nil
+	network, err := wallet.FileNetwork(path)
+	if err == nil && network != params.Name {
+		err = fmt.Errorf("%s is a wallet of network %s, not of %s: use --network %s, or another wallet", path, network, params.Name, network)
 	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return "", errors.New("the passphrase cannot be asked for without a terminal: set KAPOK_PASSPHRASE, or name a file with --passphrase-file")
-	}
-	first, err := askSecret("Passphrase: ")
-	if err != nil || !isNew {
-		return first, err
-	}
-	second, err := askSecret("Passphrase again: ")
-	if err == nil && first != second {
-		err = errors.New("the two passphrases differ: nothing was written")
-	}
-	return first, err
-}
-
-func askSecret(prompt string) (string, error) {
-	fmt.Fprint(os.Stderr, prompt)
-	text, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Fprintln(os.Stderr)
-	return string(text), err
+	return path, err
 }
 
 // openWallet opens the wallet that the flags name. One that is only looked at is
@@ -134,14 +104,15 @@ func openWallet(c *cli.Context, params *consensus.Params, readOnly bool) (*walle
 		if len(name) != 1 || i < 0 {
 			return nil, usageError(fmt.Sprintf("--dev-wallet %q: there are a and b", name))
 		}
-		return wallet.New(params, wallet.DevWords()[i])
+		w, err := wallet.New(params, wallet.DevWords()[i])
+		if err == nil {
+			fmt.Fprintf(c.App.ErrWriter, "development wallet %s: INSECURE, its words are public\n", name)
+		}
+		return w, err
 	}
-	path, err := walletPath(c, params)
+	path, err := existingWallet(c, params)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no wallet at %s: make one with \"kapok wallet create\", or name one with --wallet", path)
 	}
 	passphrase, err := passphraseOf(c, false)
 	if err != nil {
@@ -186,16 +157,10 @@ func walletCreate(c *cli.Context) error {
 	return err
 }
 
-// maxWordsInput bounds what restore reads, in bytes.
-const maxWordsInput = 4096
-
 func walletRestore(c *cli.Context) error {
-	if term.IsTerminal(int(os.Stdin.Fd())) {
-		fmt.Fprint(os.Stderr, "Words, in order, on one line: ")
-	}
-	line, err := bufio.NewReader(io.LimitReader(os.Stdin, maxWordsInput)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("words: %w", err)
+	line, err := askWords(c.Context)
+	if err != nil {
+		return err
 	}
 	words, err := wallet.CheckWords(line)
 	if err != nil {
@@ -280,12 +245,21 @@ func withWallet(c *cli.Context, args int, readOnly bool, do func(*wallet.Wallet,
 		return err
 	}
 	defer client.Close()
+	if c.String(devWalletFlag.Name) == "" {
+		if _, err := existingWallet(c, params); err != nil {
+			return err
+		}
+	}
+	chain := walletChain{client, params}
+	if _, err := chain.Tip(c.Context); err != nil {
+		return err // before the passphrase is asked for
+	}
 	w, err := openWallet(c, params, readOnly)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	return do(w, walletChain{client, params})
+	return do(w, chain)
 }
 
 func walletBalance(c *cli.Context) error {
@@ -379,7 +353,8 @@ func walletHistory(c *cli.Context) error {
 		if c.Bool(jsonFlag.Name) {
 			list := make([]historyEntry, len(entries))
 			for i, e := range entries {
-				list[i] = historyEntry{e.TxID.String(), e.Direction, wallet.FormatCoins(e.Net), e.Fee, e.Height, e.Confirmations, e.Time, append([]string{}, e.Counterparts...)}
+				list[i] = historyEntry{e.TxID.String(), e.Direction, wallet.FormatCoins(e.Net), e.Fee, e.Height, e.Confirmations, e.Time,
+					append([]string{}, e.Counterparts...)} // [] where there are none, not null
 			}
 			return printJSON(c.App.Writer, list)
 		}

@@ -197,6 +197,7 @@ func (b *confirmBench) run(ctx context.Context) error {
 	if err := b.until(ctx, b.drained); err != nil {
 		return err
 	}
+	cancel() // a sender that is still behind gives up now
 	return b.load.wait()
 }
 

@@ -136,7 +136,7 @@ type outcome struct {
 	txid string
 	node int       // that it was sent to, counted from 0
 	due  time.Time // by the schedule
-	sent time.Time // the call began
+	sent time.Time // the call began; zero: never
 	err  error     // the node did not take it
 }
 
@@ -150,6 +150,8 @@ type load struct {
 	last     time.Time // no payment that is due later; to be read once stop is closed
 	fault    error     // why it ended early; to be read once finished is closed
 }
+
+var errNotSent = errors.New("not sent before the end")
 
 var errOutOfCoins = errors.New("the prepared coins ran out, for the blocks came far more slowly than they should: lower --rate, or raise --max-hashrate")
 
@@ -209,7 +211,6 @@ func (l *load) send(ctx context.Context, f *fleet, schedule *poisson, signed <-c
 		timer.Reset(time.Until(due))
 		select {
 		case <-ctx.Done():
-			return false
 		case <-timer.C:
 		case <-l.stop:
 			if due.After(l.last) {
@@ -217,6 +218,10 @@ func (l *load) send(ctx context.Context, f *fleet, schedule *poisson, signed <-c
 			}
 		}
 		tx, more := <-signed
+		if ctx.Err() != nil {
+			l.giveUp(start, due, schedule, cap(l.done)-i)
+			return false
+		}
 		if !more {
 			return true
 		}
@@ -227,6 +232,22 @@ func (l *load) send(ctx context.Context, f *fleet, schedule *poisson, signed <-c
 			_, o.err = f.nodes[o.node].client.Send(ctx, tx)
 			l.done <- o
 		})
+	}
+}
+
+// giveUp notes the payments that were due, from this one on, and are not sent any
+// more: to leave them out would hide that the sender was late. There is room for
+// so many.
+func (l *load) giveUp(start, due time.Time, schedule *poisson, room int) {
+	last := time.Now()
+	select {
+	case <-l.stop:
+		last = l.last
+	default:
+	}
+	for ; room > 0 && !due.After(last); room-- {
+		l.done <- outcome{due: due, err: errNotSent}
+		due = start.Add(schedule.next())
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
@@ -44,9 +46,10 @@ type confirmMethod struct {
 // confirmPayments counts the payments that were due in the measured time.
 type confirmPayments struct {
 	Submitted    int    `json:"submitted"`
-	Refused      int    `json:"refused"` // by their node
 	Confirmed    int    `json:"confirmed"`
-	Unconfirmed  int    `json:"unconfirmed"` // refused, or in no block that every node has
+	Unconfirmed  int    `json:"unconfirmed"` // in no block that every node has
+	Refused      int    `json:"refused"`     // of these: by their node
+	Unanswered   int    `json:"unanswered"`  // of these: not sent, or without an answer, when the measurement ended
 	FirstRefusal string `json:"first_refusal,omitempty"`
 }
 
@@ -140,6 +143,8 @@ func countPayments(payments []followed) (c confirmPayments) {
 		switch p := &payments[i]; {
 		case !p.confirmed[0].IsZero():
 			c.Confirmed++
+		case errors.Is(p.err, errNotSent) || errors.Is(p.err, context.Canceled):
+			c.Unanswered++
 		case p.err != nil:
 			if c.Refused == 0 {
 				c.FirstRefusal = p.err.Error()
@@ -195,7 +200,7 @@ func (r *confirmReport) print(w io.Writer) {
 			d.P90S, d.P99S, d.P50Blocks, d.P90Blocks, d.P99Blocks)
 	}
 	p := &r.Payments
-	fmt.Fprintf(w, "\npayments  %d submitted, %d confirmed, %d unconfirmed (%d refused)\n", p.Submitted, p.Confirmed, p.Unconfirmed, p.Refused)
+	fmt.Fprintf(w, "\npayments  %d submitted, %d confirmed, %d unconfirmed (%d refused, %d unanswered)\n", p.Submitted, p.Confirmed, p.Unconfirmed, p.Refused, p.Unanswered)
 	if p.FirstRefusal != "" {
 		fmt.Fprintf(w, "          first refusal: %s\n", p.FirstRefusal)
 	}

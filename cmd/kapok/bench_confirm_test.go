@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +61,7 @@ payments.confirmed number
 payments.first_refusal string
 payments.refused number
 payments.submitted number
+payments.unanswered number
 payments.unconfirmed number
 spacing_s number
 stale_blocks number
@@ -295,6 +298,28 @@ func scriptOf(t *testing.T, params *consensus.Params, text string) []byte {
 		t.Fatal(err)
 	}
 	return consensus.PayToKey(key)
+}
+
+// A sender that is stopped while it is late accounts for every payment that was due.
+func TestLateSenderHidesNothing(t *testing.T) {
+	l := &load{done: make(chan outcome, 1000), stop: make(chan struct{})}
+	l.stopAfter(time.Now())
+	start := l.last.Add(-10 * time.Second)
+	schedule := &poisson{rate: 50, random: rand.New(rand.NewPCG(1, 0))}
+	l.giveUp(start, start.Add(schedule.next()), schedule, cap(l.done))
+	again := &poisson{rate: 50, random: rand.New(rand.NewPCG(1, 0))}
+	want := 0
+	for again.next() <= 10*time.Second {
+		want++
+	}
+	got := l.rest()
+	if len(got) != want || want < 400 {
+		t.Fatalf("%d payments, %d were due", len(got), want)
+	}
+	c := countPayments([]followed{{outcome: got[0]}, {outcome: outcome{err: context.Canceled}}})
+	if c.Unanswered != 2 || c.Unconfirmed != 2 || c.Refused != 0 {
+		t.Errorf("%+v", c)
+	}
 }
 
 func TestConfirmCoins(t *testing.T) {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -28,6 +30,9 @@ const scriptDeadline = 30 * time.Second
 //
 //	freeport NAME…             sets each variable to a port of 127.0.0.1 that is free
 //	waitfor REGEXP COMMAND…    runs the command again and again until its output matches
+//	fails REGEXP COMMAND…      the command ends with status 1 and says nothing but one sentence that matches
+//	keep NAME.txt REGEXP       writes the first group of what matches the last output there, and into $NAME
+//	expand FILE                replaces the variables in a file
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:      "testdata/script",
@@ -40,6 +45,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeport": freePort,
 			"waitfor":  waitFor,
+			"fails":    fails,
+			"keep":     keep,
+			"expand":   expand,
 		},
 	})
 }
@@ -76,6 +84,47 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 		case <-ctx.Done():
 			ts.Fatalf("%s: no %q within %v; at last %q, %q, %v", strings.Join(args[1:], " "), want, scriptDeadline, out, ts.ReadFile("stderr"), err)
 		}
+	}
+}
+
+// fails is what a script expects of everything that a user can have wrong.
+func fails(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: fails REGEXP COMMAND…")
+	}
+	sentence, err := regexp.Compile("^kapok: .*(" + args[0] + ").*\n$")
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitFailed {
+		ts.Fatalf("ended with %v, not with status %d", err, exitFailed)
+	}
+	if out := ts.ReadFile("stdout"); out != "" {
+		ts.Fatalf("failed, and printed %q", out)
+	}
+	if said := ts.ReadFile("stderr"); !sentence.MatchString(said) {
+		ts.Fatalf("said %q: not one sentence with %q", said, args[0])
+	}
+}
+
+func keep(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: keep NAME.txt REGEXP")
+	}
+	want, err := regexp.Compile(args[1])
+	ts.Check(err)
+	match := want.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(match) != 2 {
+		ts.Fatalf("no %q in the output, or not one group", args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(match[1]+"\n"), 0o600))
+	ts.Setenv(strings.TrimSuffix(args[0], ".txt"), match[1])
+}
+
+func expand(ts *testscript.TestScript, _ bool, files []string) {
+	for _, file := range files {
+		text := os.Expand(ts.ReadFile(file), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
 	}
 }
 

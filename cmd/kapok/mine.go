@@ -63,7 +63,7 @@ func runMine(c *cli.Context) error {
 	cfg.Miner = nil // this command mines, with a view of its own
 	ctx, cancel := context.WithCancel(c.Context)
 	defer cancel()
-	source, finish, err := workSource(ctx, c, cfg)
+	source, finish, err := workSource(ctx, cancel, c, cfg)
 	if err != nil {
 		return err
 	}
@@ -86,8 +86,9 @@ func runMine(c *cli.Context) error {
 }
 
 // workSource finds out whom to mine for: the node that holds the data directory,
-// or one of our own. finish ends the latter, once ctx is over.
-func workSource(ctx context.Context, c *cli.Context, cfg node.ServiceConfig) (*countedSource, func() error, error) {
+// or one of our own. The latter lasts as long as ctx, which is cancelled where it
+// ends before; finish waits for it and says why it ended.
+func workSource(ctx context.Context, cancel context.CancelFunc, c *cli.Context, cfg node.ServiceConfig) (*countedSource, func() error, error) {
 	service, err := node.Open(cfg)
 	if errors.Is(err, storage.ErrLocked) {
 		client, err := clientOf(c, cfg.Params)
@@ -105,7 +106,10 @@ func workSource(ctx context.Context, c *cli.Context, cfg node.ServiceConfig) (*c
 		return nil, nil, err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- service.Run(ctx) }()
+	go func() {
+		ended <- service.Run(ctx)
+		cancel()
+	}()
 	source := &countedSource{Source: service.Source(), where: "with a node of its own on " + cfg.DataDir}
 	return source, func() error { return <-ended }, nil
 }

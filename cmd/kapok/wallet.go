@@ -201,7 +201,7 @@ func makeWallet(c *cli.Context, words string) (*newWallet, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := w.Address(wallet.Receive, 0)
+	first, err := w.NewAddress()
 	return &newWallet{Network: params.Name, File: path, Address: first}, errors.Join(err, w.Close())
 }
 

@@ -120,9 +120,9 @@ func (tx *Tx) Size() int {
 
 // DecodeTx reads exactly one transaction.
 func DecodeTx(b []byte) (*Tx, error) {
-	d := decoder{rest: b}
-	tx := d.tx()
-	if err := d.finish(); err != nil {
+	d := NewDecoder(b)
+	tx := decodeTx(d)
+	if err := d.Finish(); err != nil {
 		return nil, err
 	}
 	return tx, nil
@@ -162,8 +162,8 @@ func (b *Block) StrippedSize() int {
 // DecodeBlock reads exactly one block. The caller bounds len(b): no message
 // longer than the network's block weight needs to be read at all.
 func DecodeBlock(b []byte) (*Block, error) {
-	d := decoder{rest: b}
-	head := d.take(HeaderSize)
+	d := NewDecoder(b)
+	head := d.Take(HeaderSize)
 	if d.err != nil {
 		return nil, d.err
 	}
@@ -171,119 +171,20 @@ func DecodeBlock(b []byte) (*Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	block := &Block{Header: header, Txs: make([]*Tx, d.count(minTxSize))}
+	block := &Block{Header: header, Txs: make([]*Tx, d.Count(minTxSize))}
 	for i := range block.Txs {
-		if block.Txs[i] = d.tx(); d.err != nil {
+		if block.Txs[i] = decodeTx(d); d.err != nil {
 			return nil, d.err
 		}
 	}
-	if err := d.finish(); err != nil {
+	if err := d.Finish(); err != nil {
 		return nil, err
 	}
 	return block, nil
 }
 
-// decoder reads from the front of rest. The first error sticks, and from then
-// on every read returns zero values.
-type decoder struct {
-	rest []byte
-	err  error
-}
-
-func (d *decoder) fail(code Code, detail string) {
-	if d.err == nil {
-		d.err = malformed(code, detail)
-	}
-	d.rest = nil
-}
-
-func (d *decoder) finish() error {
-	if d.err == nil && len(d.rest) > 0 {
-		d.fail(ErrDecodeTrailing, fmt.Sprintf("%d bytes after the end", len(d.rest)))
-	}
-	return d.err
-}
-
-func (d *decoder) take(n int) []byte {
-	if d.err != nil {
-		return nil
-	}
-	if n > len(d.rest) {
-		d.fail(ErrDecodeTruncated, fmt.Sprintf("%d bytes wanted, %d left", n, len(d.rest)))
-		return nil
-	}
-	b := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	return b
-}
-
-func (d *decoder) uint32() uint32 {
-	if b := d.take(4); b != nil {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (d *decoder) uint64() uint64 {
-	if b := d.take(8); b != nil {
-		return binary.LittleEndian.Uint64(b)
-	}
-	return 0
-}
-
-// compactSize refuses every encoding but the shortest.
-func (d *decoder) compactSize() uint64 {
-	first := d.take(1)
-	if first == nil {
-		return 0
-	}
-	var n, least uint64
-	switch first[0] {
-	case 0xfd:
-		if b := d.take(2); b != nil {
-			n, least = uint64(binary.LittleEndian.Uint16(b)), 0xfd
-		}
-	case 0xfe:
-		n, least = uint64(d.uint32()), 0x10000
-	case 0xff:
-		n, least = d.uint64(), 0x100000000
-	default:
-		return uint64(first[0])
-	}
-	if d.err == nil && n < least {
-		d.fail(ErrDecodeCompactSize, fmt.Sprintf("%d is not in its shortest form", n))
-		return 0
-	}
-	return n
-}
-
-// count reads the number of items that follow, each of at least minSize bytes.
-// A count that the bytes left cannot hold is refused before anything is
-// allocated for it.
-func (d *decoder) count(minSize int) int {
-	n := d.compactSize()
-	if n > uint64(len(d.rest)/minSize) {
-		d.fail(ErrDecodeCount, fmt.Sprintf("%d items cannot fit into the %d bytes left", n, len(d.rest)))
-		return 0
-	}
-	return int(n)
-}
-
-// bytes reads a length and a copy of as many bytes, so that what is kept does
-// not hold the whole message in memory.
-func (d *decoder) bytes() []byte {
-	n := d.compactSize()
-	if d.err == nil && n > uint64(len(d.rest)) {
-		d.fail(ErrDecodeTruncated, fmt.Sprintf("%d bytes wanted, %d left", n, len(d.rest)))
-	}
-	if d.err != nil || n == 0 {
-		return nil
-	}
-	return append([]byte(nil), d.take(int(n))...)
-}
-
-func (d *decoder) tx() *Tx {
-	tx := &Tx{Version: d.uint32()}
+func decodeTx(d *Decoder) *Tx {
+	tx := &Tx{Version: d.Uint32()}
 	witness := false
 	if len(d.rest) >= 2 && d.rest[0] == segwitMarker {
 		// As in Core: a zero input count is the marker; the flag follows. A
@@ -292,49 +193,49 @@ func (d *decoder) tx() *Tx {
 		switch flag := d.rest[1]; flag {
 		case segwitFlag:
 			witness = true
-			d.take(2)
+			d.Take(2)
 		case 0:
 		default:
-			d.fail(ErrDecodeFlag, fmt.Sprintf("witness flag %#02x, not 0x01", flag))
+			d.Fail(ErrDecodeFlag, fmt.Sprintf("witness flag %#02x, not 0x01", flag))
 			return nil
 		}
 	}
-	tx.Inputs = make([]TxIn, d.count(minTxInSize))
+	tx.Inputs = make([]TxIn, d.Count(minTxInSize))
 	for i := range tx.Inputs {
 		in := &tx.Inputs[i]
-		copy(in.PrevOut.TxID[:], d.take(HashSize))
-		in.PrevOut.Index = d.uint32()
-		in.ScriptSig = d.bytes()
-		in.Sequence = d.uint32()
+		copy(in.PrevOut.TxID[:], d.Take(HashSize))
+		in.PrevOut.Index = d.Uint32()
+		in.ScriptSig = d.Bytes()
+		in.Sequence = d.Uint32()
 	}
-	tx.Outputs = make([]TxOut, d.count(minTxOutSize))
+	tx.Outputs = make([]TxOut, d.Count(minTxOutSize))
 	for i := range tx.Outputs {
-		tx.Outputs[i].Value = int64(d.uint64())
-		tx.Outputs[i].Script = d.bytes()
+		tx.Outputs[i].Value = int64(d.Uint64())
+		tx.Outputs[i].Script = d.Bytes()
 	}
 	if witness {
 		for i := range tx.Inputs {
-			tx.Inputs[i].Witness = d.witness()
+			tx.Inputs[i].Witness = decodeWitness(d)
 		}
 		if d.err == nil && !tx.HasWitness() {
-			d.fail(ErrDecodeSuperfluous, "marked as having a witness, but every witness is empty")
+			d.Fail(ErrDecodeSuperfluous, "marked as having a witness, but every witness is empty")
 		}
 	}
-	tx.LockTime = d.uint32()
+	tx.LockTime = d.Uint32()
 	if d.err != nil {
 		return nil
 	}
 	return tx
 }
 
-func (d *decoder) witness() [][]byte {
-	n := d.count(1)
+func decodeWitness(d *Decoder) [][]byte {
+	n := d.Count(1)
 	if n == 0 {
 		return nil
 	}
 	items := make([][]byte, 0, min(n, 4)) // one is the rule, and a count alone buys no memory
 	for range n {
-		items = append(items, d.bytes())
+		items = append(items, d.Bytes())
 		if d.err != nil {
 			return nil
 		}

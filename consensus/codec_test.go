@@ -47,8 +47,8 @@ func TestDecodeCompactSize(t *testing.T) {
 	}{{0, 1}, {0xfc, 1}, {0xfd, 3}, {0xffff, 3}, {0x10000, 5}, {0xffffffff, 5}, {0x100000000, 9}, {math.MaxUint64, 9}}
 	for _, c := range cases {
 		b := AppendCompactSize(nil, c.n)
-		d := decoder{rest: b}
-		if got := d.compactSize(); got != c.n || d.finish() != nil || len(b) != c.size {
+		d := NewDecoder(b)
+		if got := d.CompactSize(); got != c.n || d.Finish() != nil || len(b) != c.size {
 			t.Errorf("%d: %x reads as %d, %v", c.n, b, got, d.err)
 		}
 		if c.n <= math.MaxInt && compactSizeLen(int(c.n)) != c.size {
@@ -56,14 +56,14 @@ func TestDecodeCompactSize(t *testing.T) {
 		}
 	}
 	for _, short := range []string{"fdfc00", "feffff0000", "ffffffffff00000000", "fd0000"} {
-		d := decoder{rest: unhex(t, short)}
-		d.compactSize()
-		wantDecode(t, d.finish(), ErrDecodeCompactSize)
+		d := NewDecoder(unhex(t, short))
+		d.CompactSize()
+		wantDecode(t, d.Finish(), ErrDecodeCompactSize)
 	}
 	for _, cut := range []string{"", "fd", "fdff", "fe000001", "ff000000000100"[:12]} {
-		d := decoder{rest: unhex(t, cut)}
-		d.compactSize()
-		wantDecode(t, d.finish(), ErrDecodeTruncated)
+		d := NewDecoder(unhex(t, cut))
+		d.CompactSize()
+		wantDecode(t, d.Finish(), ErrDecodeTruncated)
 	}
 }
 

@@ -30,18 +30,18 @@ func (u *Undo) Append(b []byte) []byte {
 // DecodeUndo reads exactly one encoding. Undo data never comes from a peer, so
 // its errors are damage of our own and no RuleErrors.
 func DecodeUndo(b []byte) (*Undo, error) {
-	d := decoder{rest: b}
-	u := &Undo{Spent: make([]Coin, d.count(minUndoCoin))}
+	d := NewDecoder(b)
+	u := &Undo{Spent: make([]Coin, d.Count(minUndoCoin))}
 	for i := range u.Spent {
-		value, origin := d.compactSize(), d.compactSize()
+		value, origin := d.CompactSize(), d.CompactSize()
 		if value > MaxMoney || origin > 2*math.MaxUint32+1 {
 			return nil, fmt.Errorf("undo data is damaged: coin %d has value %d and origin %d", i, value, origin)
 		}
 		c := &u.Spent[i]
 		c.Value, c.Height, c.Coinbase = int64(value), uint32(origin/2), origin%2 == 1
-		copy(c.Key[:], d.take(KeySize))
+		copy(c.Key[:], d.Take(KeySize))
 	}
-	if err := d.finish(); err != nil {
+	if err := d.Finish(); err != nil {
 		return nil, fmt.Errorf("undo data is damaged: %s", err) // not wrapped: no peer's fault
 	}
 	return u, nil

@@ -83,9 +83,9 @@ func TestVectorsTaprootRef(t *testing.T) {
 			}
 			tx, spent := mustTx(t, c.Tx), make([]TxOut, len(c.Prevouts))
 			for i, text := range c.Prevouts {
-				d := decoder{rest: unhex(t, text)}
-				spent[i] = TxOut{int64(d.uint64()), d.bytes()}
-				if err := d.finish(); err != nil {
+				d := NewDecoder(unhex(t, text))
+				spent[i] = TxOut{int64(d.Uint64()), d.Bytes()}
+				if err := d.Finish(); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -142,10 +142,10 @@ func Decode(b []byte) (Msg, error) {
 	if len(b) == 0 || len(b) > MaxMessage {
 		return nil, malformed(ErrDecodeLength, fmt.Sprintf("%d bytes, not 1 to %d", len(b), MaxMessage))
 	}
-	d := decoder{rest: b[1:]}
+	d := decoder{consensus.NewDecoder(b[1:])}
 	m, err := d.message(Type(b[0]))
 	if err == nil {
-		err = d.finish()
+		err = d.Finish()
 	}
 	if err != nil {
 		return nil, err
@@ -157,22 +157,18 @@ func malformed(code consensus.Code, detail string) error {
 	return &consensus.RuleError{Code: code, Kind: consensus.Malformed, Detail: detail}
 }
 
-// decoder reads from the front of rest. The first error sticks, and from then
-// on every read returns zero values.
-type decoder struct {
-	rest []byte
-	err  error
-}
+// decoder adds to consensus's decoder what messages have besides.
+type decoder struct{ *consensus.Decoder }
 
-// message returns consensus's own errors; the decoder's stay in d.err.
-func (d *decoder) message(t Type) (Msg, error) {
+// message returns consensus's own errors; the decoder's stay in d.Err.
+func (d decoder) message(t Type) (Msg, error) {
 	switch t {
 	case TypeHello:
 		return d.hello(), nil
 	case TypePing:
-		return &Ping{Nonce: d.uint64()}, nil
+		return &Ping{Nonce: d.Uint64()}, nil
 	case TypePong:
-		return &Pong{Nonce: d.uint64()}, nil
+		return &Pong{Nonce: d.Uint64()}, nil
 	case TypeGetHeaders:
 		return &GetHeaders{Locator: d.hashes(MaxLocator), Stop: d.hash()}, nil
 	case TypeHeaders:
@@ -194,11 +190,11 @@ func (d *decoder) message(t Type) (Msg, error) {
 	case TypeBlockTxs:
 		return &BlockTxs{Block: d.hash(), Txs: d.txs(MaxShortIDs)}, nil
 	case TypeMempoolIDs:
-		return &MempoolIDs{Salt: d.uint64(), IDs: d.ids(MaxMempoolIDs)}, nil
+		return &MempoolIDs{Salt: d.Uint64(), IDs: d.ids(MaxMempoolIDs)}, nil
 	case TypeOffer:
 		return &Offer{WTxIDs: d.hashes(MaxOffer)}, nil
 	case TypeGetTxs:
-		return &GetTxs{Salt: d.uint64(), IDs: d.ids(MaxGetTxs), Hashes: d.hashes(MaxGetTxs)}, nil
+		return &GetTxs{Salt: d.Uint64(), IDs: d.ids(MaxGetTxs), Hashes: d.hashes(MaxGetTxs)}, nil
 	case TypeTxsDone:
 		return &TxsDone{}, nil
 	case TypePeers:
@@ -208,25 +204,25 @@ func (d *decoder) message(t Type) (Msg, error) {
 	return &Unknown{T: t}, nil
 }
 
-func (d *decoder) hello() Msg {
-	m := &Hello{Version: d.uint32(), Genesis: d.hash(), Nonce: d.uint64(), Tip: d.hash(), Height: d.uint32()}
+func (d decoder) hello() Msg {
+	m := &Hello{Version: d.Uint32(), Genesis: d.hash(), Nonce: d.Uint64(), Tip: d.hash(), Height: d.Uint32()}
 	for i := range m.Work {
-		m.Work[i] = d.uint64()
+		m.Work[i] = d.Uint64()
 	}
-	m.Time = int64(d.uint64())
+	m.Time = int64(d.Uint64())
 	m.Agent = d.string(MaxAgent)
 	m.Addr = d.string(MaxAddr)
-	if len(d.rest) > MaxHelloExtra {
-		d.fail(ErrDecodeLimit, fmt.Sprintf("%d bytes after a hello's last field, not up to %d", len(d.rest), MaxHelloExtra))
+	if d.Len() > MaxHelloExtra {
+		d.Fail(ErrDecodeLimit, fmt.Sprintf("%d bytes after a hello's last field, not up to %d", d.Len(), MaxHelloExtra))
 	}
 	m.Extra = append([]byte(nil), d.all()...)
 	return m
 }
 
-func (d *decoder) headers() (Msg, error) {
+func (d decoder) headers() (Msg, error) {
 	m := &Headers{Headers: make([]consensus.Header, d.count(MaxHeaders, consensus.HeaderSize))}
 	for i := range m.Headers {
-		h, err := consensus.DecodeHeader(d.take(consensus.HeaderSize))
+		h, err := consensus.DecodeHeader(d.Take(consensus.HeaderSize))
 		if err != nil {
 			return nil, err
 		}
@@ -235,34 +231,34 @@ func (d *decoder) headers() (Msg, error) {
 	return m, nil
 }
 
-func (d *decoder) announce() (Msg, error) {
-	head := d.take(consensus.HeaderSize)
-	if d.err != nil {
-		return nil, d.err
+func (d decoder) announce() (Msg, error) {
+	head := d.Take(consensus.HeaderSize)
+	if d.Err() != nil {
+		return nil, d.Err()
 	}
 	h, err := consensus.DecodeHeader(head)
 	if err != nil {
 		return nil, err
 	}
-	m := &Announce{Header: h, Nonce: d.uint64()}
+	m := &Announce{Header: h, Nonce: d.Uint64()}
 	m.ShortIDs = make([]ShortID, d.count(MaxShortIDs, len(ShortID{})))
 	for i := range m.ShortIDs {
-		copy(m.ShortIDs[i][:], d.take(len(ShortID{})))
+		copy(m.ShortIDs[i][:], d.Take(len(ShortID{})))
 	}
-	if n := d.compactSize(); d.err == nil && n != maxPrefilledTxs {
-		d.fail(ErrDecodeLimit, fmt.Sprintf("%d prefilled transactions, not %d", n, maxPrefilledTxs))
+	if n := d.CompactSize(); d.Err() == nil && n != maxPrefilledTxs {
+		d.Fail(ErrDecodeLimit, fmt.Sprintf("%d prefilled transactions, not %d", n, maxPrefilledTxs))
 	}
-	if i := d.compactSize(); d.err == nil && i != 0 {
-		d.fail(ErrDecodeIndex, fmt.Sprintf("transaction %d is prefilled, not the coinbase", i))
+	if i := d.CompactSize(); d.Err() == nil && i != 0 {
+		d.Fail(ErrDecodeIndex, fmt.Sprintf("transaction %d is prefilled, not the coinbase", i))
 	}
-	if d.err != nil {
-		return nil, d.err
+	if d.Err() != nil {
+		return nil, d.Err()
 	}
 	m.Coinbase, err = consensus.DecodeTx(d.all())
 	return m, err
 }
 
-func (d *decoder) peers() Msg {
+func (d decoder) peers() Msg {
 	m := &Peers{Addrs: make([]string, d.count(MaxPeers, 1))}
 	for i := range m.Addrs {
 		m.Addrs[i] = d.string(MaxAddr)
@@ -270,103 +266,34 @@ func (d *decoder) peers() Msg {
 	return m
 }
 
-func (d *decoder) fail(code consensus.Code, detail string) {
-	if d.err == nil {
-		d.err = malformed(code, detail)
-	}
-	d.rest = nil
-}
-
-func (d *decoder) finish() error {
-	if d.err == nil && len(d.rest) > 0 {
-		d.fail(consensus.ErrDecodeTrailing, fmt.Sprintf("%d bytes after the end", len(d.rest)))
-	}
-	return d.err
-}
-
 // all takes whatever is left.
-func (d *decoder) all() []byte {
-	b := d.rest
-	d.rest = nil
-	return b
+func (d decoder) all() []byte {
+	return d.Take(d.Len())
 }
 
-func (d *decoder) take(n int) []byte {
-	if d.err != nil {
-		return nil
-	}
-	if n > len(d.rest) {
-		d.fail(consensus.ErrDecodeTruncated, fmt.Sprintf("%d bytes wanted, %d left", n, len(d.rest)))
-		return nil
-	}
-	b := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	return b
-}
-
-func (d *decoder) uint32() uint32 {
-	if b := d.take(4); b != nil {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (d *decoder) uint64() uint64 {
-	if b := d.take(8); b != nil {
-		return binary.LittleEndian.Uint64(b)
-	}
-	return 0
-}
-
-func (d *decoder) hash() (h consensus.Hash) {
-	copy(h[:], d.take(consensus.HashSize))
+func (d decoder) hash() (h consensus.Hash) {
+	copy(h[:], d.Take(consensus.HashSize))
 	return h
-}
-
-// compactSize refuses every encoding but the shortest.
-func (d *decoder) compactSize() uint64 {
-	first := d.take(1)
-	if first == nil {
-		return 0
-	}
-	var n, least uint64
-	switch first[0] {
-	case 0xfd:
-		if b := d.take(2); b != nil {
-			n, least = uint64(binary.LittleEndian.Uint16(b)), 0xfd
-		}
-	case 0xfe:
-		n, least = uint64(d.uint32()), 0x10000
-	case 0xff:
-		n, least = d.uint64(), 0x100000000
-	default:
-		return uint64(first[0])
-	}
-	if d.err == nil && n < least {
-		d.fail(consensus.ErrDecodeCompactSize, fmt.Sprintf("%d is not in its shortest form", n))
-		return 0
-	}
-	return n
 }
 
 // count reads a number of items of at least size bytes each. A count over the
 // limit, or one that the bytes left cannot hold, buys no memory.
-func (d *decoder) count(limit, size int) int {
-	n := d.compactSize()
+func (d decoder) count(limit, size int) int {
+	n := d.CompactSize()
 	if n > uint64(limit) {
-		d.fail(ErrDecodeLimit, fmt.Sprintf("%d items, not up to %d", n, limit))
+		d.Fail(ErrDecodeLimit, fmt.Sprintf("%d items, not up to %d", n, limit))
 		return 0
 	}
-	if n > uint64(len(d.rest)/size) {
-		d.fail(consensus.ErrDecodeCount, fmt.Sprintf("%d items cannot fit into the %d bytes left", n, len(d.rest)))
+	if n > uint64(d.Len()/size) {
+		d.Fail(consensus.ErrDecodeCount, fmt.Sprintf("%d items cannot fit into the %d bytes left", n, d.Len()))
 		return 0
 	}
 	return int(n)
 }
 
-func (d *decoder) string(limit int) string { return string(d.take(d.count(limit, 1))) }
+func (d decoder) string(limit int) string { return string(d.Take(d.count(limit, 1))) }
 
-func (d *decoder) hashes(limit int) []consensus.Hash {
+func (d decoder) hashes(limit int) []consensus.Hash {
 	hashes := make([]consensus.Hash, d.count(limit, consensus.HashSize))
 	for i := range hashes {
 		hashes[i] = d.hash()
@@ -374,24 +301,24 @@ func (d *decoder) hashes(limit int) []consensus.Hash {
 	return hashes
 }
 
-func (d *decoder) ids(limit int) []uint64 {
+func (d decoder) ids(limit int) []uint64 {
 	ids := make([]uint64, d.count(limit, 8))
 	for i := range ids {
-		ids[i] = d.uint64()
+		ids[i] = d.Uint64()
 	}
 	return ids
 }
 
 // indexes reads BIP152's differential form; the result ascends strictly.
-func (d *decoder) indexes() []uint32 {
+func (d decoder) indexes() []uint32 {
 	indexes := make([]uint32, d.count(MaxShortIDs, 1))
 	next := uint64(0)
 	for i := range indexes {
-		diff := d.compactSize()
-		if d.err == nil && (diff > MaxShortIDs || next+diff > MaxShortIDs) {
-			d.fail(ErrDecodeIndex, fmt.Sprintf("index beyond %d", MaxShortIDs))
+		diff := d.CompactSize()
+		if d.Err() == nil && (diff > MaxShortIDs || next+diff > MaxShortIDs) {
+			d.Fail(ErrDecodeIndex, fmt.Sprintf("index beyond %d", MaxShortIDs))
 		}
-		if d.err != nil {
+		if d.Err() != nil {
 			return nil
 		}
 		indexes[i] = uint32(next + diff)
@@ -400,14 +327,14 @@ func (d *decoder) indexes() []uint32 {
 	return indexes
 }
 
-func (d *decoder) txs(limit int) []*consensus.Tx {
+func (d decoder) txs(limit int) []*consensus.Tx {
 	txs := make([]*consensus.Tx, 0, d.count(limit, smallestTx))
 	for range cap(txs) {
-		tx, err := consensus.DecodeTx(d.take(d.count(MaxMessage, 1)))
-		if d.err == nil && err != nil {
-			d.rest, d.err = nil, err
+		tx, err := consensus.DecodeTx(d.Take(d.count(MaxMessage, 1)))
+		if rule := consensus.AsRuleError(err); rule != nil {
+			d.Fail(rule.Code, rule.Detail)
 		}
-		if d.err != nil {
+		if d.Err() != nil {
 			return nil
 		}
 		txs = append(txs, tx)

@@ -55,36 +55,37 @@ func (p pages) BlockByHash(hash consensus.Hash) (block explorer.Block, ok bool) 
 
 func (p pages) Body(hash consensus.Hash) (*consensus.Block, error) {
 	block, err := p.store.Block(hash)
-	return block, pagesMissing(err)
+	return block, p.missing(err)
 }
 
 func (p pages) Spent(hash consensus.Hash) ([]consensus.Coin, error) {
 	undo, err := p.store.Undo(hash)
 	if err != nil {
-		return nil, pagesMissing(err)
+		return nil, p.missing(err)
 	}
 	return undo.Spent, nil
 }
 
-func pagesMissing(err error) error {
+// missing translates the store's answers, as rpcBackend's does.
+func (p pages) missing(err error) error {
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return explorer.ErrNotFound
 	case errors.Is(err, storage.ErrNoIndex):
 		return explorer.ErrNoIndex
 	}
-	return err
+	return p.failed(err)
 }
 
 func (p pages) TxLocation(txid consensus.Hash) (consensus.Hash, int, error) {
 	hash, pos, err := p.store.TxLocation(txid)
-	return hash, pos, pagesMissing(err)
+	return hash, pos, p.missing(err)
 }
 
 func (p pages) History(key [consensus.KeySize]byte, after explorer.Cursor, limit int) ([]explorer.HistoryEntry, error) {
 	entries, err := p.store.History(key, storage.Cursor(after), limit)
 	if err != nil {
-		return nil, pagesMissing(err)
+		return nil, p.missing(err)
 	}
 	out := make([]explorer.HistoryEntry, len(entries))
 	for i, e := range entries {

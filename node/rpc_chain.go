@@ -102,26 +102,27 @@ func (b rpcBackend) Body(hash consensus.Hash) (*consensus.Block, error) {
 		}
 		return nil, rpc.ErrNotFound
 	}
-	return block, err
+	return block, b.failed(err)
 }
 
 func (b rpcBackend) Spent(hash consensus.Hash) ([]consensus.Coin, error) {
 	undo, err := b.store.Undo(hash)
 	if err != nil {
-		return nil, rpcMissing(err)
+		return nil, b.missing(err)
 	}
 	return undo.Spent, nil
 }
 
-// rpcMissing translates the store's answers; a fault of ours stays one.
-func rpcMissing(err error) error {
+// missing translates the store's answers. Any other error is ours, and a node
+// that cannot read its own disk does not go on.
+func (b rpcBackend) missing(err error) error {
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return rpc.ErrNotFound
 	case errors.Is(err, storage.ErrNoIndex):
 		return rpc.ErrNoIndex
 	}
-	return err
+	return b.failed(err)
 }
 
 func (b rpcBackend) NextBits() (bits uint32) {
@@ -170,7 +171,7 @@ func (b rpcBackend) steer(hash consensus.Hash, f func(*Node, time.Time, *consens
 func (b rpcBackend) Coin(op consensus.OutPoint) (coin consensus.Coin, ok bool, err error) {
 	coins, err := b.store.Coins([]consensus.OutPoint{op})
 	coin, ok = coins[op]
-	return coin, ok, err
+	return coin, ok, b.failed(err)
 }
 
 func (b rpcBackend) CoinSum() (sum consensus.CoinSum, tip rpc.BlockInfo) {
@@ -190,13 +191,13 @@ func (b rpcBackend) Index() (info rpc.IndexInfo) {
 
 func (b rpcBackend) TxLocation(txid consensus.Hash) (consensus.Hash, int, error) {
 	hash, pos, err := b.store.TxLocation(txid)
-	return hash, pos, rpcMissing(err)
+	return hash, pos, b.missing(err)
 }
 
 func (b rpcBackend) History(key [consensus.KeySize]byte, after rpc.Cursor, limit int) ([]rpc.HistoryEntry, error) {
 	entries, err := b.store.History(key, storage.Cursor(after), limit)
 	if err != nil {
-		return nil, rpcMissing(err)
+		return nil, b.missing(err)
 	}
 	out := make([]rpc.HistoryEntry, len(entries))
 	for i, e := range entries {

@@ -245,11 +245,8 @@ func (s *Service) Run(ctx context.Context) error {
 // recount runs behind an unclean stop: it counts the coins that are on disk, and
 // where they are not those that were kept count of, has them made anew from the
 // blocks. Payments wait meanwhile.
-func (s *Service) recount(context.Context) error {
-	found, kept, err := s.store.Recount()
-	if errors.Is(err, storage.ErrClosed) {
-		return nil // the node stops already
-	}
+func (s *Service) recount(ctx context.Context) error {
+	found, kept, err := s.store.Recount(ctx)
 	if err != nil {
 		return err
 	}
@@ -259,6 +256,15 @@ func (s *Service) recount(context.Context) error {
 	}
 	s.log.Error("the coins on disk are damaged: making them anew from the blocks", "found", found, "kept", kept)
 	return s.Runner.Do(func(n *Node, _ time.Time) error { return n.RebuildCoins() })
+}
+
+// failed passes an error of the store on. It ends the node, unless the store is
+// closed because the node ends.
+func (s *Service) failed(err error) error {
+	if err == nil || errors.Is(err, storage.ErrClosed) {
+		return err
+	}
+	return s.Runner.Do(func(*Node, time.Time) error { return err })
 }
 
 // Close gives back what Open took. Run does it itself.

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -224,7 +225,7 @@ func agree(s Store, n *node, index bool) error {
 	if s.Sum() != n.sum() {
 		return fmt.Errorf("the sum is %v, not %v", s.Sum(), n.sum())
 	}
-	found, kept, err := s.Recount()
+	found, kept, err := s.Recount(context.Background())
 	if err != nil || found != kept || kept != n.sum() {
 		return fmt.Errorf("recounted %v, kept %v, want %v: %w", found, kept, n.sum(), err)
 	}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -286,10 +287,10 @@ func (s *Badger) ForEachCoin(f func(consensus.OutPoint, consensus.Coin) error) e
 }
 
 // Recount counts the coins anew.
-func (s *Badger) Recount() (found, kept consensus.CoinSum, err error) {
+func (s *Badger) Recount(ctx context.Context) (found, kept consensus.CoinSum, err error) {
 	kept, err = s.eachCoin(func(op consensus.OutPoint, c consensus.Coin) error {
 		found.Add(op, &c)
-		return nil
+		return ctx.Err()
 	})
 	return found, kept, err
 }

@@ -258,7 +258,7 @@ func TestClosed(t *testing.T) {
 		_, coinErr := s.Coins(nil)
 		_, _, placeErr := s.TxLocation(a.hash)
 		_, historyErr := s.History(testKey(0), Cursor{}, 1)
-		_, _, countErr := s.Recount()
+		_, _, countErr := s.Recount(t.Context())
 		for what, err := range map[string]error{
 			"Load": loadErr, "Block": blockErr, "Undo": undoErr, "Coins": coinErr, "TxLocation": placeErr,
 			"History": historyErr, "Recount": countErr, "PutHeaders": s.PutHeaders(nil),

@@ -130,7 +130,7 @@ func TestLostCoin(t *testing.T) {
 		must(t, wr.commit())
 		break
 	}
-	found, kept, err := s.Recount()
+	found, kept, err := s.Recount(t.Context())
 	must(t, err)
 	if found == kept || found.Count != kept.Count-1 {
 		t.Errorf("found %v, kept %v", found, kept)

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -321,7 +322,7 @@ func (m *Memory) ForEachCoin(f func(consensus.OutPoint, consensus.Coin) error) e
 }
 
 // Recount counts the coins anew.
-func (m *Memory) Recount() (found, kept consensus.CoinSum, err error) {
+func (m *Memory) Recount(context.Context) (found, kept consensus.CoinSum, err error) {
 	coins, kept, err := m.snapshot()
 	for op, coin := range coins {
 		found.Add(op, &coin)

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 
@@ -113,7 +114,7 @@ type Store interface {
 	ForEachCoin(f func(consensus.OutPoint, consensus.Coin) error) error
 	// Recount counts the coins of one moment anew and returns the sum found
 	// and the sum that was kept: they differ when the disk lost something.
-	Recount() (found, kept consensus.CoinSum, err error)
+	Recount(ctx context.Context) (found, kept consensus.CoinSum, err error)
 	// ResetCoins takes the coins (and the index) back to genesis. The node
 	// then walks forward from there over the stored bodies.
 	ResetCoins() error

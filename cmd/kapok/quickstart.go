@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -91,10 +92,13 @@ func runQuickstart(c *cli.Context) (err error) {
 	defer screen.show("") // the shell's prompt gets a line of its own
 	summary, err := follower.story(ctx, began)
 	if err != nil {
-		if c.Context.Err() != nil { // Ctrl-C is a way to leave
-			return nil
+		switch wanted := c.Bool("exit") || c.Bool(jsonFlag.Name); {
+		case c.Context.Err() == nil:
+			return err
+		case wanted:
+			return errors.New("interrupted before the payment was confirmed")
 		}
-		return err
+		return nil // Ctrl-C is a way to leave
 	}
 	if c.Bool(jsonFlag.Name) {
 		if err := printJSON(c.App.Writer, summary); err != nil {

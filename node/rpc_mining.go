@@ -47,37 +47,13 @@ func (b rpcBackend) SubmitBlock(block *consensus.Block) (onTip bool, err error) 
 func (b rpcBackend) ProposeBlock(block *consensus.Block) error {
 	var delta *consensus.Delta
 	err := b.Runner.DoSettled(b.life, func(n *Node, now time.Time) (err error) {
-		delta, err = n.propose(now, block)
+		delta, err = n.Propose(now, block)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	return b.Runner.verifier.Verify(delta.Checks)
-}
-
-// propose judges a block on the tip, but for its work and its signatures.
-func (n *Node) propose(now time.Time, block *consensus.Block) (*consensus.Delta, error) {
-	tip := n.tree.Tip()
-	if block.Header.Prev != tip.Hash {
-		return nil, &consensus.RuleError{Code: "inconclusive-not-best-prevblk", Kind: consensus.Temporary,
-			Detail: "a proposal is judged on the tip only"}
-	}
-	err := consensus.CheckHeaderInPlace(n.params, tip, &block.Header, now)
-	if err == nil {
-		err = consensus.CheckBlock(n.params, block)
-	}
-	if err == nil {
-		err = consensus.CheckBlockContext(n.params, tip, block)
-	}
-	if err != nil {
-		return nil, err
-	}
-	coins, err := n.store.Coins(consensus.Prevouts(block))
-	if err != nil {
-		return nil, err
-	}
-	return consensus.ApplyBlock(n.params, tip, block, coins)
 }
 
 // Mine searches real nonces for a block on the tip.

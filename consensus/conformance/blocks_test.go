@@ -1,0 +1,4 @@
+package conformance
+
+// Group B: block structure, merkle, witness.
+var blockCases = []conformanceCase{}

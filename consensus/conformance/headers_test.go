@@ -1,0 +1,4 @@
+package conformance
+
+// Group A: headers.
+var headerCases = []conformanceCase{}

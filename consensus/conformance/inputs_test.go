@@ -1,0 +1,4 @@
+package conformance
+
+// Group E: inputs, amounts, signatures.
+var inputCases = []conformanceCase{}

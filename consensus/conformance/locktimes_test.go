@@ -1,0 +1,4 @@
+package conformance
+
+// Group F: lock times.
+var lockTimeCases = []conformanceCase{}

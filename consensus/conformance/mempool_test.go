@@ -1,0 +1,4 @@
+package conformance
+
+// Group H: mempool and relay policy.
+var mempoolCases = []conformanceCase{}

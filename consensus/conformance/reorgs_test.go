@@ -1,0 +1,4 @@
+package conformance
+
+// Group G: reorganisation and chain choice.
+var reorgCases = []conformanceCase{}

@@ -1,0 +1,4 @@
+package conformance
+
+// Group D: transactions by themselves.
+var transactionCases = []conformanceCase{}

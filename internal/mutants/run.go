@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// suite is the package of the named cases; others are the tests that are asked
+// where it notices nothing.
+const suite = "./consensus/conformance"
+
+var others = []string{"./consensus", "./address", "./mempool", "./node"}
+
+// timeout bounds one run of a package's tests: a mutant may well never end.
+const timeout = "3m"
+
+// outcome is what became of a mutant.
+type outcome struct {
+	built bool
+	cases []string // that failed
+	tests []string // other tests that failed, where no case did
+}
+
+func (o *outcome) killed() bool { return len(o.cases)+len(o.tests) > 0 }
+
+// try runs the tests on a mutant.
+func try(ctx context.Context, root string, m *mutant) (*outcome, error) {
+	overlay, remove, err := m.overlay(root)
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	o := &outcome{}
+	if out, err := command(ctx, root, "go", "build", "-overlay", overlay, "./consensus/...", "./node").CombinedOutput(); err != nil {
+		return o, fmt.Errorf("%s does not build:\n%s", m, out)
+	}
+	o.built = true
+	events, err := goTest(ctx, root, "-overlay", overlay, "-run", "^TestConformance$", suite)
+	if err != nil {
+		return o, err
+	}
+	if o.cases = failures(events); len(o.cases) > 0 {
+		return o, nil
+	}
+	if events, err = goTest(ctx, root, append([]string{"-overlay", overlay}, others...)...); err != nil {
+		return o, err
+	}
+	o.tests = failures(events)
+	return o, nil
+}
+
+// overlay writes the edited file, and the list of it that the go command takes.
+func (m *mutant) overlay(root string) (path string, remove func(), err error) {
+	text, err := m.apply(root)
+	if err != nil {
+		return "", nil, err
+	}
+	dir, err := os.MkdirTemp("", "mutant")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { os.RemoveAll(dir) }
+	edited := filepath.Join(dir, filepath.Base(m.file))
+	replace, err := json.Marshal(map[string]map[string]string{
+		"Replace": {filepath.Join(root, filepath.FromSlash(m.file)): edited},
+	})
+	path = filepath.Join(dir, "overlay.json")
+	if err = errors.Join(err, os.WriteFile(edited, []byte(text), 0o600), os.WriteFile(path, replace, 0o600)); err != nil {
+		remove()
+	}
+	return path, remove, err
+}
+
+func command(ctx context.Context, root, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = root
+	return cmd
+}
+
+// event is a line of `go test -json`.
+type event struct {
+	Action, Package, Test, Output string
+}
+
+// goTest runs tests and returns what they said. That some failed is no error.
+func goTest(ctx context.Context, root string, args ...string) ([]event, error) {
+	cmd := command(ctx, root, "go", append([]string{"test", "-json", "-vet=off", "-short", "-timeout", timeout}, args...)...)
+	out, err := cmd.Output()
+	var failed *exec.ExitError
+	if err != nil && !errors.As(err, &failed) || ctx.Err() != nil {
+		return nil, errors.Join(err, ctx.Err())
+	}
+	var events []event
+	for _, line := range bytes.Split(out, []byte("\n")) {
+		var e event
+		if json.Unmarshal(line, &e) == nil {
+			events = append(events, e)
+		}
+	}
+	if len(events) == 0 {
+		return nil, fmt.Errorf("go test said nothing:\n%s", failed.Stderr)
+	}
+	return events, nil
+}
+
+// failures lists the tests that failed and have no part that failed; the package
+// where it ended without saying which.
+func failures(events []event) []string {
+	var failed []string
+	for _, e := range events {
+		if e.Action != "fail" {
+			continue
+		}
+		name := e.Test
+		if name == "" {
+			name = e.Package
+		}
+		if !slices.ContainsFunc(failed, func(f string) bool { return strings.HasPrefix(f, name+"/") || e.Test == "" }) {
+			failed = append(failed, name)
+		}
+	}
+	return failed
+}
+
+// shown matches what a case logs of its rules (consensus/conformance).
+var shown = regexp.MustCompile(`rules ([A-Z0-9 ]+); doors: `)
+
+// rulesOfCases returns the rules that each case says it shows.
+func rulesOfCases(events []event) map[string][]string {
+	rules := make(map[string][]string)
+	for _, e := range events {
+		if m := shown.FindStringSubmatch(e.Output); m != nil && strings.Count(e.Test, "/") == 2 {
+			rules[e.Test] = strings.Fields(m[1])
+		}
+	}
+	return rules
+}

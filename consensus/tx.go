@@ -72,11 +72,21 @@ func (tx *Tx) HasWitness() bool {
 	return false
 }
 
+// usualTx is the size in bytes up to which a transaction is serialized on the
+// stack to be hashed: three inputs and three outputs, as most have no more.
+const usualTx = 512
+
 // TxID is the double SHA-256 of the serialization without witness.
-func (tx *Tx) TxID() Hash { return DoubleSHA256(tx.AppendStripped(nil)) }
+func (tx *Tx) TxID() Hash {
+	var b [usualTx]byte
+	return DoubleSHA256(tx.AppendStripped(b[:0]))
+}
 
 // WTxID is the double SHA-256 of the BIP144 serialization (BIP141).
-func (tx *Tx) WTxID() Hash { return DoubleSHA256(tx.Append(nil)) }
+func (tx *Tx) WTxID() Hash {
+	var b [usualTx]byte
+	return DoubleSHA256(tx.Append(b[:0]))
+}
 
 // Weight is BIP141's: three times the stripped size plus the full size, in
 // weight units.

@@ -3,6 +3,7 @@ package consensus
 import (
 	"encoding/hex"
 	"math/big"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -106,6 +107,7 @@ func TestCompactVectors(t *testing.T) {
 			if row.Value != nil && target.String() != *row.Value {
 				t.Errorf("%s: target %s, want %s", row.NBits, target, *row.Value)
 			}
+			checkNoTarget(t, parseBits(t, row.NBits), negative || overflow || target.IsZero())
 		}
 		if row.Recompact == nil {
 			continue
@@ -119,6 +121,17 @@ func TestCompactVectors(t *testing.T) {
 		}
 	}
 	vectors.Ran(t, "pow/compact_nbits", len(rows))
+}
+
+// checkNoTarget checks that a header is refused for its bits, whatever the limit
+// is, if they are no target; and else at most for its hash.
+func checkNoTarget(t *testing.T, bits uint32, none bool) {
+	t.Helper()
+	p := &Params{powLimit: (Uint256{}).Sub(Uint256{1})}
+	rule := AsRuleError(CheckPow(p, &Header{Bits: bits}))
+	if refused := rule != nil && strings.Contains(rule.Detail, "are no target"); refused != none {
+		t.Errorf("bits %08x in a header: %v", bits, rule)
+	}
 }
 
 func parseBits(t *testing.T, s string) uint32 {

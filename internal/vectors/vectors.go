@@ -63,11 +63,25 @@ func JSON(t testing.TB, name string, v any) {
 }
 
 // Ran logs how many cases of a set were run, in the one form that the
-// continuous integration counts.
-func Ran(t testing.TB, set string, n int) {
+// continuous integration counts. Fewer than the set has are a failure: a file
+// that lost its end, or a loop that ended early, would pass otherwise.
+func Ran(t testing.TB, name string, n int) {
 	t.Helper()
-	if n == 0 {
-		t.Errorf("vectors: %s: no case ran", set)
+	switch s, known := sets[name]; {
+	case !known:
+		t.Errorf("vectors: %s is no set of the list", name)
+	case n < s.cases:
+		t.Errorf("vectors: %s: %d cases ran, the set has %d", name, n, s.cases)
 	}
-	t.Logf("vectors: %s: %d cases", set, n)
+	t.Logf("vectors: %s: %d cases", name, n)
+}
+
+// Skipped logs how many cases of a set do not apply, and why.
+func Skipped(t testing.TB, name string, n int) {
+	t.Helper()
+	s := sets[name]
+	if n != s.skipped {
+		t.Errorf("vectors: %s: %d cases were skipped, %d have a reason", name, n, s.skipped)
+	}
+	t.Logf("vectors: %s: %d skipped: %s", name, n, s.reason)
 }

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -228,17 +229,36 @@ func decodeTx(d *Decoder) *Tx {
 	return tx
 }
 
+// cheapItems is how many items of a witness may be as short as they like.
+// Beyond them an item takes minItemSize bytes on average, with its length.
+const (
+	cheapItems  = 8
+	minItemSize = 4
+)
+
+// decodeWitness reads the items of one input. An item costs 24 bytes of memory
+// and may come as a single byte, so that their number is bounded by their bytes
+// (rule E7), of which one copy is made.
 func decodeWitness(d *Decoder) [][]byte {
 	n := d.Count(1)
 	if n == 0 {
 		return nil
 	}
-	items := make([][]byte, 0, min(n, 4)) // one is the rule, and a count alone buys no memory
-	for range n {
-		items = append(items, d.Bytes())
-		if d.err != nil {
-			return nil
-		}
+	behind := d.rest
+	for i := 0; i < n && d.err == nil; i++ {
+		d.item()
+	}
+	if d.err != nil {
+		return nil
+	}
+	raw := behind[:len(behind)-len(d.rest)]
+	if n-cheapItems > len(raw)/minItemSize {
+		d.Fail(ErrDecodeCount, fmt.Sprintf("%d witness items in %d bytes", n, len(raw)))
+		return nil
+	}
+	items, from := make([][]byte, n), NewDecoder(bytes.Clone(raw))
+	for i := range items {
+		items[i] = from.item()
 	}
 	return items
 }

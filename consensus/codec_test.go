@@ -142,6 +142,35 @@ func TestDecodeHugeCounts(t *testing.T) {
 	}
 }
 
+// The items of a witness are bounded by their bytes (rule E7): 8 may be empty,
+// and beyond them an item and its length take 4 bytes on average.
+func TestDecodeWitnessItems(t *testing.T) {
+	for _, c := range []struct {
+		n, size int // items, and bytes of each without its length
+		ok      bool
+	}{
+		{8, 0, true}, {10, 0, true}, {11, 0, false}, {17, 1, false}, {16, 1, true},
+		{1_000, 3, true}, {1_000, 2, false}, {1 << 20, 3, true}, {1 << 20, 0, false},
+	} {
+		tx := loose(1)
+		tx.Inputs[0].Witness = make([][]byte, c.n)
+		for i := range tx.Inputs[0].Witness {
+			tx.Inputs[0].Witness[i] = make([]byte, c.size)
+		}
+		raw := tx.Bytes()
+		var got *Tx
+		var err error
+		if grew := allocated(func() { got, err = DecodeTx(raw) }); grew > 8*uint64(len(raw))+1<<20 {
+			t.Errorf("%d items of %d bytes: %d bytes allocated for %d", c.n, c.size, grew, len(raw))
+		}
+		if !c.ok {
+			wantDecode(t, err, ErrDecodeCount)
+		} else if err != nil || !bytes.Equal(got.Bytes(), raw) {
+			t.Errorf("%d items of %d bytes: %v", c.n, c.size, err)
+		}
+	}
+}
+
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -109,13 +109,13 @@ func (d *Decoder) Count(minSize int) int {
 
 // Bytes reads a length and a copy of as many bytes, so that what is kept does
 // not hold the whole message in memory.
-func (d *Decoder) Bytes() []byte {
+func (d *Decoder) Bytes() []byte { return append([]byte(nil), d.item()...) }
+
+// item reads a length and as many bytes, which stay part of the message.
+func (d *Decoder) item() []byte {
 	n := d.CompactSize()
 	if d.err == nil && n > uint64(len(d.rest)) {
 		d.Fail(ErrDecodeTruncated, fmt.Sprintf("%d bytes wanted, %d left", n, len(d.rest)))
 	}
-	if d.err != nil || n == 0 {
-		return nil
-	}
-	return append([]byte(nil), d.Take(int(n))...)
+	return d.Take(int(n))
 }

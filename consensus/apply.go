@@ -31,7 +31,10 @@ type Undo struct {
 // earlier transactions of the block, and the coinbase's own outputs, which must
 // be new (BIP30).
 func Prevouts(b *Block) []OutPoint {
-	var list []OutPoint
+	if len(b.Txs) == 0 {
+		return nil
+	}
+	list := make([]OutPoint, 0, coinCount(b.Txs[0])+inputCount(b))
 	earlier := make(map[Hash]struct{}, len(b.Txs))
 	for i, tx := range b.Txs {
 		txid := tx.TxID()
@@ -67,6 +70,19 @@ func forEachCoin(tx *Tx, txid Hash, height uint32, coinbase bool, visit func(Coi
 	}
 }
 
+// coinCount is how many coins the transactions create.
+func coinCount(txs ...*Tx) int {
+	n := 0
+	for _, tx := range txs {
+		for i := range tx.Outputs {
+			if _, ok := OutputKey(tx.Outputs[i].Script); ok {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // ApplyBlock judges a block that passed CheckBlock and CheckBlockContext against
 // the coins, and returns what it does to them: rules B12 to B14 and C3, and per
 // transaction those of SpendTx, each Invalid. coins are those of Prevouts that
@@ -75,7 +91,10 @@ func forEachCoin(tx *Tx, txid Hash, height uint32, coinbase bool, visit func(Coi
 func ApplyBlock(p *Params, parent *BlockIndex, b *Block, coins map[OutPoint]Coin) (*Delta, error) {
 	height := parent.Height + 1
 	v := newView(b, coins)
-	d := &Delta{Undo: Undo{Spent: make([]Coin, 0, inputCount(b))}}
+	d := &Delta{
+		Undo:   Undo{Spent: make([]Coin, 0, inputCount(b))},
+		Checks: make([]SigCheck, 0, len(b.Txs)-1),
+	}
 	for i, tx := range b.Txs {
 		txid := tx.TxID()
 		if i == 0 {
@@ -129,16 +148,21 @@ func inputCount(b *Block) int {
 type view struct {
 	set   map[OutPoint]Coin     // before the block; only read
 	spent map[OutPoint]struct{} // of set
-	fresh map[OutPoint]int      // position in made of what the block created and has not spent
+	fresh map[OutPoint]int32    // position in made of what the block created and has not spent
 	made  []CoinEntry           // all that the block created, in order
 	gone  []CoinEntry           // what it spent of set, in order
 }
 
+// newView makes room for all that the block can do, once: what grows by
+// doubling costs several times what it holds in the end.
 func newView(b *Block, set map[OutPoint]Coin) *view {
+	inputs, coins := inputCount(b), coinCount(b.Txs...)
 	return &view{
 		set:   set,
-		spent: make(map[OutPoint]struct{}, len(set)),
-		fresh: make(map[OutPoint]int, 2*len(b.Txs)),
+		spent: make(map[OutPoint]struct{}, min(inputs, len(set))),
+		fresh: make(map[OutPoint]int32, coins),
+		made:  make([]CoinEntry, 0, coins),
+		gone:  make([]CoinEntry, 0, inputs),
 	}
 }
 
@@ -174,7 +198,7 @@ func (v *view) take(op OutPoint) (Coin, bool) {
 
 func (v *view) create(tx *Tx, txid Hash, height uint32, coinbase bool) {
 	forEachCoin(tx, txid, height, coinbase, func(e CoinEntry) {
-		v.fresh[e.OutPoint] = len(v.made)
+		v.fresh[e.OutPoint] = int32(len(v.made))
 		v.made = append(v.made, e)
 	})
 }

@@ -18,13 +18,13 @@ const (
 // WitnessRoot returns the Merkle root over the block's wtxids, with zero in
 // place of the coinbase's (BIP141).
 func WitnessRoot(b *Block) Hash {
-	leaves := make([]Hash, len(b.Txs))
+	leaves := make([]Hash, len(b.Txs), len(b.Txs)+1) // room for a repetition
 	for i, tx := range b.Txs {
 		if i > 0 {
 			leaves[i] = tx.WTxID()
 		}
 	}
-	root, _ := MerkleRoot(leaves) // a repetition would show among the txids too
+	root, _ := reduce(leaves) // a repetition would show among the txids too
 	return root
 }
 

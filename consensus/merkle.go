@@ -6,10 +6,14 @@ package consensus
 // shorter list (CVE-2012-2459): a block whose tree is mutated may be a damaged
 // copy of a good one. No leaves give the zero hash.
 func MerkleRoot(leaves []Hash) (root Hash, mutated bool) {
-	if len(leaves) == 0 {
+	return reduce(append(make([]Hash, 0, len(leaves)+1), leaves...))
+}
+
+// reduce is MerkleRoot in the leaves' own memory, which it overwrites.
+func reduce(level []Hash) (root Hash, mutated bool) {
+	if len(level) == 0 {
 		return Hash{}, false
 	}
-	level := append(make([]Hash, 0, len(leaves)+1), leaves...)
 	for len(level) > 1 {
 		for i := 0; i+1 < len(level); i += 2 {
 			mutated = mutated || level[i] == level[i+1]
@@ -35,9 +39,9 @@ func merkleNode(left, right Hash) Hash {
 // MerkleRoot returns the root over the block's txids, which its header must
 // carry, and whether the tree is mutated.
 func (b *Block) MerkleRoot() (root Hash, mutated bool) {
-	leaves := make([]Hash, len(b.Txs))
+	leaves := make([]Hash, len(b.Txs), len(b.Txs)+1) // room for a repetition
 	for i, tx := range b.Txs {
 		leaves[i] = tx.TxID()
 	}
-	return MerkleRoot(leaves)
+	return reduce(leaves)
 }

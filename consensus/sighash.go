@@ -48,19 +48,27 @@ func NewSigHasher(tx *Tx, spent []TxOut) (*SigHasher, error) {
 		return nil, fmt.Errorf("a transaction with %d inputs spends %d outputs", len(tx.Inputs), len(spent))
 	}
 	h := &SigHasher{tx: tx, spent: spent, tag: sha256.Sum256([]byte("TapSighash"))}
-	var prevouts, amounts, scripts, sequences, outputs []byte
+	b := make([]byte, 0, tx.StrippedSize()) // holds any of the five
 	for i := range tx.Inputs {
-		prevouts = tx.Inputs[i].PrevOut.append(prevouts)
-		amounts = binary.LittleEndian.AppendUint64(amounts, uint64(spent[i].Value))
-		scripts = appendBytes(scripts, spent[i].Script)
-		sequences = binary.LittleEndian.AppendUint32(sequences, tx.Inputs[i].Sequence)
+		b = tx.Inputs[i].PrevOut.append(b)
 	}
+	h.prevouts, b = sha256.Sum256(b), b[:0]
+	for i := range spent {
+		b = binary.LittleEndian.AppendUint64(b, uint64(spent[i].Value))
+	}
+	h.amounts, b = sha256.Sum256(b), b[:0]
+	for i := range spent {
+		b = appendBytes(b, spent[i].Script)
+	}
+	h.scripts, b = sha256.Sum256(b), b[:0]
+	for i := range tx.Inputs {
+		b = binary.LittleEndian.AppendUint32(b, tx.Inputs[i].Sequence)
+	}
+	h.sequences, b = sha256.Sum256(b), b[:0]
 	for i := range tx.Outputs {
-		outputs = tx.Outputs[i].append(outputs)
+		b = tx.Outputs[i].append(b)
 	}
-	h.prevouts, h.amounts = sha256.Sum256(prevouts), sha256.Sum256(amounts)
-	h.scripts, h.sequences = sha256.Sum256(scripts), sha256.Sum256(sequences)
-	h.outputs = sha256.Sum256(outputs)
+	h.outputs = sha256.Sum256(b)
 	return h, nil
 }
 

@@ -77,15 +77,18 @@ func (tx *Tx) HasWitness() bool {
 const usualTx = 512
 
 // TxID is the double SHA-256 of the serialization without witness.
-func (tx *Tx) TxID() Hash {
-	var b [usualTx]byte
-	return DoubleSHA256(tx.AppendStripped(b[:0]))
-}
+func (tx *Tx) TxID() Hash { return tx.hash(tx.StrippedSize(), false) }
 
 // WTxID is the double SHA-256 of the BIP144 serialization (BIP141).
-func (tx *Tx) WTxID() Hash {
-	var b [usualTx]byte
-	return DoubleSHA256(tx.Append(b[:0]))
+func (tx *Tx) WTxID() Hash { return tx.hash(tx.Size(), tx.HasWitness()) }
+
+func (tx *Tx) hash(size int, witness bool) Hash {
+	var usual [usualTx]byte
+	b := usual[:0]
+	if size > usualTx {
+		b = make([]byte, 0, size)
+	}
+	return DoubleSHA256(tx.append(b, witness))
 }
 
 // Weight is BIP141's: three times the stripped size plus the full size, in

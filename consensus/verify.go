@@ -18,7 +18,7 @@ type SigCheck struct {
 // CheckSignatures judges the witnesses of all inputs against the coins that
 // they spend, one coin per input: rules S5 to S9.
 func CheckSignatures(tx *Tx, coins []Coin) error {
-	equations, err := appendEquations(nil, SigCheck{tx, coins})
+	equations, err := appendEquations(make([]equation, 0, len(tx.Inputs)), SigCheck{tx, coins})
 	if err != nil {
 		return err
 	}

@@ -349,31 +349,3 @@ func TestMainnetHeaders(t *testing.T) {
 	}
 	vectors.Ran(t, "blocks/mainnet headers", n)
 }
-
-func FuzzDecodeHeader(f *testing.F) {
-	p := consensus.Regtest()
-	genesis := p.Genesis().Header.Bytes()
-	f.Add(genesis[:])
-	f.Add(genesis[:79])
-	f.Add(append(genesis[:], 0))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := consensus.DecodeHeader(b)
-		if err != nil {
-			if rule := consensus.AsRuleError(err); rule == nil || rule.Kind != consensus.Malformed {
-				t.Fatalf("not a decode error: %v", err)
-			}
-			return
-		}
-		if got := h.Bytes(); !bytes.Equal(got[:], b) {
-			t.Fatalf("%x comes back as %x", b, got)
-		}
-		// Whatever decodes can be judged.
-		tree := consensus.NewTree(p)
-		if _, err := tree.AddHeader(&h, time.Unix(2_000_000_000, 0)); err != nil && consensus.AsRuleError(err) == nil {
-			t.Fatalf("not a rule error: %v", err)
-		}
-		if err := consensus.CheckHeader(p, tree.Genesis(), &h, time.Unix(2_000_000_000, 0)); err != nil && consensus.AsRuleError(err) == nil {
-			t.Fatalf("not a rule error: %v", err)
-		}
-	})
-}

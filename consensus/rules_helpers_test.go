@@ -96,16 +96,22 @@ func sign(t testing.TB, tx *Tx, coins []Coin, keys []int, hashType byte) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sig, err := schnorr.Sign(privateKey(keys[i]), msg[:])
-		if err != nil {
-			t.Fatal(err)
-		}
-		item := sig.Serialize()
-		if hashType != SigHashDefault {
-			item = append(item, hashType)
-		}
-		tx.Inputs[i].Witness = [][]byte{item}
+		tx.Inputs[i].Witness = [][]byte{signMessage(t, keys[i], msg, hashType)}
 	}
+}
+
+// signMessage is the witness item of key n.
+func signMessage(t testing.TB, n int, msg [32]byte, hashType byte) []byte {
+	t.Helper()
+	sig, err := schnorr.Sign(privateKey(n), msg[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := sig.Serialize()
+	if hashType != SigHashDefault {
+		item = append(item, hashType)
+	}
+	return item
 }
 
 // coinbaseTx pays the outputs at a height.

@@ -7,6 +7,8 @@ import (
 	"math/big"
 	"reflect"
 	"testing"
+
+	"github.com/kapok-chain/kapok/internal/frugal"
 )
 
 // FuzzApplyBlock takes a block through all that is judged behind its header,
@@ -129,17 +131,17 @@ func (w *fuzzWorld) apply(t *testing.T, raw, steer []byte) error {
 	d := dice(steer)
 	coins, signed := w.prepare(t, b, &d)
 	size := b.Size()
-	frugal(t, "CheckBlock", size, func() { err = CheckBlock(w.p, b) })
+	frugal.Call(t, "CheckBlock", size, func() { err = CheckBlock(w.p, b) })
 	if w.doc.verdict(t, err, Invalid, Mutated) {
 		return err
 	}
-	frugal(t, "CheckBlockContext", size, func() { err = CheckBlockContext(w.p, w.parent, b) })
+	frugal.Call(t, "CheckBlockContext", size, func() { err = CheckBlockContext(w.p, w.parent, b) })
 	if w.doc.verdict(t, err, Invalid, Mutated) {
 		return err
 	}
 	before := maps.Clone(coins)
 	var delta *Delta
-	frugal(t, "ApplyBlock", size, func() { delta, err = ApplyBlock(w.p, w.parent, b, coins) })
+	frugal.Call(t, "ApplyBlock", size, func() { delta, err = ApplyBlock(w.p, w.parent, b, coins) })
 	if !maps.Equal(coins, before) {
 		t.Fatalf("the coins changed (%v)", err)
 	}
@@ -154,7 +156,7 @@ func (w *fuzzWorld) apply(t *testing.T, raw, steer []byte) error {
 		t.Fatalf("accepted with %d in fees, not %d; broken are %v", delta.Fees, fees, faults)
 	}
 	w.checkDelta(t, b, delta, before, after)
-	frugal(t, "Verify", size, func() { err = Verifier{Workers: 1}.Verify(delta.Checks) })
+	frugal.Call(t, "Verify", size, func() { err = Verifier{Workers: 1}.Verify(delta.Checks) })
 	if w.doc.verdict(t, err, Invalid) && signed {
 		t.Fatalf("signed, and %v", err)
 	}
@@ -187,7 +189,7 @@ func (w *fuzzWorld) checkDelta(t *testing.T, b *Block, delta *Delta, before, aft
 		t.Fatal(err)
 	}
 	var back *Delta
-	frugal(t, "RevertBlock", b.Size(), func() { back, err = RevertBlock(b, w.parent.Height+1, undo) })
+	frugal.Call(t, "RevertBlock", b.Size(), func() { back, err = RevertBlock(b, w.parent.Height+1, undo) })
 	if err != nil {
 		t.Fatal(err)
 	}

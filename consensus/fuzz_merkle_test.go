@@ -1,6 +1,10 @@
 package consensus
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/kapok-chain/kapok/internal/frugal"
+)
 
 // widthTree is the tree as Bitcoin Core's CPartialMerkleTree sees it, from the
 // top: a node is named by its height above the leaves and its place, and only
@@ -49,7 +53,7 @@ func FuzzMerkleRoot(f *testing.F) {
 		}
 		var root Hash
 		var mutated bool
-		frugal(t, "MerkleRoot", HashSize*len(leaves), func() { root, mutated = MerkleRoot(leaves) })
+		frugal.Call(t, "MerkleRoot", HashSize*len(leaves), func() { root, mutated = MerkleRoot(leaves) })
 		for i := range leaves {
 			if leaves[i] != (Hash{bytes[i], 1}) {
 				t.Fatal("the leaves were changed")

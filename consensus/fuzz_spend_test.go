@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math/big"
 	"testing"
+
+	"github.com/kapok-chain/kapok/internal/frugal"
 )
 
 // dice steer what a target does beside its raw bytes: a byte a decision, zeros
@@ -196,7 +198,7 @@ func (w *fuzzWorld) spend(t *testing.T, raw, steer []byte, sign bool) error {
 		open = max(0, open-coins[i].Value)
 	}
 	var fee int64
-	frugal(t, "SpendTx", len(raw), func() { fee, err = SpendTx(w.p, w.parent, tx, coins) })
+	frugal.Call(t, "SpendTx", len(raw), func() { fee, err = SpendTx(w.p, w.parent, tx, coins) })
 	faults := spendFaults(w.p, w.parent, tx, coins)
 	if w.doc.verdict(t, err, Invalid, Temporary, Policy) {
 		if !faults[AsRuleError(err).Code] {
@@ -220,7 +222,7 @@ func (w *fuzzWorld) signatures(t *testing.T, d *dice, tx *Tx, coins []Coin, inpu
 	const most = 4 // inputs that are signed: it takes a while
 	all := sign && len(coins) <= most && w.sign(t, d, tx, coins)
 	var err error
-	frugal(t, "CheckSignatures", input, func() { err = CheckSignatures(tx, coins) })
+	frugal.Call(t, "CheckSignatures", input, func() { err = CheckSignatures(tx, coins) })
 	if w.doc.verdict(t, err, Invalid) {
 		if all {
 			t.Fatalf("signed, and %v", err)

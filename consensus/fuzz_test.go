@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kapok-chain/kapok/internal/frugal"
 )
 
 // The decoders: whatever decodes encodes to the same bytes, nothing shorter or
@@ -102,7 +104,7 @@ func FuzzDecodeHeader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, repair bool) {
 		var h Header
 		var err error
-		frugal(t, "DecodeHeader", len(raw), func() { h, err = DecodeHeader(raw) })
+		frugal.Call(t, "DecodeHeader", len(raw), func() { h, err = DecodeHeader(raw) })
 		if doc.verdict(t, err, Malformed) {
 			return
 		}
@@ -137,7 +139,7 @@ func FuzzDecodeTx(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var tx *Tx
 		var err error
-		frugal(t, "DecodeTx", len(raw), func() { tx, err = DecodeTx(raw) })
+		frugal.Call(t, "DecodeTx", len(raw), func() { tx, err = DecodeTx(raw) })
 		if doc.verdict(t, err, Malformed) {
 			if tx != nil {
 				t.Fatalf("%v with %v", err, tx)
@@ -152,7 +154,7 @@ func FuzzDecodeTx(f *testing.F) {
 		if tx.TxID() != DoubleSHA256(stripped) || tx.WTxID() != DoubleSHA256(raw) {
 			t.Fatalf("txid %s, wtxid %s", tx.TxID(), tx.WTxID())
 		}
-		frugal(t, "CheckTx", len(raw), func() { err = CheckTx(p, tx) })
+		frugal.Call(t, "CheckTx", len(raw), func() { err = CheckTx(p, tx) })
 		doc.verdict(t, err, Invalid)
 	})
 }
@@ -165,7 +167,7 @@ func FuzzDecodeBlock(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var b *Block
 		var err error
-		frugal(t, "DecodeBlock", len(raw), func() { b, err = DecodeBlock(raw) })
+		frugal.Call(t, "DecodeBlock", len(raw), func() { b, err = DecodeBlock(raw) })
 		if doc.verdict(t, err, Malformed) {
 			if b != nil {
 				t.Fatalf("%v with %v", err, b)
@@ -176,7 +178,7 @@ func FuzzDecodeBlock(f *testing.F) {
 		if b.Size() != len(raw) || b.Weight() != 3*b.StrippedSize()+len(raw) {
 			t.Fatalf("size %d, weight %d of %d bytes", b.Size(), b.Weight(), len(raw))
 		}
-		frugal(t, "CheckBlock", len(raw), func() { err = CheckBlock(p, b) })
+		frugal.Call(t, "CheckBlock", len(raw), func() { err = CheckBlock(p, b) })
 		doc.verdict(t, err, Invalid, Mutated)
 	})
 }
@@ -187,7 +189,7 @@ func FuzzDecodeUndo(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var u *Undo
 		var err error
-		frugal(t, "DecodeUndo", len(raw), func() { u, err = DecodeUndo(raw) })
+		frugal.Call(t, "DecodeUndo", len(raw), func() { u, err = DecodeUndo(raw) })
 		if err != nil {
 			if u != nil || AsRuleError(err) != nil {
 				t.Fatalf("%v with %v", err, u)

@@ -1,36 +1,10 @@
 package consensus
 
 import (
-	"runtime/metrics"
 	"testing"
-)
 
-// Whatever a stranger sends may cost memory in proportion to its length: in any
-// one call, everything that is allocated is at most memoryFactor times the input
-// and memorySlack bytes more.
-const (
-	memoryFactor = 8
-	memorySlack  = 1 << 20
+	"github.com/kapok-chain/kapok/internal/frugal"
 )
-
-// frugal calls f and fails where it allocates more than input bytes may cost.
-// f may be called twice: the runtime's running count costs next to nothing, but
-// lags behind by a few pages, and the exact one stops the world.
-func frugal(t testing.TB, what string, input int, f func()) {
-	t.Helper()
-	most := uint64(memoryFactor*input + memorySlack)
-	count := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	metrics.Read(count)
-	before := count[0].Value.Uint64()
-	f()
-	metrics.Read(count)
-	if count[0].Value.Uint64()-before <= most {
-		return
-	}
-	if grew := allocated(f); grew > most {
-		t.Fatalf("%s of %d bytes allocates %d, more than %d", what, input, grew, most)
-	}
-}
 
 // costlyTxs are transactions of the shapes that cost the most memory for their
 // length. The counts lie where a map has just doubled.
@@ -65,10 +39,10 @@ func costlyTxs() map[string]*Tx {
 func TestTransactionsCostMemoryInProportion(t *testing.T) {
 	for name, tx := range costlyTxs() {
 		raw := tx.Bytes()
-		frugal(t, "DecodeTx: "+name, len(raw), func() { DecodeTx(raw) })
-		frugal(t, "CheckTx: "+name, len(raw), func() { CheckTx(Regtest(), tx) })
+		frugal.Call(t, "DecodeTx: "+name, len(raw), func() { DecodeTx(raw) })
+		frugal.Call(t, "CheckTx: "+name, len(raw), func() { CheckTx(Regtest(), tx) })
 		coins := make([]Coin, len(tx.Inputs))
-		frugal(t, "CheckSignatures: "+name, len(raw), func() { CheckSignatures(tx, coins) })
+		frugal.Call(t, "CheckSignatures: "+name, len(raw), func() { CheckSignatures(tx, coins) })
 	}
 }
 
@@ -91,25 +65,25 @@ func TestBlocksCostMemoryInProportion(t *testing.T) {
 			seal(b)
 		}
 		raw := b.Bytes()
-		frugal(t, "DecodeBlock: "+name, len(raw), func() { DecodeBlock(raw) })
-		frugal(t, "CheckBlock: "+name, len(raw), func() { CheckBlock(p, b) })
+		frugal.Call(t, "DecodeBlock: "+name, len(raw), func() { DecodeBlock(raw) })
+		frugal.Call(t, "CheckBlock: "+name, len(raw), func() { CheckBlock(p, b) })
 		if name == "empty transactions" {
 			continue // CheckBlock refuses them
 		}
-		frugal(t, "CheckBlockContext: "+name, len(raw), func() { CheckBlockContext(p, parent, b) })
+		frugal.Call(t, "CheckBlockContext: "+name, len(raw), func() { CheckBlockContext(p, parent, b) })
 		coins := map[OutPoint]Coin{}
 		var prevouts []OutPoint
-		frugal(t, "Prevouts: "+name, len(raw), func() { prevouts = Prevouts(b) })
+		frugal.Call(t, "Prevouts: "+name, len(raw), func() { prevouts = Prevouts(b) })
 		for _, op := range prevouts {
 			coins[op] = Coin{Value: UnitsPerCoin, Height: 1}
 		}
 		var d *Delta
 		var err error
-		frugal(t, "ApplyBlock: "+name, len(raw), func() { d, err = ApplyBlock(p, parent, b, coins) })
+		frugal.Call(t, "ApplyBlock: "+name, len(raw), func() { d, err = ApplyBlock(p, parent, b, coins) })
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		frugal(t, "RevertBlock: "+name, len(raw), func() { RevertBlock(b, sceneHeight+1, &d.Undo) })
+		frugal.Call(t, "RevertBlock: "+name, len(raw), func() { RevertBlock(b, sceneHeight+1, &d.Undo) })
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/internal/frugal"
 	"github.com/kapok-chain/kapok/internal/vectors"
 )
 
@@ -165,6 +166,41 @@ func TestDecodeAllocates(t *testing.T) {
 	}
 }
 
+// TestMessagesCostMemoryInProportion: the largest message of each type, of the
+// smallest parts.
+func TestMessagesCostMemoryInProportion(t *testing.T) {
+	hashes := func(n int) []consensus.Hash { return make([]consensus.Hash, n) }
+	txs := make([]*consensus.Tx, MaxShortIDs)
+	indexes := make([]uint32, MaxShortIDs)
+	announce := &Announce{Coinbase: sampleTx(1), ShortIDs: make([]ShortID, 1<<16*7/8+1)} // where a map has just doubled
+	for i := range txs {
+		txs[i] = &consensus.Tx{}
+		indexes[i] = uint32(i)
+	}
+	for i := range announce.ShortIDs {
+		announce.ShortIDs[i] = ShortID{byte(i), byte(i >> 8)}
+	}
+	for _, m := range []Msg{
+		&Hello{Extra: make([]byte, MaxHelloExtra)}, &GetHeaders{Locator: hashes(MaxLocator)},
+		&Headers{make([]consensus.Header, MaxHeaders)}, &GetBlocks{hashes(MaxGetBlocks)}, announce,
+		&GetBlockTxs{Indexes: indexes}, &BlockTxs{Txs: txs}, &MempoolIDs{IDs: make([]uint64, MaxMempoolIDs)},
+		&Offer{hashes(MaxOffer)}, &GetTxs{IDs: make([]uint64, MaxGetTxs), Hashes: hashes(MaxGetTxs)},
+		&Peers{make([]string, MaxPeers)}, &Block{&consensus.Block{Txs: append(txs, txs...)}},
+	} {
+		wire := Encode(m)
+		frugal.Call(t, fmt.Sprintf("Decode %T", m), len(wire), func() {
+			if _, err := Decode(wire); err != nil {
+				t.Errorf("%T: %v", m, err)
+			}
+		})
+	}
+	frugal.Call(t, "NewPartialBlock", len(Encode(announce)), func() {
+		if p, err := NewPartialBlock(announce, nil, nil); err != nil || len(p.Missing()) != len(announce.ShortIDs) {
+			t.Error(err)
+		}
+	})
+}
+
 func FuzzDecode(f *testing.F) {
 	for i, m := range samples() {
 		f.Add(Encode(m))
@@ -180,7 +216,9 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, wire []byte) {
-		m, err := Decode(wire)
+		var m Msg
+		var err error
+		frugal.Call(t, "Decode", len(wire), func() { m, err = Decode(wire) })
 		if err != nil {
 			if rule := consensus.AsRuleError(err); rule == nil || rule.Kind != consensus.Malformed || m != nil {
 				t.Fatalf("%v with error %v", m, err)

@@ -42,16 +42,16 @@ type PartialBlock struct {
 // NewPartialBlock puts together what an announcement and the mempool give. An
 // id that two transactions of the mempool have is left open.
 func NewPartialBlock(m *Announce, pool []TxRef, find func(wtxid consensus.Hash) *consensus.Tx) (*PartialBlock, error) {
-	at := make(map[ShortID]int, len(m.ShortIDs))
+	at := make(map[ShortID]int32, len(m.ShortIDs)) // index in the block
 	for i, id := range m.ShortIDs {
 		if _, twice := at[id]; twice {
 			return nil, fmt.Errorf("index %d: %w", i+1, ErrShortIDTwice)
 		}
-		at[id] = i + 1
+		at[id] = int32(i + 1)
 	}
 	p := &PartialBlock{header: m.Header, txs: make([]*consensus.Tx, len(m.ShortIDs)+1)}
 	p.txs[0] = m.Coinbase
-	ambiguous := make(map[int]bool)
+	ambiguous := make(map[int32]bool)
 	if len(at) > 0 {
 		key := blockKey(&m.Header, m.Nonce)
 		for _, ref := range pool {
@@ -65,9 +65,16 @@ func NewPartialBlock(m *Announce, pool []TxRef, find func(wtxid consensus.Hash) 
 			}
 		}
 	}
+	open := 0
 	for i, tx := range p.txs {
-		if tx == nil || ambiguous[i] {
+		if tx == nil || ambiguous[int32(i)] {
 			p.txs[i] = nil
+			open++
+		}
+	}
+	p.missing = make([]uint32, 0, open)
+	for i, tx := range p.txs {
+		if tx == nil {
 			p.missing = append(p.missing, uint32(i))
 		}
 	}

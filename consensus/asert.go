@@ -2,14 +2,17 @@ package consensus
 
 // ASERT (aserti3-2d, the specification is Bitcoin Cash's CHIP of 2020-11-15)
 // sets the target to an exponential of how far the chain is behind its schedule:
-// half a half-life late doubles it by √2. It has no window and no period, so
+// half a half-life late multiplies it by √2. It has no window and no period, so
 // that nothing is won by choosing when to mine or what time to state.
 
 // asertNext is rule D6. The reference is block 1: the genesis block may be much
-// older than the network, and block 1 counts as having taken one spacing.
+// older than the network, and block 1 counts as having taken one spacing. Time
+// has passed up to the highest time of the chain, not to the parent's as in
+// aserti3-2d: a majority that states low times would raise the difficulty for
+// everybody, until the chain stalls.
 func asertNext(p *Params, parent *BlockIndex) uint32 {
 	first := parent.Ancestor(1)
-	elapsed := int64(parent.Header.Time) - (int64(first.Header.Time) - p.Spacing)
+	elapsed := int64(parent.MaxTime) - (int64(first.Header.Time) - p.Spacing)
 	return asert(p, first.Header.Bits, elapsed, int64(parent.Height-first.Height))
 }
 

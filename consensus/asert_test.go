@@ -153,3 +153,44 @@ func TestASERTAgainstTwin(t *testing.T) {
 		}
 	})
 }
+
+// The two rules on random chains. What D6 and D7 look for in a header's ancestors
+// is looked for here from genesis on.
+func TestASERTRulesAgainstTwin(t *testing.T) {
+	for _, rule := range []Rule{RuleASERT, RuleASERTRelative} {
+		t.Run(string(rule), func(t *testing.T) {
+			p := Main()
+			p.Rule, p.HalfLife, p.FutureLimit = rule, 7200, 3600
+			p.StartBits, p.PowLimitBits = 0x1f100000, 0x207fffff
+			if err := p.Init(); err != nil {
+				t.Fatal(err)
+			}
+			rapid.Check(t, func(t *rapid.T) { nextBitsAgainstTwin(t, p) })
+		})
+	}
+}
+
+func nextBitsAgainstTwin(t *rapid.T, p *Params) {
+	genesis := NewTree(p).Genesis()
+	chain := []*BlockIndex{genesis, genesis.Child(&Header{Time: genesis.Header.Time + 1, Bits: p.StartBits})}
+	for range rapid.IntRange(1, 30).Draw(t, "blocks") {
+		parent := chain[len(chain)-1]
+		before := uint32(0) // highest time of the parent's ancestors
+		for _, b := range chain[:len(chain)-1] {
+			before = max(before, b.Header.Time)
+		}
+		refBits := parent.Header.Bits
+		elapsed, blocks := min(max(int64(parent.Header.Time)-int64(before), 0), p.HalfLife), int64(0)
+		if p.Rule == RuleASERT {
+			refBits = chain[1].Header.Bits
+			elapsed = int64(max(before, parent.Header.Time)) - int64(chain[1].Header.Time) + p.Spacing
+			blocks = int64(len(chain) - 2)
+		}
+		bits := NextBits(p, parent)
+		if want := asertTwin(p.Spacing, p.HalfLife, bigTarget(p.PowLimitBits), refBits, elapsed, blocks); bits != want {
+			t.Fatalf("block %d carries %08x, want %08x", len(chain), bits, want)
+		}
+		time := int64(parent.Header.Time) + rapid.Int64Range(-5000, 9000).Draw(t, "step")
+		chain = append(chain, parent.Child(&Header{Prev: parent.Hash, Time: uint32(time), Bits: bits}))
+	}
+}

@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"bytes"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -75,6 +76,35 @@ func (s *coinSet) follow(t *rapid.T, d *Delta) {
 	}
 }
 
+// apply puts a block on the set and returns its undo data.
+func (s *coinSet) apply(t *rapid.T, p *Params, parent *BlockIndex, b *Block) []byte {
+	d, err := ApplyBlock(p, parent, b, pick(s.coins, Prevouts(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.follow(t, d)
+	return d.Undo.Append(nil)
+}
+
+// revert takes a block off.
+func (s *coinSet) revert(t *rapid.T, b *Block, height uint32, undo []byte) {
+	u, err := DecodeUndo(undo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := RevertBlock(b, height, u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.follow(t, d)
+}
+
+func (s *coinSet) want(t *rapid.T, coins map[OutPoint]Coin, format string, args ...any) {
+	if !maps.Equal(s.coins, coins) || s.sum != s.recount() {
+		t.Fatalf(format+": %d coins, want %d; sum %v, recounted %v", append(args, len(s.coins), len(coins), s.sum, s.recount())...)
+	}
+}
+
 // recount is the naive twin of the sum that is kept along.
 func (s *coinSet) recount() CoinSum {
 	var sum CoinSum
@@ -84,9 +114,9 @@ func (s *coinSet) recount() CoinSum {
 	return sum
 }
 
-// Applying blocks and taking them off again is the identity on coins and sum,
-// after every block the money is the subsidies less what was burnt, and undo
-// data survives its encoding.
+// Applying blocks and taking them off again is the identity on coins and sum, and
+// so is taking them off and applying them again; after every block the money is
+// the subsidies less what was burnt, and undo data survives its encoding.
 func TestApplyRevertIdentity(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		p := Regtest()
@@ -95,42 +125,32 @@ func TestApplyRevertIdentity(t *testing.T) {
 		set := &coinSet{coins: map[OutPoint]Coin{}}
 		parent := chainOf(0, 1)
 		type step struct {
-			block  *Block
-			parent *BlockIndex
-			undo   []byte
-			before CoinSum
+			block         *Block
+			parent        *BlockIndex
+			undo          []byte
+			before, after map[OutPoint]Coin
 		}
 		var steps []step
 		var money int64
 		for range rapid.IntRange(1, 12).Draw(r, "blocks") {
 			b, burnt := randomBlock(p, rng, parent, set.coins)
-			before := set.sum
-			d, err := ApplyBlock(p, parent, b, pick(set.coins, Prevouts(b)))
-			if err != nil {
-				r.Fatal(err)
-			}
-			set.follow(r, d)
+			before := maps.Clone(set.coins)
+			undo := set.apply(r, p, parent, b)
 			money += p.Subsidy(parent.Height+1) - burnt
 			if set.sum != set.recount() || set.sum.Value != money {
 				r.Fatalf("sum %v, recounted %v, money %d", set.sum, set.recount(), money)
 			}
-			steps = append(steps, step{b, parent, d.Undo.Append(nil), before})
+			steps = append(steps, step{b, parent, undo, before, maps.Clone(set.coins)})
 			parent = parent.Child(&b.Header)
 		}
-		for i := len(steps) - 1; i >= 0; i-- {
-			s := steps[i]
-			undo, err := DecodeUndo(s.undo)
-			if err != nil {
-				r.Fatal(err)
+		for i, s := range slices.Backward(steps) {
+			set.revert(r, s.block, s.parent.Height+1, s.undo)
+			set.want(r, s.before, "block %d taken off", i)
+			if again := set.apply(r, p, s.parent, s.block); !bytes.Equal(again, s.undo) {
+				r.Fatalf("block %d applied again has other undo data", i)
 			}
-			d, err := RevertBlock(s.block, s.parent.Height+1, undo)
-			if err != nil {
-				r.Fatal(err)
-			}
-			set.follow(r, d)
-			if set.sum != s.before || set.sum != set.recount() {
-				r.Fatalf("block %d taken off: sum %v, before it %v", i, set.sum, s.before)
-			}
+			set.want(r, s.after, "block %d applied again", i)
+			set.revert(r, s.block, s.parent.Height+1, s.undo)
 		}
 		if len(set.coins) != 0 || set.sum != (CoinSum{}) {
 			r.Fatalf("%d coins left", len(set.coins))

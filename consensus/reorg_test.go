@@ -77,16 +77,16 @@ func (o *owner) advance() {
 	}
 }
 
-func TestConformanceChainChoice(t *testing.T) {
+func TestChainChoice(t *testing.T) {
 	p := consensus.Regtest()
-	t.Run("127 reorg-equal-work", func(t *testing.T) {
+	t.Run("reorg-equal-work", func(t *testing.T) {
 		o := newOwner(t, p, `
 			genesis - a1 - a2
 			          a1 - b2
 		`)
 		o.get("a2", "a1", "a2", "b2")
 	})
-	t.Run("127 reorg-equal-work headers first", func(t *testing.T) {
+	t.Run("reorg-equal-work headers first", func(t *testing.T) {
 		o := newOwner(t, p, `
 			genesis - a1 - a2
 			genesis - b1 - b2
@@ -94,7 +94,7 @@ func TestConformanceChainChoice(t *testing.T) {
 		o.hear("b2", "a2") // the headers' order does not count, nor that of b2's body
 		o.get("a2", "b2", "a1", "a2", "b1")
 	})
-	t.Run("128 reorg-more-work", func(t *testing.T) {
+	t.Run("reorg-more-work", func(t *testing.T) {
 		o := newOwner(t, p, `
 			genesis - a1 - a2 - a3 - a4 - a5
 			          a1 - b2 - b3 - b4
@@ -103,7 +103,7 @@ func TestConformanceChainChoice(t *testing.T) {
 		o.get("b4", "b2", "b3", "b4")
 		o.get("a5", "a4", "a5")
 	})
-	t.Run("129 reorg-longer-less-work", func(t *testing.T) {
+	t.Run("reorg-longer-less-work", func(t *testing.T) {
 		// Blocks of b come late and get easier; a's keep their difficulty.
 		p := easy(t, consensus.RuleFixed)
 		p.Rule, p.HalfLife, p.Spacing, p.FutureLimit, p.StartBits = consensus.RuleASERTRelative, 600, 300, 300, 0x1f100000
@@ -123,7 +123,7 @@ func TestConformanceChainChoice(t *testing.T) {
 		}
 	})
 	for k := 1; k <= 5; k++ {
-		t.Run(fmt.Sprintf("130 reorg-to-invalid k=%d", k), func(t *testing.T) {
+		t.Run(fmt.Sprintf("reorg-to-invalid k=%d", k), func(t *testing.T) {
 			o := newOwner(t, p, `
 				genesis - a1 - a2 - a3 - a4
 				          a1 - b2 - b3 - b4 - b5 - b6
@@ -151,7 +151,7 @@ func TestConformanceChainChoice(t *testing.T) {
 			}
 		})
 	}
-	t.Run("138 reorg-missing-body", func(t *testing.T) {
+	t.Run("reorg-missing-body", func(t *testing.T) {
 		o := newOwner(t, p, `
 			genesis - a1 - a2 - a3
 			genesis - b1 - b2 - b3 - b4 - b5
@@ -171,14 +171,14 @@ func TestConformanceChainChoice(t *testing.T) {
 	})
 }
 
-// Case 137, as Core's rpc_invalidateblock and rpc_preciousblock have it.
-func TestConformanceByHand(t *testing.T) {
+// As Core's rpc_invalidateblock and rpc_preciousblock have it.
+func TestInvalidateReconsiderPrecious(t *testing.T) {
 	p := consensus.Regtest()
 	drawing := `
 		genesis - a1 - a2 - a3 - a4
 		          a1 - b2 - b3
 	`
-	t.Run("137 invalidate and reconsider", func(t *testing.T) {
+	t.Run("invalidate and reconsider", func(t *testing.T) {
 		o := newOwner(t, p, drawing)
 		o.get("a4", "a1", "a2", "a3", "a4", "b2", "b3")
 		o.tree.SetFailed(o.at("a2"))
@@ -197,7 +197,7 @@ func TestConformanceByHand(t *testing.T) {
 		o.advance()
 		o.on("a4")
 	})
-	t.Run("137 reconsider the first of equals", func(t *testing.T) {
+	t.Run("reconsider the first of equals", func(t *testing.T) {
 		o := newOwner(t, p, drawing)
 		o.get("a3", "a1", "a2", "a3", "b2", "b3")
 		o.tree.SetFailed(o.at("a3"))
@@ -207,7 +207,7 @@ func TestConformanceByHand(t *testing.T) {
 		o.advance()
 		o.on("a3")
 	})
-	t.Run("137 precious", func(t *testing.T) {
+	t.Run("precious", func(t *testing.T) {
 		o := newOwner(t, p, drawing)
 		o.get("a3", "a1", "a2", "a3", "b2", "b3")
 		for _, name := range []string{"b3", "a3", "b3", "b3"} {
@@ -232,9 +232,9 @@ func TestConformanceByHand(t *testing.T) {
 	})
 }
 
-// Case 141 for the tree: the same 500 blocks in random orders end on the same
-// tip. The 1,000 orders over 8 peers are the node's; here it is 50.
-func TestConformanceRandomOrders(t *testing.T) {
+// The same 500 blocks in random orders end on the same tip. With coins, peers and
+// many more orders it is the node's test of the same name.
+func TestRandomOrders(t *testing.T) {
 	const blocks = 500
 	c := chaintest.New(t, consensus.Regtest())
 	rng := rand.New(rand.NewPCG(141, 0))

@@ -129,11 +129,11 @@ type answers struct {
 	known           blockSet // headers
 	bodies          []int    // as they came
 	found           bool     // the bad block is known to be bad
-	steps           []int    // of the last arrival: block on, -block off, refused+block
+	steps           []int    // of the last arrival: block on, -block off, refusal+block
 }
 
 const (
-	refused  = 100
+	refusal  = 100
 	maxSteps = 4 * mostBlocks // down and up, twice; a tree that takes more goes in circles
 )
 
@@ -170,7 +170,7 @@ func (w *small) follow(a *answers) {
 	to := w.best(a.bodies, a.found)
 	if w.bad != 0 && w.line[to].has(w.bad) {
 		w.walk(a, w.parent[w.bad])
-		a.steps = append(a.steps, refused+w.bad)
+		a.steps = append(a.steps, refusal+w.bad)
 		a.found = true
 		to = w.best(a.bodies, true)
 	}
@@ -262,7 +262,7 @@ func (o *owned) arrive(event arrival) {
 			o.steps = append(o.steps, -number)
 			o.tree.SetTip(step.Block.Parent)
 		case number == o.bad:
-			o.steps = append(o.steps, refused+number)
+			o.steps = append(o.steps, refusal+number)
 			o.tree.SetFailed(step.Block)
 		default:
 			o.steps = append(o.steps, number)

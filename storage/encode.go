@@ -2,9 +2,9 @@ package storage
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 
 	"github.com/kapok-chain/kapok/consensus"
 )
@@ -64,17 +64,15 @@ func coinKey(op consensus.OutPoint) []byte {
 }
 
 func parseCoinKey(key []byte) (op consensus.OutPoint, err error) {
-	if len(key) <= 1+consensus.HashSize {
-		return op, errors.New("the key of a coin is too short")
-	}
-	index, n := binary.Uvarint(key[1+consensus.HashSize:])
-	if n != len(key)-1-consensus.HashSize {
-		return op, errors.New("the key of a coin has a bad index")
-	}
-	return consensus.OutPoint{TxID: consensus.Hash(key[1 : 1+consensus.HashSize]), Index: uint32(index)}, nil
+	r := reader{rest: key}
+	r.expect(prefixCoin)
+	op.TxID = r.hash()
+	op.Index = uint32(r.uvarint(math.MaxUint32))
+	return op, r.finish("key of a coin")
 }
 
-// reader takes fields from the front of a value. The first failure sticks.
+// reader takes fields from the front of a value, each in the one form in which
+// it is written. The first failure sticks.
 type reader struct {
 	rest []byte
 	bad  bool
@@ -90,9 +88,21 @@ func (r *reader) take(n int) []byte {
 	return b
 }
 
-func (r *reader) uvarint() uint64 {
+func (r *reader) expect(b byte) {
+	if r.take(1)[0] != b {
+		r.bad = true
+	}
+}
+
+func (r *reader) bool() bool {
+	b := r.take(1)[0]
+	r.bad = r.bad || b > 1
+	return b == 1
+}
+
+func (r *reader) uvarint(most uint64) uint64 {
 	v, n := binary.Uvarint(r.rest)
-	if r.bad || n <= 0 {
+	if r.bad || n <= 0 || v > most || n > 1 && r.rest[n-1] == 0 {
 		r.bad = true
 		return 0
 	}
@@ -125,9 +135,9 @@ func encodeCoin(c *consensus.Coin) []byte {
 
 func decodeCoin(b []byte) (consensus.Coin, error) {
 	r := reader{rest: b}
-	code := r.uvarint()
+	code := r.uvarint(2*math.MaxUint32 + 1)
 	c := consensus.Coin{Height: uint32(code >> 1), Coinbase: code&1 == 1}
-	c.Value = int64(r.uvarint())
+	c.Value = int64(r.uvarint(consensus.MaxMoney))
 	c.Key = [consensus.KeySize]byte(r.take(consensus.KeySize))
 	return c, r.finish("coin")
 }
@@ -146,8 +156,8 @@ func decodeRecord(hash consensus.Hash, b []byte) (rec consensus.Record, err erro
 	}
 	rec.Hash = hash
 	rec.Flags = consensus.RecordFlags(r.take(1)[0])
-	rec.Seq = r.uvarint()
-	rec.TxCount = uint32(r.uvarint())
+	rec.Seq = r.uvarint(math.MaxUint64)
+	rec.TxCount = uint32(r.uvarint(math.MaxUint32))
 	return rec, r.finish("record")
 }
 
@@ -228,21 +238,23 @@ func encodeEntry(e *HistoryEntry) []byte {
 }
 
 func decodeEntry(key, value []byte) (e HistoryEntry, err error) {
-	if len(key) != keySize+cursorSize {
-		return e, fmt.Errorf("the key of a history entry has %d bytes: %w", len(key), ErrDamaged)
+	k := reader{rest: key}
+	k.expect(prefixHistory)
+	k.take(consensus.KeySize)
+	e.Height = binary.BigEndian.Uint32(k.take(4))
+	e.TxPos = binary.BigEndian.Uint32(k.take(4))
+	e.Spend = !k.bool()
+	e.N = binary.BigEndian.Uint32(k.take(4))
+	if err := k.finish("key of a history entry"); err != nil {
+		return e, err
 	}
-	place := key[keySize:]
-	e.Height = binary.BigEndian.Uint32(place)
-	e.TxPos = binary.BigEndian.Uint32(place[4:])
-	e.Spend = place[8] == 0
-	e.N = binary.BigEndian.Uint32(place[9:])
 	r := reader{rest: value}
-	e.Coinbase = r.take(1)[0] == 1
-	e.Value = int64(r.uvarint())
+	e.Coinbase = r.bool()
+	e.Value = int64(r.uvarint(consensus.MaxMoney))
 	e.TxID = r.hash()
 	e.OutPoint = consensus.OutPoint{TxID: e.TxID, Index: e.N}
 	if e.Spend {
-		e.OutPoint = consensus.OutPoint{TxID: r.hash(), Index: uint32(r.uvarint())}
+		e.OutPoint = consensus.OutPoint{TxID: r.hash(), Index: uint32(r.uvarint(math.MaxUint32))}
 	}
 	return e, r.finish("history entry")
 }
@@ -253,6 +265,6 @@ func encodePlace(p place) []byte {
 
 func decodePlace(b []byte) (place, error) {
 	r := reader{rest: b}
-	p := place{block: r.hash(), pos: int(r.uvarint())}
+	p := place{block: r.hash(), pos: int(r.uvarint(math.MaxInt32))}
 	return p, r.finish("transaction location")
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"testing"
 
@@ -75,37 +76,56 @@ func TestHistoryOrder(t *testing.T) {
 	})
 }
 
-// FuzzDecode feeds every decoder: whatever the disk returns, the answer is a
-// value or an error, and what decodes encodes to something that decodes alike.
+// FuzzDecode feeds every decoder: whatever the disk returns, the answer is damage
+// or a value, and a value is written in one way.
 func FuzzDecode(f *testing.F) {
 	coin := consensus.Coin{Value: 1, Key: testKey(2), Height: 3}
+	record := consensus.Record{Flags: consensus.RecordHasBody, Seq: 300, TxCount: 2}
+	spend := HistoryEntry{Spend: true, Value: 5, OutPoint: consensus.OutPoint{Index: 128}}
 	f.Add(encodeCoin(&coin))
 	f.Add(encodePlace(place{consensus.Hash{1}, 300}))
 	f.Add(encodeTip(head{}, point{}))
-	f.Add(encodeIndexTip(point{}, point{}))
-	f.Add(encodeEntry(&HistoryEntry{Spend: true, Value: 5}))
+	f.Add(encodeIndexTip(point{}, point{Height: 7}))
+	f.Add(encodeEntry(&spend))
+	f.Add(encodeEntry(&HistoryEntry{Value: 5, Coinbase: true}))
+	f.Add(historyKey(testKey(1), spend.Cursor()))
 	f.Add(coinKey(consensus.OutPoint{Index: 1 << 20}))
+	f.Add(encodeRecord(&record))
+	f.Add(seal([]byte("key"), []byte("value")))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if c, err := decodeCoin(b); err == nil {
-			if again, err := decodeCoin(encodeCoin(&c)); err != nil || again != c {
-				t.Errorf("coin %v became %v (%v)", c, again, err)
+		same := func(what string, err error, encode func() []byte) {
+			t.Helper()
+			if err != nil && !errors.Is(err, ErrDamaged) {
+				t.Fatalf("%s: %v is no damage", what, err)
+			}
+			if err == nil && !bytes.Equal(encode(), b) {
+				t.Fatalf("%s: %x is written as %x", what, b, encode())
 			}
 		}
-		if p, err := decodePlace(b); err == nil {
-			if again, err := decodePlace(encodePlace(p)); err != nil || again != p {
-				t.Errorf("place %v became %v (%v)", p, again, err)
+		c, err := decodeCoin(b)
+		same("coin", err, func() []byte { return encodeCoin(&c) })
+		p, err := decodePlace(b)
+		same("place", err, func() []byte { return encodePlace(p) })
+		op, err := parseCoinKey(b)
+		same("key of a coin", err, func() []byte { return coinKey(op) })
+		h, to, err := decodeTip(b)
+		same("tip", err, func() []byte { return encodeTip(h, to) })
+		tip, moving, err := decodeIndexTip(b)
+		same("tip of the index", err, func() []byte { return encodeIndexTip(tip, moving) })
+		rec, err := decodeRecord(consensus.Hash{}, b)
+		same("record", err, func() []byte { return encodeRecord(&rec) })
+		for _, spend := range []bool{true, false} {
+			key := historyKey(testKey(1), Cursor{Output: !spend})
+			e, err := decodeEntry(key, b)
+			same("history entry", err, func() []byte { return encodeEntry(&e) })
+			if e.Spend != spend {
+				t.Fatalf("an entry of a key for spends %v has %v", spend, e.Spend)
 			}
 		}
-		if op, err := parseCoinKey(b); err == nil {
-			if again, err := parseCoinKey(coinKey(op)); err != nil || again != op {
-				t.Errorf("outpoint %v became %v (%v)", op, again, err)
-			}
+		if e, err := decodeEntry(b, encodeEntry(&spend)); err == nil && !bytes.Equal(historyKey([consensus.KeySize]byte(b[1:]), e.Cursor()), b) {
+			t.Fatalf("the key %x became %v", b, e.Cursor())
 		}
-		_, _, _ = decodeTip(b)
-		_, _, _ = decodeIndexTip(b)
-		_, _ = decodeRecord(consensus.Hash{}, b)
-		_, _ = decodeEntry(historyKey(testKey(1), Cursor{}), b)
-		_, _ = decodeEntry(b, b)
-		_, _ = unseal(nil, b)
+		value, err := unseal([]byte("key"), b)
+		same("seal", err, func() []byte { return seal([]byte("key"), bytes.Clone(value)) })
 	})
 }

@@ -165,6 +165,7 @@ func TestInitRefuses(t *testing.T) {
 		{"control character", func(p *consensus.Params) { p.GenesisText = "a\nb" }},
 		{"of UTF-8", func(p *consensus.Params) { p.GenesisText = "\xff" }},
 		{"hrp has 0", func(p *consensus.Params) { p.HRP = "" }},
+		{"hrp has 31", func(p *consensus.Params) { p.HRP = strings.Repeat("h", 31) }},
 		{"lower-case", func(p *consensus.Params) { p.HRP = "KPK" }},
 		{"too hard to search", func(p *consensus.Params) { p.StartBits = 0x1c00ffff }},
 	} {

@@ -63,8 +63,10 @@ const (
 	// maxGenesisText is what fits, with its push, behind the height into a
 	// coinbase script of 100 bytes.
 	maxGenesisText = 97
-	maxHRPLength   = 83 // BIP173
-	maxPort        = 65_535
+	// maxHRPLength keeps an address, which has 60 characters more, within
+	// bech32's 90.
+	maxHRPLength = 30
+	maxPort      = 65_535
 )
 
 // Init validates p, completes the genesis block, where GenesisNonce does not

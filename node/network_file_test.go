@@ -4,9 +4,13 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/BurntSushi/toml"
+
+	"github.com/kapok-chain/kapok/address"
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/node"
 )
@@ -104,20 +108,47 @@ func TestBadNetworkFiles(t *testing.T) {
 // can found a chain, or with an error. Hard genesis blocks are left out: finding
 // their nonce is honest work.
 func FuzzDecodeNetwork(f *testing.F) {
+	easy := strings.ReplaceAll(networkFile, "1f0fffff", "207fffff")
 	f.Add([]byte(networkFile))
-	f.Add([]byte(strings.Replace(networkFile, "asert-relative", "bitcoin", 1)))
+	f.Add([]byte(strings.NewReplacer("asert-relative", "bitcoin", "half_life = 150", "").Replace(easy)))
 	f.Add([]byte("name = \"x\"\nstart_bits = \"207fffff\"\npow_limit = \"207fffff\"\ndifficulty = \"fixed\"\nspacing = 1\n"))
+	f.Add([]byte(easy + "coinbase_maturity = 1\nmax_weight = 4000\nhalving_interval = 1\ngenesis_nonce = 3\nmin_work = \"ff\"\nhrp = \"x\"\np2p_port = 0\nrpc_port = 65535\n"))
+	f.Add([]byte(easy + "hrp = \"" + strings.Repeat("h", 31) + "\"\n"))
+	f.Add([]byte(easy + "coinbase_maturity = 2147483648\n"))
+	f.Add([]byte(easy + "colour = \"green\"\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		lower := strings.ToLower(string(text))
-		if !strings.Contains(lower, `"1f0fffff"`) && !strings.Contains(lower, `"207fffff"`) {
-			return
+		var hard struct {
+			StartBits string `toml:"start_bits"`
+		}
+		if toml.Unmarshal(text, &hard) == nil {
+			bits, err := strconv.ParseUint(hard.StartBits, 16, 32)
+			if err == nil && consensus.WorkOf(uint32(bits)).Cmp(consensus.Uint256{1 << 13}) > 0 {
+				return
+			}
 		}
 		params, err := node.DecodeNetwork(text)
 		if err != nil {
+			if params != nil || err.Error() == "" {
+				t.Fatalf("%v with %v", err, params)
+			}
 			return
 		}
-		if err := consensus.CheckPow(params, &params.Genesis().Header); err != nil {
-			t.Errorf("genesis: %v", err)
+		genesis := params.Genesis()
+		if err := consensus.CheckPow(params, &genesis.Header); err != nil {
+			t.Fatalf("genesis: %v", err)
+		}
+		if err := consensus.CheckBlock(params, genesis); err != nil {
+			t.Fatalf("genesis: %v", err)
+		}
+		if tree := consensus.NewTree(params); consensus.NextBits(params, tree.Genesis()) != genesis.Header.Bits {
+			t.Fatalf("%08x follows a genesis of %08x", consensus.NextBits(params, tree.Genesis()), genesis.Header.Bits)
+		}
+		again := *params
+		if err := again.Init(); err != nil || again.GenesisHash() != params.GenesisHash() {
+			t.Fatalf("found twice it is another network: %v", err)
+		}
+		if key, err := address.Decode(params.HRP, address.Encode(params.HRP, [address.KeySize]byte{1})); err != nil || key != [address.KeySize]byte{1} {
+			t.Fatalf("no addresses with the prefix %q: %v", params.HRP, err)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/kapok-chain/kapok/address"
+	"github.com/kapok-chain/kapok/internal/frugal"
 	"github.com/kapok-chain/kapok/internal/vectors"
 )
 
@@ -163,12 +164,21 @@ func FuzzAddress(f *testing.F) {
 	f.Add(address.Encode("kpk", [32]byte{1}))
 	f.Add(strings.ToUpper(address.Encode("kpk", [32]byte{2})))
 	f.Fuzz(func(t *testing.T, text string) {
-		key, err := address.Decode("kpk", text)
+		var key [address.KeySize]byte
+		var err error
+		frugal.Call(t, "Decode", len(text), func() { key, err = address.Decode("kpk", text) })
 		if err != nil {
+			var kind address.Error
+			if !errors.As(err, &kind) || key != [address.KeySize]byte{} || len(err.Error()) > 600 {
+				t.Fatalf("%q: %v", text, err)
+			}
 			return
 		}
 		if again := address.Encode("kpk", key); again != strings.ToLower(text) {
-			t.Errorf("%q decodes, and encodes as %q", text, again)
+			t.Fatalf("%q decodes, and encodes as %q", text, again)
+		}
+		if _, err := address.Decode("kpkl", text); !errors.Is(err, address.ErrForeign) {
+			t.Fatalf("%q on another network: %v", text, err)
 		}
 	})
 }

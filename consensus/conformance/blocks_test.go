@@ -149,7 +149,7 @@ var orderCases = []conformanceCase{
 		s.Mine("a2", "c3", chaintest.Txs(pay, s.payOn(pay, "carol")))
 		s.accept("c3")
 	}},
-	{number: 49, name: "blk-chain-in-block", rules: "B13", run: func(s *stage) {
+	{number: 49, name: "blk-chain-in-block", rules: "B13 X1", run: func(s *stage) {
 		chain := []*consensus.Tx{s.opening()}
 		for i := range 20 {
 			chain = append(chain, s.payOn(chain[i], fmt.Sprint("hand ", i)))

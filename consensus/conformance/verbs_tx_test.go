@@ -111,9 +111,9 @@ func (s *stage) rejectTx(tx *consensus.Tx, code consensus.Code) {
 // mineWith mines a block with these transactions on the tip, and names it.
 func (s *stage) mineWith(txs ...*consensus.Tx) string {
 	s.t.Helper()
-	tip := s.Name(s.nodes[0].Tip().Hash)
-	name := fmt.Sprintf("on %s up to %s", tip, txs[len(txs)-1].WTxID())
-	s.Mine(tip, name, chaintest.Txs(txs...))
+	tip := s.nodes[0].Tip()
+	name := fmt.Sprintf("block %d up to %s", tip.Height+1, txs[len(txs)-1].WTxID())
+	s.Mine(s.Name(tip.Hash), name, chaintest.Txs(txs...))
 	return name
 }
 

@@ -144,7 +144,7 @@ func (b rpcBackend) ReconsiderBlock(hash consensus.Hash) error {
 
 func (b rpcBackend) PreciousBlock(hash consensus.Hash) error {
 	return b.steer(hash, func(n *Node, _ time.Time, index *consensus.BlockIndex) error {
-		n.tree.Precious(index)
+		n.Precious(index)
 		return nil
 	})
 }

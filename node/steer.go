@@ -10,7 +10,7 @@ import (
 )
 
 // What an operator may do to the chain by hand, as Bitcoin Core's
-// invalidateblock and reconsiderblock. The next Advance follows.
+// invalidateblock, reconsiderblock and preciousblock. The next Advance follows.
 
 // ErrInvalidated is why a block is refused that an operator invalidated.
 const ErrInvalidated consensus.Code = "invalidated-by-operator"
@@ -49,6 +49,9 @@ func (n *Node) Reconsider(index *consensus.BlockIndex) error {
 	}
 	return nil
 }
+
+// Precious prefers a block to all others of equal work, until the next start.
+func (n *Node) Precious(index *consensus.BlockIndex) { n.tree.Precious(index) }
 
 // testTxs judges payments in order, each as if those before it were in the
 // mempool, and keeps none of them.

@@ -20,13 +20,14 @@ const Genesis = "genesis"
 type Chain struct {
 	Params *consensus.Params
 
-	t       testing.TB
-	blocks  map[string]*entry
-	names   map[consensus.Hash]string
-	latest  uint32 // highest time of all blocks
-	keys    map[string]*btcec.PrivateKey
-	owners  map[[consensus.KeySize]byte]string
-	outputs map[consensus.OutPoint]consensus.TxOut // of all blocks and of Pay
+	t          testing.TB
+	blocks     map[string]*entry
+	names      map[consensus.Hash]string
+	latest     uint32 // highest time of all blocks
+	keys       map[string]*btcec.PrivateKey
+	outputKeys map[string][consensus.KeySize]byte
+	owners     map[[consensus.KeySize]byte]string
+	outputs    map[consensus.OutPoint]consensus.TxOut // of all blocks and of Pay
 }
 
 type entry struct {
@@ -38,14 +39,15 @@ type entry struct {
 func New(t testing.TB, p *consensus.Params) *Chain {
 	genesis := p.Genesis()
 	c := &Chain{
-		Params:  p,
-		t:       t,
-		blocks:  map[string]*entry{Genesis: {genesis, consensus.NewTree(p).Genesis()}},
-		names:   map[consensus.Hash]string{p.GenesisHash(): Genesis},
-		latest:  genesis.Header.Time,
-		keys:    make(map[string]*btcec.PrivateKey),
-		owners:  make(map[[consensus.KeySize]byte]string),
-		outputs: make(map[consensus.OutPoint]consensus.TxOut),
+		Params:     p,
+		t:          t,
+		blocks:     map[string]*entry{Genesis: {genesis, consensus.NewTree(p).Genesis()}},
+		names:      map[consensus.Hash]string{p.GenesisHash(): Genesis},
+		latest:     genesis.Header.Time,
+		keys:       make(map[string]*btcec.PrivateKey),
+		outputKeys: make(map[string][consensus.KeySize]byte),
+		owners:     make(map[[consensus.KeySize]byte]string),
+		outputs:    make(map[consensus.OutPoint]consensus.TxOut),
 	}
 	return c
 }

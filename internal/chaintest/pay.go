@@ -42,13 +42,15 @@ func (c *Chain) Secret(name string) *btcec.PrivateKey {
 	seed := sha256.Sum256([]byte("kapok chaintest key: " + name))
 	key, pub := btcec.PrivKeyFromBytes(seed[:])
 	c.keys[name] = key
-	c.owners[[consensus.KeySize]byte(schnorr.SerializePubKey(pub))] = name
+	c.outputKeys[name] = [consensus.KeySize]byte(schnorr.SerializePubKey(pub))
+	c.owners[c.outputKeys[name]] = name
 	return key
 }
 
 // Key returns the named output key.
 func (c *Chain) Key(name string) [consensus.KeySize]byte {
-	return [consensus.KeySize]byte(schnorr.SerializePubKey(c.Secret(name).PubKey()))
+	c.Secret(name)
+	return c.outputKeys[name]
 }
 
 // Coinbase returns the first output of the named block's coinbase.

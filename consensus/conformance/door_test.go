@@ -24,14 +24,21 @@ type seat struct {
 
 func newSeat(s *stage, door string, enter func(*seat, *consensus.Block) *consensus.RuleError) *seat {
 	s.t.Helper()
-	store := storage.OpenMemory(s.Params, true)
-	n, err := node.New(node.Config{
-		Params: s.Params, Store: store, Mempool: mempool.DefaultConfig(),
-		P2P:  p2p.Config{Agent: "/conformance/", Params: s.Params},
+	n := &seat{s: s, door: door, enter: enter}
+	n.open(storage.OpenMemory(s.Params, true))
+	return n
+}
+
+// open starts the node, or starts it again, on a store.
+func (n *seat) open(store storage.Store) {
+	n.s.t.Helper()
+	started, err := node.New(node.Config{
+		Params: n.s.Params, Store: store, Mempool: mempool.DefaultConfig(),
+		P2P:  p2p.Config{Agent: "/conformance/", Params: n.s.Params},
 		Rand: rand.New(rand.NewPCG(1, 2)),
 	})
-	s.check(err)
-	return &seat{Node: n, s: s, door: door, enter: enter, store: store}
+	n.s.check(err)
+	n.Node, n.store = started, store
 }
 
 var verifier = consensus.Verifier{Workers: 1}

@@ -48,10 +48,16 @@ func (s *stage) network(edit func(*consensus.Params)) {
 		s.t.Fatal(err)
 	}
 	s.Chain = chaintest.New(s.t, p)
-	s.told = map[string]bool{chaintest.Genesis: true}
-	s.owed = make(map[consensus.Hash]string)
 	// The clock stands a month after genesis, so that no drawing reaches it.
 	s.now = time.Unix(int64(p.GenesisTime), 0).Add(30 * 24 * time.Hour).UTC()
+	s.freshNodes()
+}
+
+// freshNodes replaces the nodes by new ones, which know nothing of the chain.
+func (s *stage) freshNodes() {
+	s.t.Helper()
+	s.told = map[string]bool{chaintest.Genesis: true}
+	s.owed = make(map[consensus.Hash]string)
 	s.nodes = []*seat{
 		newSeat(s, "submit", submitBlock),
 		newSeat(s, "p2p", receiveBlock),

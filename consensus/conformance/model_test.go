@@ -24,9 +24,10 @@ func tally(path []*consensus.Block) consensus.CoinSum {
 			for _, in := range tx.Inputs {
 				delete(coins, in.PrevOut)
 			}
+			id := tx.TxID()
 			for n, out := range tx.Outputs {
 				if len(out.Script) == 34 && out.Script[0] == 0x51 {
-					coins[consensus.OutPoint{TxID: tx.TxID(), Index: uint32(n)}] = coin{out, i + 1, j == 0}
+					coins[consensus.OutPoint{TxID: id, Index: uint32(n)}] = coin{out, i + 1, j == 0}
 				}
 			}
 		}

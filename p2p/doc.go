@@ -56,7 +56,8 @@ whatever state it is in.
 # How blocks come
 
 Headers first, the bulk from the peer whose hello claims the most work, then
-from every peer that still claims more; every 30 s each peer is asked for news.
+from every peer that claims another chain with more work than the tip; every 30 s
+each peer is asked for news.
 Bodies come from all peers that have them, up to 16 in flight each, within a
 window of 1024 beyond the first one missing. Where nothing comes from a peer
 for 2 s, its requests are made to a second and a third one too; for 2 minutes,

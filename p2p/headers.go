@@ -73,12 +73,13 @@ func (e *Engine) getHeaders(now time.Time, p *peer, locator []consensus.Hash) {
 }
 
 // syncHeaders asks one peer at a time for the bulk of the headers: the one that
-// claims the most work. Then those are asked that still claim more.
+// claims the most work. Then those are asked that claim another chain with more
+// work than the tip has: the bodies of the best header may be withheld.
 func (e *Engine) syncHeaders(now time.Time) {
 	if e.syncing != nil {
 		return
 	}
-	most := e.src.BestHeader().Work
+	most := e.src.Tip().Work
 	var best *peer
 	for _, p := range e.order {
 		if p.greeted() && p.claims && p.headersAsked.IsZero() && p.hello.Work.Cmp(most) > 0 {

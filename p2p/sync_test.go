@@ -151,3 +151,19 @@ func TestUnservedBranch(t *testing.T) {
 	good.give(w.chain.Block("b31"))
 	w.until(10*time.Second, "the branch that is served", allAt(w.chain.Hash("b31"), late))
 }
+
+// A peer that comes while the best header's bodies are withheld, and has a branch
+// with less work than that header but more than the tip, need not mine to be
+// heard.
+func TestPeerWithALesserBranch(t *testing.T) {
+	w := newWorld(t, 8)
+	w.chain.Grow("genesis - a1..a40\n genesis - b1..b30")
+	mute, good, late := w.add("mute"), w.add("good"), w.add("late")
+	mute.give(w.chain.Path("a40")...)
+	mute.mute = func(o p2p.Outgoing) bool { return kind(o.Msg) == "Block" }
+	good.give(w.chain.Path("b30")...)
+	w.link(late, mute)
+	w.run(time.Second)
+	w.link(late, good)
+	w.until(5*time.Second, "the branch that is served", allAt(w.chain.Hash("b30"), late))
+}

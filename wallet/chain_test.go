@@ -89,6 +89,26 @@ func (c *fakeChain) confirm() {
 	}
 }
 
+// reorganise takes the chain back to a height: rewards above it are lost, and
+// with them what hangs on them; all else waits again.
+func (c *fakeChain) reorganise(height uint32) {
+	c.tip = height
+	lost := map[consensus.Hash]bool{}
+	c.txs = slices.DeleteFunc(c.txs, func(t fakeTx) bool {
+		gone := t.tx.IsCoinbase() && t.height > height
+		for _, in := range t.tx.Inputs {
+			gone = gone || lost[in.PrevOut.TxID]
+		}
+		lost[t.tx.TxID()] = gone
+		return gone
+	})
+	for i := range c.txs {
+		if c.txs[i].height > height {
+			c.txs[i].height = 0
+		}
+	}
+}
+
 func (c *fakeChain) find(op consensus.OutPoint) (out *consensus.TxOut, from *fakeTx, spender *fakeTx) {
 	for i := range c.txs {
 		if t := &c.txs[i]; t.tx.TxID() == op.TxID && int(op.Index) < len(t.tx.Outputs) {

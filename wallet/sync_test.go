@@ -92,6 +92,52 @@ func TestMaturity(t *testing.T) {
 	}
 }
 
+// A reward that a reorganisation takes away leaves the wallet, and with it the
+// payment that spent it, in a block or not; the other coin of that payment is
+// there again. Case 133 of the conformance list.
+func TestRewardLostInAReorganisation(t *testing.T) {
+	p := testParams("local") // rewards mature after 10 blocks
+	for _, confirmed := range []bool{false, true} {
+		c := newFakeChain(p)
+		alice, bob := mustNew(t, p, testWords), mustNew(t, p, otherWords)
+		c.reward(mustAddress(t, alice, Receive, 0), 50*coin, 900)
+		c.reward(mustAddress(t, alice, Receive, 1), 30*coin, 985)
+		if _, err := alice.Pay(t.Context(), c, []Payment{{mustAddress(t, bob, Receive, 0), 60 * coin}}, choices(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if confirmed {
+			c.confirm()
+		}
+		if got := mustSync(t, bob, c).Balance().Total(); got != 60*coin {
+			t.Fatalf("bob has %d before the reorganisation", got)
+		}
+
+		c.reorganise(980)
+		c.confirm()
+		for _, step := range []struct {
+			w         *Wallet
+			balance   Balance
+			movements int
+		}{
+			{alice, Balance{Confirmed: 50 * coin}, 1},
+			{bob, Balance{}, 0},
+		} {
+			v := mustSync(t, step.w, c)
+			if got := v.Balance(); got != step.balance || len(v.Movements) != step.movements {
+				t.Errorf("confirmed %v: balance %+v after %d movements, want %+v after %d", confirmed, got, len(v.Movements), step.balance, step.movements)
+			}
+		}
+		to := []Payment{{mustAddress(t, bob, Receive, 1), 60 * coin}}
+		if _, err := alice.Pay(t.Context(), c, to, choices(1, 0)); !errors.Is(err, ErrFunds) {
+			t.Errorf("confirmed %v: spent the lost reward: %v", confirmed, err)
+		}
+		to[0].Amount = 40 * coin
+		if _, err := alice.Pay(t.Context(), c, to, choices(1, 0)); err != nil {
+			t.Errorf("confirmed %v: the other coin cannot be spent: %v", confirmed, err)
+		}
+	}
+}
+
 func TestSyncWhileBlocksCome(t *testing.T) {
 	p := testParams("local")
 	c := newFakeChain(p)

@@ -42,7 +42,7 @@ func extend(parent *BlockIndex, time, bits uint32) *BlockIndex {
 	return newIndex(parent, &Header{Version: genesisVersion, Time: time, Bits: bits}, Hash{})
 }
 
-// Case 15 of the conformance list: periods four times too fast and too slow,
+// Periods four times too fast and too slow,
 // on the clamps and beside them, are worth exactly what btcd says.
 func TestRetargetClamp(t *testing.T) {
 	p, main := bitcoinParams(t), newBtcdMain()

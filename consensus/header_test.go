@@ -43,9 +43,9 @@ func easy(t *testing.T, rule consensus.Rule) *consensus.Params {
 	return p
 }
 
-// Group A of the conformance list, through Tree.AddHeader. 13 and 14 are in
-// TestConformancePeriodTimes, 15 and 16 beside their rules; 22 is the node's.
-func TestConformanceHeaders(t *testing.T) {
+// The rules on a header in its place, by Tree.AddHeader and CheckHeader. The
+// conformance suite asks the same of whole nodes.
+func TestHeaderRules(t *testing.T) {
 	const future = 7200
 	clock := time.Unix(1_000_000_000, 0) // far after the chain
 	seal := func(edit func(h *consensus.Header)) chaintest.Option {
@@ -69,25 +69,25 @@ func TestConformanceHeaders(t *testing.T) {
 		code   consensus.Code
 		kind   consensus.Kind
 	}{
-		{name: "1 hdr-pow-high", spoil: true, code: consensus.ErrHighHash, kind: consensus.Invalid},
-		{name: "2 hdr-bits-wrong", option: func(*chaintest.Chain) chaintest.Option { return bits(0x200fffff) }, code: consensus.ErrBadDiffBits, kind: consensus.Invalid},
-		{name: "3 hdr-bits-negative", option: func(*chaintest.Chain) chaintest.Option { return bits(0x1d80ffff) }, code: consensus.ErrHighHash, kind: consensus.Invalid},
-		{name: "4 hdr-bits-zero", option: func(*chaintest.Chain) chaintest.Option { return bits(0) }, code: consensus.ErrHighHash, kind: consensus.Invalid},
-		{name: "4 hdr-bits-zero mantissa", option: func(*chaintest.Chain) chaintest.Option { return bits(0x20000000) }, code: consensus.ErrHighHash, kind: consensus.Invalid},
-		{name: "5 hdr-bits-overflow", option: func(*chaintest.Chain) chaintest.Option { return bits(0xff7fffff) }, code: consensus.ErrHighHash, kind: consensus.Invalid},
-		{name: "6 hdr-bits-above-limit", option: func(*chaintest.Chain) chaintest.Option { return bits(0x20100001) }, code: consensus.ErrHighHash, kind: consensus.Invalid},
-		{name: "7 hdr-bits-noncanonical", option: func(*chaintest.Chain) chaintest.Option { return bits(0x21001000) }, code: consensus.ErrBadDiffBits, kind: consensus.Invalid},
-		{name: "8 hdr-time-mtp", option: func(c *chaintest.Chain) chaintest.Option { return atMTP(c, 0) }, code: consensus.ErrTimeTooOld, kind: consensus.Invalid},
-		{name: "9 hdr-time-mtp+1", option: func(c *chaintest.Chain) chaintest.Option { return atMTP(c, 1) }, code: ok},
-		{name: "10 hdr-time-future", option: func(*chaintest.Chain) chaintest.Option { return at(clock.Unix() + future + 1) }, code: consensus.ErrTimeTooNew, kind: consensus.Temporary},
-		{name: "11 hdr-time-future-edge", option: func(*chaintest.Chain) chaintest.Option { return at(clock.Unix() + future) }, code: ok},
-		{name: "12 hdr-time-wrap", option: func(*chaintest.Chain) chaintest.Option { return at(0xffffffff) }, code: consensus.ErrTimeTooNew, kind: consensus.Temporary},
-		{name: "17 hdr-version-old 3", option: func(*chaintest.Chain) chaintest.Option { return version(3) }, code: consensus.ErrBadVersion, kind: consensus.Invalid},
-		{name: "17 hdr-version-old 0", option: func(*chaintest.Chain) chaintest.Option { return version(0) }, code: consensus.ErrBadVersion, kind: consensus.Invalid},
-		{name: "17 hdr-version-old -1", option: func(*chaintest.Chain) chaintest.Option { return version(0xffffffff) }, code: consensus.ErrBadVersion, kind: consensus.Invalid},
-		{name: "17 hdr-version-old 0x80000000", option: func(*chaintest.Chain) chaintest.Option { return version(0x80000000) }, code: consensus.ErrBadVersion, kind: consensus.Invalid},
-		{name: "17 hdr-version 4", option: func(*chaintest.Chain) chaintest.Option { return version(4) }, code: ok},
-		{name: "17 hdr-version rolled", option: func(*chaintest.Chain) chaintest.Option { return version(0x20000000 | consensus.VersionRollMask) }, code: ok},
+		{name: "hash above the target", spoil: true, code: consensus.ErrHighHash, kind: consensus.Invalid},
+		{name: "harder than asked for", option: func(*chaintest.Chain) chaintest.Option { return bits(0x200fffff) }, code: consensus.ErrBadDiffBits, kind: consensus.Invalid},
+		{name: "bits negative", option: func(*chaintest.Chain) chaintest.Option { return bits(0x1d80ffff) }, code: consensus.ErrHighHash, kind: consensus.Invalid},
+		{name: "bits zero", option: func(*chaintest.Chain) chaintest.Option { return bits(0) }, code: consensus.ErrHighHash, kind: consensus.Invalid},
+		{name: "bits with mantissa zero", option: func(*chaintest.Chain) chaintest.Option { return bits(0x20000000) }, code: consensus.ErrHighHash, kind: consensus.Invalid},
+		{name: "bits overflow", option: func(*chaintest.Chain) chaintest.Option { return bits(0xff7fffff) }, code: consensus.ErrHighHash, kind: consensus.Invalid},
+		{name: "bits above the limit", option: func(*chaintest.Chain) chaintest.Option { return bits(0x20100001) }, code: consensus.ErrHighHash, kind: consensus.Invalid},
+		{name: "another encoding", option: func(*chaintest.Chain) chaintest.Option { return bits(0x21001000) }, code: consensus.ErrBadDiffBits, kind: consensus.Invalid},
+		{name: "time at the median", option: func(c *chaintest.Chain) chaintest.Option { return atMTP(c, 0) }, code: consensus.ErrTimeTooOld, kind: consensus.Invalid},
+		{name: "time after the median", option: func(c *chaintest.Chain) chaintest.Option { return atMTP(c, 1) }, code: ok},
+		{name: "time beyond the limit", option: func(*chaintest.Chain) chaintest.Option { return at(clock.Unix() + future + 1) }, code: consensus.ErrTimeTooNew, kind: consensus.Temporary},
+		{name: "time at the limit", option: func(*chaintest.Chain) chaintest.Option { return at(clock.Unix() + future) }, code: ok},
+		{name: "time at the end of 32 bits", option: func(*chaintest.Chain) chaintest.Option { return at(0xffffffff) }, code: consensus.ErrTimeTooNew, kind: consensus.Temporary},
+		{name: "version 3", option: func(*chaintest.Chain) chaintest.Option { return version(3) }, code: consensus.ErrBadVersion, kind: consensus.Invalid},
+		{name: "version 0", option: func(*chaintest.Chain) chaintest.Option { return version(0) }, code: consensus.ErrBadVersion, kind: consensus.Invalid},
+		{name: "version -1", option: func(*chaintest.Chain) chaintest.Option { return version(0xffffffff) }, code: consensus.ErrBadVersion, kind: consensus.Invalid},
+		{name: "version 0x80000000", option: func(*chaintest.Chain) chaintest.Option { return version(0x80000000) }, code: consensus.ErrBadVersion, kind: consensus.Invalid},
+		{name: "version 4", option: func(*chaintest.Chain) chaintest.Option { return version(4) }, code: ok},
+		{name: "version rolled", option: func(*chaintest.Chain) chaintest.Option { return version(0x20000000 | consensus.VersionRollMask) }, code: ok},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := easy(t, consensus.RuleFixed)
@@ -176,8 +176,8 @@ func treeOf(t *testing.T, c *chaintest.Chain, clock time.Time, names ...string) 
 	return tree
 }
 
-// Cases 18 to 21 and 23: what depends on the tree.
-func TestConformanceKnownHeaders(t *testing.T) {
+// What depends on the tree.
+func TestHeadersInATree(t *testing.T) {
 	p := easy(t, consensus.RuleFixed)
 	c := chaintest.New(t, p)
 	c.Grow(`
@@ -188,7 +188,7 @@ func TestConformanceKnownHeaders(t *testing.T) {
 	add := func(tree *consensus.Tree, name string) (*consensus.BlockIndex, error) {
 		return tree.AddHeader(&c.Block(name).Header, now)
 	}
-	t.Run("18 hdr-prev-unknown", func(t *testing.T) {
+	t.Run("parent unknown", func(t *testing.T) {
 		tree := treeOf(t, c, now, "a1")
 		_, err := add(tree, "a3")
 		want(t, err, consensus.ErrPrevNotFound, consensus.Temporary)
@@ -196,7 +196,7 @@ func TestConformanceKnownHeaders(t *testing.T) {
 		_, err = add(tree, "a3")
 		want(t, err, ok, 0)
 	})
-	t.Run("19 hdr-prev-invalid", func(t *testing.T) {
+	t.Run("parent invalid", func(t *testing.T) {
 		tree := treeOf(t, c, now, "b2")
 		tree.SetFailed(tree.Lookup(c.Hash("b2")))
 		_, err := add(tree, "b3")
@@ -205,7 +205,7 @@ func TestConformanceKnownHeaders(t *testing.T) {
 			t.Error("b3 was added")
 		}
 	})
-	t.Run("20 hdr-duplicate", func(t *testing.T) {
+	t.Run("duplicate", func(t *testing.T) {
 		tree := treeOf(t, c, now, "a3")
 		b, err := add(tree, "a2")
 		want(t, err, consensus.ErrDuplicate, consensus.Temporary)
@@ -213,7 +213,7 @@ func TestConformanceKnownHeaders(t *testing.T) {
 			t.Error("the duplicate is not the block that was there")
 		}
 	})
-	t.Run("21 hdr-dup-invalid", func(t *testing.T) {
+	t.Run("duplicate of an invalid one", func(t *testing.T) {
 		tree := treeOf(t, c, now, "a3")
 		tree.SetFailed(tree.Lookup(c.Hash("a2")))
 		for _, name := range []string{"a2", "a3"} {
@@ -224,7 +224,7 @@ func TestConformanceKnownHeaders(t *testing.T) {
 			}
 		}
 	})
-	t.Run("23 hdr-genesis-fork", func(t *testing.T) {
+	t.Run("another genesis", func(t *testing.T) {
 		other := easy(t, consensus.RuleFixed)
 		other.GenesisText = "another seed"
 		if err := other.Init(); err != nil {
@@ -269,9 +269,9 @@ func TestHeaderChecksAreOrdered(t *testing.T) {
 	want(t, consensus.CheckHeader(p, parent, &h, now), ok, 0)
 }
 
-// Cases 13 and 14: BIP54's timestamp rules, at their edges, on the blocks that
-// they are about and on their neighbours.
-func TestConformancePeriodTimes(t *testing.T) {
+// BIP54's timestamp rules, at their edges, on the blocks that they are about and
+// on their neighbours.
+func TestPeriodTimes(t *testing.T) {
 	const grace = 7200
 	for _, test := range []struct {
 		name   string
@@ -280,14 +280,14 @@ func TestConformancePeriodTimes(t *testing.T) {
 		time   func(first, parent int64) int64
 		code   consensus.Code
 	}{
-		{"13 hdr-timewarp-boundary", consensus.RuleBitcoin, 2016, func(_, parent int64) int64 { return parent - grace - 1 }, consensus.ErrTimeWarp},
-		{"13 hdr-timewarp-boundary edge", consensus.RuleBitcoin, 2016, func(_, parent int64) int64 { return parent - grace }, ok},
-		{"13 hdr-timewarp-boundary next block", consensus.RuleBitcoin, 2017, func(_, parent int64) int64 { return parent - grace - 1 }, ok},
-		{"13 hdr-timewarp-boundary fixed rule", consensus.RuleFixed, 2016, func(_, parent int64) int64 { return parent - grace - 1 }, ok},
-		{"14 hdr-murch-zawy", consensus.RuleBitcoin, 2015, func(first, _ int64) int64 { return first - 1 }, consensus.ErrTimeNegative},
-		{"14 hdr-murch-zawy edge", consensus.RuleBitcoin, 2015, func(first, _ int64) int64 { return first }, ok},
-		{"14 hdr-murch-zawy block before", consensus.RuleBitcoin, 2014, func(first, _ int64) int64 { return first - 1 }, ok},
-		{"14 hdr-murch-zawy fixed rule", consensus.RuleFixed, 2015, func(first, _ int64) int64 { return first - 1 }, ok},
+		{"timewarp", consensus.RuleBitcoin, 2016, func(_, parent int64) int64 { return parent - grace - 1 }, consensus.ErrTimeWarp},
+		{"timewarp edge", consensus.RuleBitcoin, 2016, func(_, parent int64) int64 { return parent - grace }, ok},
+		{"timewarp next block", consensus.RuleBitcoin, 2017, func(_, parent int64) int64 { return parent - grace - 1 }, ok},
+		{"timewarp under another rule", consensus.RuleFixed, 2016, func(_, parent int64) int64 { return parent - grace - 1 }, ok},
+		{"negative period", consensus.RuleBitcoin, 2015, func(first, _ int64) int64 { return first - 1 }, consensus.ErrTimeNegative},
+		{"negative period edge", consensus.RuleBitcoin, 2015, func(first, _ int64) int64 { return first }, ok},
+		{"negative period block before", consensus.RuleBitcoin, 2014, func(first, _ int64) int64 { return first - 1 }, ok},
+		{"negative period under another rule", consensus.RuleFixed, 2015, func(first, _ int64) int64 { return first - 1 }, ok},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := easy(t, test.rule)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/kapok-chain/kapok/consensus"
-	"github.com/kapok-chain/kapok/mempool"
 	"github.com/kapok-chain/kapok/node"
 	"github.com/kapok-chain/kapok/p2p"
 	"github.com/kapok-chain/kapok/storage"
@@ -33,7 +32,7 @@ func newSeat(s *stage, door string, enter func(*seat, *consensus.Block) *consens
 func (n *seat) open(store storage.Store) {
 	n.s.t.Helper()
 	started, err := node.New(node.Config{
-		Params: n.s.Params, Store: store, Mempool: mempool.DefaultConfig(),
+		Params: n.s.Params, Store: store, Mempool: n.s.pool,
 		P2P:  p2p.Config{Agent: "/conformance/", Params: n.s.Params},
 		Rand: rand.New(rand.NewPCG(1, 2)),
 	})
@@ -41,7 +40,8 @@ func (n *seat) open(store storage.Store) {
 	n.Node, n.store = started, store
 }
 
-var verifier = consensus.Verifier{Workers: 1}
+// verifier checks on several threads, as nodes do.
+var verifier = consensus.Verifier{Workers: 4}
 
 // take brings a block in, lets the node walk to its best branch, and returns why
 // the block was refused, then or on the way.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/chaintest"
+	"github.com/kapok-chain/kapok/mempool"
 )
 
 // stage is where a case plays: a chain to draw and mine on, and nodes that hear
@@ -22,6 +23,7 @@ type stage struct {
 	t     *testing.T
 	now   time.Time
 	nodes []*seat
+	pool  mempool.Config            // for the nodes of the next network; a zero field is the default
 	told  map[string]bool           // blocks that all nodes were given
 	owed  map[consensus.Hash]string // true blocks of mutated copies, not accepted yet
 }

@@ -75,9 +75,9 @@ var commitmentCases = []conformanceCase{
 	}},
 	{number: 46, name: "blk-wit-superfluous", rules: "E6", run: func(s *stage) {
 		block := s.Mine(chaintest.Genesis, "a1", chaintest.NoCommitment())
-		w := &wire{marked: true}
+		w := &onWire{marked: true}
 		s.malformed(w.block(block).raw, consensus.ErrDecodeSuperfluous)
-		w = &wire{marked: true}
+		w = &onWire{marked: true}
 		s.malformedTx(w.tx(block.Txs[0]).raw, consensus.ErrDecodeSuperfluous)
 		s.reads(s.wireOf("a1").raw)
 		s.accept("a1")
@@ -85,7 +85,7 @@ var commitmentCases = []conformanceCase{
 	{number: 47, name: "blk-wit-flag-02", rules: "E5", run: func(s *stage) {
 		pay := s.opening()
 		s.Mine("a2", "b3", chaintest.Txs(pay))
-		block, loose := s.wireOf("b3"), new(wire).tx(pay)
+		block, loose := s.wireOf("b3"), new(onWire).tx(pay)
 		for _, flag := range []byte{0x02, 0x03, 0x80, 0x81, 0xff} {
 			for _, at := range block.flags {
 				s.malformed(block.with(at, at+1, []byte{flag}), consensus.ErrDecodeFlag)

@@ -17,7 +17,7 @@ var encodingCases = []conformanceCase{
 			tx.Outputs = slices.Repeat([]consensus.TxOut{{Script: []byte{0x6a, 0x01, 0x07}}}, 253)
 		})
 		s.Mine("a2", "b3", chaintest.Txs(many))
-		block, loose := s.wireOf("b3"), new(wire).tx(many)
+		block, loose := s.wireOf("b3"), new(onWire).tx(many)
 		for _, size := range block.sizes {
 			for _, form := range longer(size.n) {
 				s.malformed(block.with(size.at, size.end, form), consensus.ErrDecodeCompactSize)
@@ -58,7 +58,7 @@ var encodingCases = []conformanceCase{
 		pay := s.opening()
 		s.Mine("a2", "b3", chaintest.Txs(pay))
 		s.hugeCounts(s.wireOf("b3"), s.malformed)
-		s.hugeCounts(new(wire).tx(pay), s.malformedTx)
+		s.hugeCounts(new(onWire).tx(pay), s.malformedTx)
 		header := s.Block("b3").Header.Bytes()
 		s.reads(slices.Concat(header[:], []byte{3}, make([]byte, 3*10))) // three times ten bytes: as many as fit
 		s.accept("b3")
@@ -67,7 +67,7 @@ var encodingCases = []conformanceCase{
 
 // hugeCounts puts counts of what is not there, followed by a hundred bytes, in
 // the place of each size: refused before anything is allocated for them.
-func (s *stage) hugeCounts(w *wire, malformed func([]byte, consensus.Code)) {
+func (s *stage) hugeCounts(w *onWire, malformed func([]byte, consensus.Code)) {
 	s.t.Helper()
 	const follow = 100
 	for _, size := range w.sizes {

@@ -155,7 +155,7 @@ var wholeCases = []conformanceCase{
 			s.Pay(coins, chaintest.To("bob", 1_000), chaintest.Data([]byte("seed")), chaintest.To("carol", 1_000)),
 			s.Unsigned(coins, chaintest.To("bob", 1_000)), // without witness
 		} {
-			w := new(wire).tx(tx)
+			w := new(onWire).tx(tx)
 			for n := range w.raw {
 				s.malformedTx(w.raw[:n], w.cut(n))
 			}

@@ -10,10 +10,10 @@ import (
 	"github.com/kapok-chain/kapok/p2p"
 )
 
-// wire is what a block or a transaction looks like on the wire (rules F1 to F6),
+// onWire is what a block or a transaction looks like on the wire (rules F1 to F6),
 // written down a second time, with notes of where each count and length and each
 // witness flag stands, so that a case can put something else there.
-type wire struct {
+type onWire struct {
 	raw    []byte
 	sizes  []compactSize
 	flags  []int
@@ -28,7 +28,7 @@ type compactSize struct {
 	least   uint64 // bytes that each thing takes (E4); 0 for a length in bytes
 }
 
-func (w *wire) block(b *consensus.Block) *wire {
+func (w *onWire) block(b *consensus.Block) *onWire {
 	header := b.Header.Bytes()
 	w.raw = append(w.raw, header[:]...)
 	w.size("transactions", len(b.Txs), 10)
@@ -38,7 +38,7 @@ func (w *wire) block(b *consensus.Block) *wire {
 	return w
 }
 
-func (w *wire) tx(tx *consensus.Tx) *wire {
+func (w *onWire) tx(tx *consensus.Tx) *onWire {
 	w.raw = binary.LittleEndian.AppendUint32(w.raw, tx.Version)
 	witness := w.marked || tx.HasWitness()
 	if witness {
@@ -69,12 +69,12 @@ func (w *wire) tx(tx *consensus.Tx) *wire {
 	return w
 }
 
-func (w *wire) bytes(what string, b []byte) {
+func (w *onWire) bytes(what string, b []byte) {
 	w.size(what, len(b), 0)
 	w.raw = append(w.raw, b...)
 }
 
-func (w *wire) size(what string, n int, least uint64) {
+func (w *onWire) size(what string, n int, least uint64) {
 	s := compactSize{what: what, at: len(w.raw), n: uint64(n), least: least}
 	switch {
 	case n <= 252:
@@ -89,7 +89,7 @@ func (w *wire) size(what string, n int, least uint64) {
 }
 
 // with returns the bytes with something else in place of those from at to end.
-func (w *wire) with(at, end int, form []byte) []byte {
+func (w *onWire) with(at, end int, form []byte) []byte {
 	return slices.Concat(w.raw[:at], form, w.raw[end:])
 }
 
@@ -107,7 +107,7 @@ func longer(n uint64) [][]byte {
 
 // cut says what is wrong with the first n bytes alone: the first count that says
 // more than they can hold, and otherwise that they end too soon.
-func (w *wire) cut(n int) consensus.Code {
+func (w *onWire) cut(n int) consensus.Code {
 	for _, s := range w.sizes {
 		if s.end <= n && s.n*s.least > uint64(n-s.end) {
 			return consensus.ErrDecodeCount
@@ -140,9 +140,9 @@ func (s *stage) malformedTx(raw []byte, code consensus.Code) {
 }
 
 // wireOf is the named block on the wire, which is also how the product writes it.
-func (s *stage) wireOf(name string) *wire {
+func (s *stage) wireOf(name string) *onWire {
 	s.t.Helper()
-	w := new(wire).block(s.Block(name))
+	w := new(onWire).block(s.Block(name))
 	if got := s.Block(name).Bytes(); !bytes.Equal(got, w.raw) {
 		s.t.Fatalf("%s is written as %x, not %x", name, got, w.raw)
 	}

@@ -195,7 +195,6 @@ func (s *stage) repeatEnds(siblings, tail, least, most int) {
 				s.accept(name)
 			} else {
 				s.store(name)
-				delete(s.owed, s.Hash(name))
 			}
 		}
 		parent = fmt.Sprintf("%d transactions, block 0", n)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/chaintest"
+	"github.com/kapok-chain/kapok/internal/frugal"
 )
 
 // Bytes that are no block.
@@ -54,13 +55,17 @@ var encodingCases = []conformanceCase{
 		s.reads(w.raw)
 		s.accept("b3")
 	}},
-	{number: 39, name: "blk-huge-count", rules: "E4", run: func(s *stage) {
+	{number: 39, name: "blk-huge-count", rules: "E4 E7", run: func(s *stage) {
 		pay := s.opening()
 		s.Mine("a2", "b3", chaintest.Txs(pay))
 		s.hugeCounts(s.wireOf("b3"), s.malformed)
 		s.hugeCounts(new(onWire).tx(pay), s.malformedTx)
 		header := s.Block("b3").Header.Bytes()
 		s.reads(slices.Concat(header[:], []byte{3}, make([]byte, 3*10))) // three times ten bytes: as many as fit
+		crowded := s.copied(s.Block("b3"))                               // with items that are there, but take a byte each
+		reserved(make([][]byte, 11)...)(crowded)
+		s.malformed(new(onWire).block(crowded).raw, consensus.ErrDecodeCount)
+		s.mutated("b3", consensus.ErrWitnessNonceSize, reserved(make([][]byte, 10)...))
 		s.accept("b3")
 	}},
 }
@@ -78,7 +83,7 @@ func (s *stage) hugeCounts(w *onWire, malformed func([]byte, consensus.Code)) {
 		tooMany := follow/max(size.least, 1) + 1
 		for _, claim := range []uint64{tooMany, 1 << 20, 1 << 25, 1<<32 - 1, 1 << 32, 1 << 63, math.MaxUint64} {
 			raw := slices.Concat(w.raw[:size.at], consensus.AppendCompactSize(nil, claim), make([]byte, follow))
-			s.frugally(fmt.Sprint(claim, " ", size.what), func() { malformed(raw, code) })
+			frugal.Call(s.t, fmt.Sprint(claim, " ", size.what), len(raw), func() { malformed(raw, code) })
 		}
 	}
 }

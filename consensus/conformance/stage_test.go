@@ -97,6 +97,7 @@ func (s *stage) store(name string) {
 			s.t.Errorf("%s: %s is not kept as a branch", n.door, name)
 		}
 	}
+	delete(s.owed, s.Hash(name))
 }
 
 // at checks that all nodes stand at the named block, with its chain's coins.

@@ -3,7 +3,6 @@ package conformance
 import (
 	"bytes"
 	"encoding/binary"
-	"runtime"
 	"slices"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -154,17 +153,5 @@ func (s *stage) reads(raw []byte) {
 	s.t.Helper()
 	for _, r := range readers {
 		s.wantErr(r.door, r.block(raw), "", 0)
-	}
-}
-
-// frugally checks that a step allocates at most 1 MiB.
-func (s *stage) frugally(what string, step func()) {
-	s.t.Helper()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	step()
-	runtime.ReadMemStats(&after)
-	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
-		s.t.Errorf("%s: %d bytes are allocated, more than 1 MiB", what, n)
 	}
 }

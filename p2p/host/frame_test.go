@@ -10,6 +10,8 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+
+	"github.com/kapok-chain/kapok/internal/frugal"
 )
 
 // slowly writes b a byte every interval until the other end gives up, and says
@@ -141,7 +143,9 @@ func FuzzReadFrame(f *testing.F) {
 	f.Add([]byte{0, 0, 0}, false)
 	f.Fuzz(func(t *testing.T, b []byte, one bool) {
 		const limit = 100_000
-		body, err := readFrame(reader{bytes.NewReader(b), one}, limit)
+		var body []byte
+		var err error
+		frugal.Call(t, "readFrame", len(b), func() { body, err = readFrame(reader{bytes.NewReader(b), one}, limit) })
 		if err != nil {
 			if body != nil {
 				t.Fatal("a body beside an error")

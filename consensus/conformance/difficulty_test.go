@@ -48,7 +48,7 @@ var difficultyCases = []conformanceCase{
 		s.accept("a4031")
 	}},
 	{number: 15, name: "hdr-retarget-clamp", rules: "D8 H3", door: "headers from a peer; a refused block by all doors " +
-		"(the bodies of 16,128 blocks would show nothing more); btcd judges in TestRetargetClampAgainstOracle of consensus",
+		"(the bodies of 18,144 blocks would show nothing more); btcd judges in TestRetargetClampAgainstOracle of consensus",
 		run: retargetClamp},
 	{number: 16, name: "hdr-asert-vectors", rules: "D3 D5 D6", run: asertExact, door: "submit, p2p, announcement, proposal for lateness in steps; " +
 		"the published rows: TestASERTVectors of consensus, by the function (their targets are too hard to mine)"},
@@ -75,7 +75,8 @@ func retargetClamp(s *stage) {
 		{schedule/4 + 1, 0x20080000},
 		{4*schedule - 1, 0x201fffff},
 		{4 * schedule, 0x207ffffc},
-		{4 * schedule, 0x207fffff}, // the limit
+		{schedule * 3 / 2, 0x207fffff}, // the limit
+		{4 * schedule, 0x207fffff},     // whose fourfold has more than 256 bits
 	} {
 		height, first := 2016*i, s.time(parent)
 		s.paced(parent, "a", height+1, height+2014, first+period.span/2015, period.span/2015)

@@ -3,13 +3,10 @@ package storage
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 
-	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/goleak"
-	"pgregory.net/rapid"
 
 	"github.com/kapok-chain/kapok/consensus"
 )
@@ -312,83 +309,4 @@ func TestForEachCoinStops(t *testing.T) {
 			t.Errorf("%d calls, error %v", calls, err)
 		}
 	})
-}
-
-// tinySubject is a store on a database that stays open: what a kill takes away
-// is all that the store had in memory.
-func tinySubject(t testing.TB, p *consensus.Params, db *badger.DB, cache int) subject {
-	s, _, err := openDying(p, db, 0, cache)
-	must(t, err)
-	return subject{tiny{s}, func(t testing.TB) subject { return tinySubject(t, p, db, cache) }}
-}
-
-// tiny closes the store and leaves the database open.
-type tiny struct{ *Badger }
-
-func (s tiny) Close() error { return s.finish() }
-
-// Memory and Badger say the same after every step of a random walk over a tree
-// of blocks, with flushes, kills and restarts in between.
-func TestAgree(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		db := openTiny(t)
-		defer func() { must(t, db.Close()) }()
-		w := newWorld(rapid.Uint64().Draw(rt, "seed"))
-		cache := rapid.SampledFrom([]int{1, 5 * cachedCoinSize, 0}).Draw(rt, "cache")
-		stores := []subject{memorySubject(OpenMemory(w.params, true)), tinySubject(t, w.params, db, cache)}
-		nodes := []*node{w.root}
-		at := []*node{w.root, w.root}
-		each := func(what string, step func(i int) error) {
-			for i := range stores {
-				if err := step(i); err != nil {
-					rt.Fatalf("%s, store %d: %v", what, i, err)
-				}
-			}
-		}
-		again := func(i int) error {
-			stores[i] = stores[i].again(t)
-			at[i] = find(t, nodes, stores[i].Tip())
-			return nil
-		}
-		for range rapid.IntRange(1, 7).Draw(rt, "steps") {
-			switch rapid.SampledFrom([]string{"walk", "walk", "walk", "flush", "kill", "stop"}).Draw(rt, "step") {
-			case "walk":
-				to := rapid.SampledFrom(nodes).Draw(rt, "to")
-				for range rapid.IntRange(0, 3).Draw(rt, "more") {
-					to = w.grow(to, rapid.IntRange(0, 6).Draw(rt, "txs"))
-					nodes = append(nodes, to)
-				}
-				each("walk", func(i int) error {
-					from := at[i]
-					at[i] = to
-					return walk(stores[i], from, to)
-				})
-			case "flush":
-				each("flush", func(i int) error { return stores[i].Flush() })
-			case "kill":
-				each("kill", again)
-			case "stop":
-				each("stop", func(i int) error {
-					if err := stores[i].Close(); err != nil {
-						return err
-					}
-					before := at[i]
-					if err := again(i); err != nil || at[i] != before {
-						return fmt.Errorf("the tip moved over a restart: %w", err)
-					}
-					return nil
-				})
-			}
-			each("agree", func(i int) error { return agree(stores[i], at[i], true) })
-		}
-	})
-}
-
-func find(t testing.TB, nodes []*node, hash consensus.Hash) *node {
-	t.Helper()
-	i := slices.IndexFunc(nodes, func(n *node) bool { return n.hash == hash })
-	if i < 0 {
-		t.Fatalf("the tip %v is no block of ours", hash)
-	}
-	return nodes[i]
 }

@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -193,34 +192,4 @@ func TestHeadersAreWrittenParentsFirst(t *testing.T) {
 // transaction than anybody knows.
 func headless(b *consensus.Block) *consensus.Block {
 	return &consensus.Block{Header: b.Header, Txs: append([]*consensus.Tx{b.Txs[0]}, b.Txs[0])}
-}
-
-var errKilled = errors.New("killed")
-
-// dyingStore takes a number of writes, and none after them.
-type dyingStore struct {
-	storage.Store
-	writes int
-}
-
-func (s *dyingStore) die() error {
-	if s.writes == 0 {
-		return errKilled
-	}
-	s.writes--
-	return nil
-}
-
-func (s *dyingStore) PutHeaders(r []consensus.Record) error {
-	if err := s.die(); err != nil {
-		return err
-	}
-	return s.Store.PutHeaders(r)
-}
-
-func (s *dyingStore) PutBlock(r consensus.Record, b *consensus.Block) error {
-	if err := s.die(); err != nil {
-		return err
-	}
-	return s.Store.PutBlock(r, b)
 }

@@ -5,8 +5,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
-	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/mempool"
@@ -19,7 +20,7 @@ import (
 // message takes its link's delay; gossip is flooded from peer to peer, each
 // node's verdict deciding whether it goes on.
 type world struct {
-	t       *testing.T
+	t       rapid.TB
 	params  *consensus.Params
 	now     time.Time
 	rng     *rand.Rand
@@ -67,7 +68,7 @@ func (h *eventHeap) Pop() any {
 
 // newWorld makes n nodes without links. Chains are dated in the past, so the
 // world's clock begins after them.
-func newWorld(t *testing.T, params *consensus.Params, seed uint64, n int) *world {
+func newWorld(t rapid.TB, params *consensus.Params, seed uint64, n int) *world {
 	w := &world{t: t, params: params, now: time.Unix(int64(params.GenesisTime), 0).Add(30 * 24 * time.Hour),
 		rng: rand.New(rand.NewPCG(seed, 0)), links: make(map[[2]int]bool), streams: make(map[[2]int]time.Time), sides: make([]int, n)}
 	for range n {
@@ -79,13 +80,28 @@ func newWorld(t *testing.T, params *consensus.Params, seed uint64, n int) *world
 // add puts one more node on a store into the world.
 func (w *world) add(store storage.Store) *resident {
 	w.t.Helper()
+	r := w.reside(store)
+	w.after(100*time.Millisecond, func() { w.tick(r) })
+	return r
+}
+
+// reside is add for a test that calls Tick and empties the outbox itself.
+func (w *world) reside(store storage.Store) *resident {
+	w.t.Helper()
+	r, err := w.tryReside(store)
+	w.check(err)
+	return r
+}
+
+// tryReside is reside on a store that may fail.
+func (w *world) tryReside(store storage.Store) (*resident, error) {
 	n, err := node.New(node.Config{
 		Params: w.params, Store: store, Mempool: mempool.DefaultConfig(),
 		P2P:  p2p.Config{Agent: "/test/", Params: w.params},
 		Rand: rand.New(rand.NewPCG(w.rng.Uint64(), 0)),
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		return nil, err
 	}
 	number := len(w.nodes)
 	r := &resident{Node: n, number: number, id: p2p.PeerID(fmt.Sprint("node", number)), store: store, gossip: make(map[[32]byte]bool)}
@@ -93,8 +109,7 @@ func (w *world) add(store storage.Store) *resident {
 	if len(w.sides) < len(w.nodes) {
 		w.sides = append(w.sides, 0)
 	}
-	w.after(100*time.Millisecond, func() { w.tick(r) })
-	return r
+	return r, nil
 }
 
 func (w *world) after(d time.Duration, do func()) {

@@ -178,7 +178,7 @@ func missingBodies(s *stage) {
 
 	// A block that the attacker announces, without the payment in it that nobody
 	// else has, comes from the peer that has the block.
-	s.Mine("a4", "a5", chaintest.Txs(s.spend(s.Coinbase("a1"), "bob")))
+	s.Mine("a4", "a5", chaintest.Txs(s.spendTo(s.Coinbase("a1"), "bob")))
 	attacker.say(p2p.NewAnnounce(s.Block("a5"), 1))
 	n.talk(rng, attacker, honest)
 	s.at("a4")

@@ -88,13 +88,13 @@ var reorgCases = append([]conformanceCase{
 	{number: 131, name: "reorg-100 / 1088", rules: "W7 X1 X2", run: deepReorg},
 	{number: 132, name: "reorg-resurrect", rules: "M16 M17", run: func(s *stage) {
 		s.Grow("genesis - a1..a6")
-		first := s.spend(s.Coinbase("a1"), "bob")
-		second := s.spend(s.Out(first, 0), "carol")
-		spent := s.spend(s.Coinbase("a2"), "bob")
-		instead := s.spend(s.Coinbase("a2"), "carol") // contradicts spent
-		onSpent := s.spend(s.Out(spent, 0), "dave")
-		both := s.spend(s.Coinbase("a3"), "bob")
-		apart := s.spend(s.Coinbase("a4"), "bob")
+		first := s.spendTo(s.Coinbase("a1"), "bob")
+		second := s.spendTo(s.Out(first, 0), "carol")
+		spent := s.spendTo(s.Coinbase("a2"), "bob")
+		instead := s.spendTo(s.Coinbase("a2"), "carol") // contradicts spent
+		onSpent := s.spendTo(s.Out(spent, 0), "dave")
+		both := s.spendTo(s.Coinbase("a3"), "bob")
+		apart := s.spendTo(s.Coinbase("a4"), "bob")
 		s.Mine("a6", "a7", chaintest.Txs(first, both))
 		s.Mine("a7", "a8", chaintest.Txs(second, spent))
 		s.Mine("a6", "b7", chaintest.Txs(both))
@@ -106,14 +106,14 @@ var reorgCases = append([]conformanceCase{
 		s.accept("a8")
 		s.take(onSpent)
 		s.take(apart)
-		s.waiting(onSpent, apart)
+		s.onlyWaiting(onSpent, apart)
 		s.accept("b9")
-		s.waiting(first, second, apart)
+		s.onlyWaiting(first, second, apart)
 		s.accept("b10")
-		s.waiting(second, apart)
+		s.onlyWaiting(second, apart)
 		s.store("a10")
 		s.accept("a11")
-		s.waiting(apart)
+		s.onlyWaiting(apart)
 	}},
 	{number: 133, name: "reorg-coinbase-loss", rules: "M18", door: "submit, p2p, announcement; " +
 		"the wallet's half: TestRewardLostInAReorganisation of wallet", run: func(s *stage) {
@@ -121,40 +121,40 @@ var reorgCases = append([]conformanceCase{
 			genesis - a1 - a2 - a3 - a4
 			          a1 - b2 - b3 - b4 - b5 - b6
 		`)
-		kept := s.spend(s.Coinbase("a1"), "bob")
-		lost := s.spend(s.Coinbase("a2"), "bob")
-		onLost := s.spend(s.Out(lost, 0), "carol")
-		mined := s.spend(s.Coinbase("a3"), "bob")
+		kept := s.spendTo(s.Coinbase("a1"), "bob")
+		lost := s.spendTo(s.Coinbase("a2"), "bob")
+		onLost := s.spendTo(s.Out(lost, 0), "carol")
+		mined := s.spendTo(s.Coinbase("a3"), "bob")
 		s.Mine("a4", "a5", chaintest.Txs(mined))
 		s.accept("a5")
 		s.take(kept)
 		s.take(lost)
 		s.take(onLost)
-		s.waiting(kept, lost, onLost)
+		s.onlyWaiting(kept, lost, onLost)
 		s.accept("b6")
-		s.waiting(kept)
+		s.onlyWaiting(kept)
 	}},
 	{number: 134, name: "reorg-maturity", rules: "M18 C4", run: func(s *stage) {
 		// The better branch is lower: the coinbase of a1 is not old enough there.
 		s.network(func(p *consensus.Params) { easierWhenLate(p); p.Maturity = 4 })
 		s.Grow("genesis - a1 - a2 - a3 - a4")
 		s.mineLate("a1 - b2 - b3 - b4 - b5 - b6")
-		young := s.spend(s.Coinbase("a1"), "bob")
-		onYoung := s.spend(s.Out(young, 0), "carol")
+		young := s.spendTo(s.Coinbase("a1"), "bob")
+		onYoung := s.spendTo(s.Out(young, 0), "carol")
 		s.accept("b6")
 		s.take(young)
 		s.take(onYoung)
 		s.store("a2")
-		s.waiting(young, onYoung)
+		s.onlyWaiting(young, onYoung)
 		s.accept("a3")
-		s.waiting()
+		s.onlyWaiting()
 		s.accept("a4") // the next block is the fourth after a1
 		s.take(young)
-		s.waiting(young)
+		s.onlyWaiting(young)
 		// The same where an operator takes the tip off, as in Core's test.
 		s.invalidate("a4")
 		s.at("a3")
-		s.waiting()
+		s.onlyWaiting()
 	}},
 	{number: 135, name: "reorg-opreturn", rules: "T10 X1", run: func(s *stage) {
 		s.Grow("genesis - a1 - a2 - a3")

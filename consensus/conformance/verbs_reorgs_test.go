@@ -134,8 +134,8 @@ func (s *stage) wantFailed(names ...string) {
 	}
 }
 
-// waiting checks that these transactions, and no others, are in the mempools.
-func (s *stage) waiting(txs ...*consensus.Tx) {
+// onlyWaiting checks that these transactions, and no others, are in the mempools.
+func (s *stage) onlyWaiting(txs ...*consensus.Tx) {
 	s.t.Helper()
 	for _, n := range s.nodes {
 		template, err := n.Template(s.now)
@@ -151,8 +151,8 @@ func (s *stage) waiting(txs ...*consensus.Tx) {
 	}
 }
 
-// spend pays a coin, all but a fee, to the named key.
-func (s *stage) spend(coin chaintest.Coin, to string) *consensus.Tx {
+// spendTo pays a coin, all but a fee, to the named key.
+func (s *stage) spendTo(coin chaintest.Coin, to string) *consensus.Tx {
 	s.t.Helper()
 	return s.Pay(chaintest.From(coin), chaintest.To(to, coin.Value-1000))
 }
@@ -178,7 +178,7 @@ func (s *stage) mineBusy(parent, name string) {
 		return
 	}
 	old := s.Name(s.Index(parent).Ancestor(height - s.Params.Maturity).Hash)
-	s.Mine(parent, name, chaintest.Txs(s.spend(s.Coinbase(old), "bob")))
+	s.Mine(parent, name, chaintest.Txs(s.spendTo(s.Coinbase(old), "bob")))
 }
 
 // randomChain mines blocks with random payments, some of them of what the same

@@ -102,6 +102,7 @@ func (n *seat) usage(dir string) usage {
 func undoEveryBlock(s *stage) {
 	rng := rand.New(rand.NewPCG(136, 0))
 	names := s.randomChain(rng, size(200, 5000))
+	s.now = s.now.Add(30 * 24 * time.Hour) // the chain takes 35 days
 	s.nodes[0].open(s.badger(s.t.TempDir()))
 	sums := []consensus.CoinSum{{}}
 	for _, name := range names {

@@ -52,6 +52,11 @@ func (s blockSet) has(block int) bool { return s>>block&1 == 1 }
 
 func (s *blockSet) add(block int) { *s |= 1 << block }
 
+// treeCount is how many trees there are, by Pólya's count: with T(x) the series of
+// rooted trees in three colours and F(x) that of their forests, the coefficients
+// of F/(1-T), in which the 1/(1-T) marks one block or none.
+var treeCount = [mostBlocks + 1]int{1, 6, 42, 307, 2310, 17_688, 137_218}
+
 // smallWorlds lists all trees of n blocks but for those that another one is
 // equal to, siblings having no order.
 func smallWorlds(n int) (worlds []*small) {
@@ -430,6 +435,9 @@ func TestTreeInASmallWorld(t *testing.T) {
 	p := Regtest()
 	for n := 1; n <= size; n++ {
 		worlds := smallWorlds(n)
+		if len(worlds) != treeCount[n] {
+			t.Fatalf("%d trees of %d blocks, want %d", len(worlds), n, treeCount[n])
+		}
 		for _, how := range []struct {
 			name string
 			next func(*owned, func(...arrival))

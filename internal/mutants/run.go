@@ -18,7 +18,7 @@ import (
 // where it notices nothing.
 const suite = "./consensus/conformance"
 
-var others = []string{"./consensus", "./address", "./mempool", "./node"}
+var others = []string{"./consensus", "./address", "./mempool", "./p2p", "./node"}
 
 // timeout bounds one run of a package's tests: a mutant may well never end.
 const timeout = "3m"
@@ -40,7 +40,7 @@ func try(ctx context.Context, root string, m *mutant) (*outcome, error) {
 	}
 	defer remove()
 	o := &outcome{}
-	if out, err := command(ctx, root, "go", "build", "-overlay", overlay, "./consensus/...", "./node").CombinedOutput(); err != nil {
+	if out, err := command(ctx, root, "go", "build", "-overlay", overlay, "./consensus/...", "./mempool", "./node", "./address").CombinedOutput(); err != nil {
 		return o, fmt.Errorf("%s does not build:\n%s", m, out)
 	}
 	o.built = true

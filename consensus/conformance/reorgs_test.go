@@ -220,9 +220,12 @@ var reorgCases = append([]conformanceCase{
 			s.precious(name)
 			s.at(name)
 		}
-		s.precious("a2") // less work than the tip: nothing happens
+		s.precious("b2") // less work than the tip: nothing happens, now or later
 		s.at("b3")
 		s.invalidate("a3")
+		s.invalidate("b3")
+		s.at("a2")
+		s.reconsider("b3")
 		s.precious("a3") // preferring does not make valid
 		s.at("b3")
 		s.reconsider("a3")

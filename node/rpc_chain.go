@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -54,6 +55,7 @@ func blockInfo(n *Node, index *consensus.BlockIndex) rpc.BlockInfo {
 		ChainTxs:   n.totals.upTo(index.Height),
 		Active:     n.tree.InActiveChain(index),
 		HasBody:    index.HasBody(),
+		Complete:   index.Complete(),
 		Connected:  index.Connected(),
 		Failed:     index.Failed(),
 	}
@@ -85,8 +87,12 @@ func (b rpcBackend) BlockAt(height uint32) (info rpc.BlockInfo, ok bool) {
 
 func (b rpcBackend) Leaves() (leaves []rpc.Leaf) {
 	b.look(func(n *Node) {
-		for _, index := range n.tree.Leaves() {
-			fork := consensus.LastCommon(n.tree.Tip(), index)
+		tip, ends := n.tree.Tip(), n.tree.Leaves()
+		if !slices.Contains(ends, tip) { // it has invalid or unconnected children
+			ends = append(ends, tip)
+		}
+		for _, index := range ends {
+			fork := consensus.LastCommon(tip, index)
 			leaves = append(leaves, rpc.Leaf{Block: blockInfo(n, index), Length: index.Height - fork.Height})
 		}
 	})

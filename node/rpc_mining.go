@@ -58,26 +58,30 @@ func (b rpcBackend) ProposeBlock(block *consensus.Block) error {
 
 // Mine searches real nonces for a block on the tip.
 func (b rpcBackend) Mine(ctx context.Context, payout []byte, txs []*consensus.Tx, tries uint64) (*consensus.Block, error) {
-	template, err := b.Runner.Template(ctx)
+	template, err := b.template(ctx, payout, txs)
 	if err != nil {
 		return nil, err
 	}
-	if txs != nil {
-		if template, err = b.templateOf(template, txs); err != nil {
-			return nil, err
-		}
+	known := func(hash consensus.Hash) bool {
+		_, ok := b.BlockByHash(hash)
+		return ok
 	}
-	return mine(ctx, template, payout, tries)
+	return mine(ctx, template, payout, tries, known)
 }
 
 // mine searches at most tries nonces, extranonce after extranonce. A nil block
-// says that none of them solved it.
-func mine(ctx context.Context, template *miner.Template, payout []byte, tries uint64) (*consensus.Block, error) {
+// says that none of them solved it. Blocks that are known are passed over: two
+// callers in the same second work on the same block, and so does one who mines
+// after invalidateblock.
+func mine(ctx context.Context, template *miner.Template, payout []byte, tries uint64, known func(consensus.Hash) bool) (*consensus.Block, error) {
 	for extranonce := uint64(0); tries > 0; extranonce++ {
 		block := template.Block(payout, extranonce, coinbaseText)
 		n := min(tries, 1<<32)
 		if miner.SolveWithin(ctx, block, sha256d.Best(), n) {
-			return block, nil
+			if !known(block.Hash()) {
+				return block, nil
+			}
+			n = uint64(block.Header.Nonce) + 1
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -87,63 +91,44 @@ func mine(ctx context.Context, template *miner.Template, payout []byte, tries ui
 	return nil, nil
 }
 
-// templateOf replaces the transactions of a template by those given, whose
-// inputs must be confirmed or among them.
-func (b rpcBackend) templateOf(template *miner.Template, txs []*consensus.Tx) (*miner.Template, error) {
-	var out *miner.Template
-	err := b.Runner.DoSettled(b.life, func(n *Node, now time.Time) error {
-		fees, err := n.feesOf(txs)
-		if err != nil {
+// template is the node's own where txs is nil, else one of these transactions,
+// judged in full but for the proof of work.
+func (b rpcBackend) template(ctx context.Context, payout []byte, txs []*consensus.Tx) (*miner.Template, error) {
+	if txs == nil {
+		return b.Runner.Template(ctx)
+	}
+	var template *miner.Template
+	var delta *consensus.Delta
+	err := b.Runner.DoSettled(ctx, func(n *Node, now time.Time) (err error) {
+		if err := checkRoom(n.params, txs); err != nil {
 			return err
 		}
-		out, err = miner.NewTemplate(n.params, n.tree.Tip(), now, txs, fees)
+		// The fees are not known before the block was judged.
+		if template, err = miner.NewTemplate(n.params, n.tree.Tip(), now, txs, make([]int64, len(txs))); err != nil {
+			return err
+		}
+		delta, err = n.propose(now, template.Block(payout, 0, coinbaseText))
 		return err
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	if err := b.Runner.verifier.Verify(delta.Checks); err != nil {
+		return nil, err
+	}
+	template.Fees = delta.Fees
+	template.CoinbaseValue += delta.Fees
+	return template, nil
 }
 
-// feesOf judges transactions in order, as the next block would, but for their
-// signatures, and returns the fee of each.
-func (n *Node) feesOf(txs []*consensus.Tx) ([]int64, error) {
-	tip := n.tree.Tip()
-	made := make(map[consensus.OutPoint]consensus.Coin)
-	fees := make([]int64, len(txs))
+// checkRoom makes sure that transactions fit into a block.
+func checkRoom(p *consensus.Params, txs []*consensus.Tx) error {
 	weight := 0
-	for i, tx := range txs {
-		if weight += tx.Weight(); weight > miner.Room(n.params) {
-			return nil, &consensus.RuleError{Code: consensus.ErrBlockWeight, Kind: consensus.Invalid,
-				Detail: fmt.Sprintf("the transactions do not fit into a block's %d weight units", miner.Room(n.params))}
-		}
-		outpoints := make([]consensus.OutPoint, len(tx.Inputs))
-		for k := range tx.Inputs {
-			outpoints[k] = tx.Inputs[k].PrevOut
-		}
-		stored, err := n.store.Coins(outpoints)
-		if err != nil {
-			return nil, err
-		}
-		coins := make([]consensus.Coin, len(outpoints))
-		for k, op := range outpoints {
-			coin, ok := made[op]
-			if !ok {
-				coin, ok = stored[op]
-			}
-			if !ok {
-				return nil, &consensus.RuleError{Code: consensus.ErrInputsMissingOrSpent, Kind: consensus.Invalid, Detail: op.String()}
-			}
-			coins[k] = coin
-		}
-		if fees[i], err = consensus.SpendTx(n.params, tip, tx, coins); err != nil {
-			return nil, err
-		}
-		txid := tx.TxID()
-		for k := range tx.Outputs {
-			if key, ok := consensus.OutputKey(tx.Outputs[k].Script); ok {
-				made[consensus.OutPoint{TxID: txid, Index: uint32(k)}] = consensus.Coin{
-					Value: tx.Outputs[k].Value, Key: key, Height: tip.Height + 1,
-				}
-			}
+	for _, tx := range txs {
+		if weight += tx.Weight(); weight > miner.Room(p) {
+			return &consensus.RuleError{Code: consensus.ErrBlockWeight, Kind: consensus.Invalid,
+				Detail: fmt.Sprintf("the transactions do not fit into a block's %d weight units", miner.Room(p))}
 		}
 	}
-	return fees, nil
+	return nil
 }

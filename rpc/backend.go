@@ -44,7 +44,8 @@ type ChainBackend interface {
 	BlockByHash(consensus.Hash) (BlockInfo, bool)
 	// BlockAt looks in the active chain; false above the tip.
 	BlockAt(height uint32) (BlockInfo, bool)
-	// Leaves are the ends of all branches, the tip among them.
+	// Leaves are the ends of all branches, and the tip even where invalid blocks
+	// or mere headers follow it.
 	Leaves() []Leaf
 	// Body reads a stored block: ErrNotFound, or ErrNoBody for a mere header.
 	Body(consensus.Hash) (*consensus.Block, error)
@@ -83,6 +84,7 @@ type BlockInfo struct {
 	ChainTxs   uint64            // transactions from genesis to here; 0 = unknown
 	Active     bool              // on the active chain
 	HasBody    bool
+	Complete   bool // the bodies of the block and of all its ancestors are here
 	Connected  bool // was fully validated once
 	Failed     bool // itself or an ancestor
 }

@@ -1,9 +1,12 @@
 package rpc
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/kapok-chain/kapok/consensus"
 )
@@ -25,14 +28,14 @@ func chainMethods() []method {
 			"A block.", "Hex, or the header's object with strippedsize, size, weight and tx.", getBlock},
 		{"getdifficulty", group, nil, "Difficulty of the tip, relative to compact target 1d00ffff.", "A number.",
 			func(c *call) (any, error) { return consensus.Difficulty(c.b.Chain().Tip.Header.Bits), nil }},
-		{"getchaintips", group, nil, "Ends of all branches.", `An array of {height, hash, branchlen, status}, where status is one of "active", "valid-fork", "valid-headers", "headers-only", "invalid".`, getChainTips},
+		{"getchaintips", group, nil, "Ends of all branches.", `An array of {height, hash, branchlen, status}, the highest first. The status is "active" for the tip; "invalid" where the end or an ancestor is; "headers-only" where bodies are missing; "valid-fork" where it was fully validated; "valid-headers" where it was not yet.`, getChainTips},
 		{"getdeploymentinfo", group, []param{option("blockhash", kindHash, nil, "the block to look from; the tip by default")},
 			"Rule changes by height. All rules of this chain hold from genesis on.", "An object with hash, height and deployments.", getDeploymentInfo},
-		{"invalidateblock", group, []param{blockhash}, "Marks a block as invalid and leaves its branch.", "null",
-			func(c *call) (any, error) { return nil, c.onBlock(c.b.InvalidateBlock) }},
-		{"reconsiderblock", group, []param{blockhash}, "Takes back what invalidateblock did, for a block and its relatives.", "null",
+		{"invalidateblock", group, []param{blockhash}, "Marks a block, and with it its descendants, as invalid for good, as if it broke a rule. The tip moves to the best of the other blocks; payments go back to the mempool. Genesis is refused.", "null",
+			func(c *call) (any, error) { return nil, c.onBlock(c.invalidate) }},
+		{"reconsiderblock", group, []param{blockhash}, "Takes the mark of invalidity from a block, its ancestors and its descendants, and judges them anew where they lead to a better tip.", "null",
 			func(c *call) (any, error) { return nil, c.onBlock(c.b.ReconsiderBlock) }},
-		{"preciousblock", group, []param{blockhash}, "Treats a block as if it had been received before others of equal work.", "null",
+		{"preciousblock", group, []param{blockhash}, "Treats a block as if it had been received before others of equal work; nothing happens where it has less work than the tip. A later call overrides an earlier one. Forgotten at a restart.", "null",
 			func(c *call) (any, error) { return nil, c.onBlock(c.b.PreciousBlock) }},
 	}
 }
@@ -120,6 +123,14 @@ func (c *call) onBlock(do func(consensus.Hash) error) error {
 		return err
 	}
 	return do(c.hash(0))
+}
+
+// invalidate says no where Core silently does nothing.
+func (c *call) invalidate(hash consensus.Hash) error {
+	if hash == c.b.Params().GenesisHash() {
+		return fail(CodeInvalidParameter, "The genesis block cannot be invalidated")
+	}
+	return c.b.InvalidateBlock(hash)
 }
 
 func getBlockHash(c *call) (any, error) {
@@ -254,22 +265,31 @@ func getChainTips(c *call) (any, error) {
 		Length uint32         `json:"branchlen"`
 		Status string         `json:"status"`
 	}
-	tips := []tip{}
-	for _, leaf := range c.b.Leaves() {
-		status := "headers-only"
-		switch b := leaf.Block; {
-		case b.Active:
-			status = "active"
-		case b.Failed:
-			status = "invalid"
-		case b.Connected:
-			status = "valid-fork"
-		case b.HasBody:
-			status = "valid-headers"
-		}
-		tips = append(tips, tip{leaf.Block.Height, leaf.Block.Hash, leaf.Length, status})
+	leaves := c.b.Leaves()
+	slices.SortFunc(leaves, func(a, b Leaf) int {
+		return cmp.Or(cmp.Compare(b.Block.Height, a.Block.Height), bytes.Compare(a.Block.Hash[:], b.Block.Hash[:]))
+	})
+	tips := make([]tip, len(leaves))
+	for i, leaf := range leaves {
+		tips[i] = tip{leaf.Block.Height, leaf.Block.Hash, leaf.Length, branchStatus(&leaf.Block)}
 	}
 	return tips, nil
+}
+
+// branchStatus is Core's word for what is known of the branch that ends in a
+// block.
+func branchStatus(b *BlockInfo) string {
+	switch {
+	case b.Active:
+		return "active"
+	case b.Failed:
+		return "invalid"
+	case !b.Complete:
+		return "headers-only"
+	case b.Connected:
+		return "valid-fork"
+	}
+	return "valid-headers"
 }
 
 func getDeploymentInfo(c *call) (any, error) {

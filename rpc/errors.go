@@ -43,12 +43,15 @@ func fail(code int, format string, args ...any) error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// failRule answers with a rule's code and detail, written as Core does.
-func failRule(code int, rule *consensus.RuleError) error {
+// failRule answers with a rule's code and detail.
+func failRule(code int, rule *consensus.RuleError) error { return fail(code, "%s", ruleText(rule)) }
+
+// ruleText is a rule's code and detail, written as Core does.
+func ruleText(rule *consensus.RuleError) string {
 	if rule.Detail == "" {
-		return fail(code, "%s", rule.Code)
+		return string(rule.Code)
 	}
-	return fail(code, "%s, %s", rule.Code, rule.Detail)
+	return string(rule.Code) + ", " + rule.Detail
 }
 
 // asError turns a handler's error into what the caller sees, and reports

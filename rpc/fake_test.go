@@ -108,7 +108,7 @@ func (f *fake) Params() *consensus.Params {
 func (f *fake) info(b *consensus.BlockIndex) BlockInfo {
 	i := BlockInfo{
 		Hash: b.Hash, Header: b.Header, Height: b.Height, Work: b.Work, MedianTime: b.MTP(),
-		Active: f.tree.InActiveChain(b), HasBody: b.HasBody(), Connected: b.Connected(), Failed: b.Failed(), ChainTxs: uint64(b.Height) + 1,
+		Active: f.tree.InActiveChain(b), HasBody: b.HasBody(), Complete: b.Complete(), Connected: b.Connected(), Failed: b.Failed(), ChainTxs: uint64(b.Height) + 1,
 	}
 	if b.Height >= 105 {
 		i.ChainTxs++

@@ -305,8 +305,18 @@ func (c *call) mineOne(payout []byte, txs []*consensus.Tx, tries uint64) (*conse
 	if err != nil || block == nil {
 		return nil, err
 	}
-	if _, err := c.b.SubmitBlock(block); err != nil {
-		return nil, fmt.Errorf("the block mined here is refused: %w", err)
+	return block, c.handIn(block)
+}
+
+// handIn submits a block that was mined here. That somebody else has found and
+// submitted the very same block meanwhile is no failure.
+func (c *call) handIn(block *consensus.Block) error {
+	_, err := c.b.SubmitBlock(block)
+	if rule := consensus.AsRuleError(err); rule != nil && rule.Code == consensus.ErrDuplicate {
+		return nil
 	}
-	return block, nil
+	if err != nil {
+		return fmt.Errorf("the block mined here is refused: %w", err)
+	}
+	return nil
 }

@@ -26,7 +26,7 @@ func regtestMethods() []method {
 			need("output", kindString, "an address, or a descriptor"),
 			need("transactions", kindList, "txids of the mempool or serialized transactions, in order"),
 			option("submit", kindBool, true, "false to get the block instead"),
-		}, "Mines one block with exactly these transactions. Refused on main.", "An object: hash, and hex where it was not submitted.", generateBlock},
+		}, "Mines one block with exactly these transactions, judged before any work is done. Its coinbase collects their fees, which Core's leaves. Refused on main.", "An object: hash, and hex where it was not submitted.", generateBlock},
 		{"setmocktime", group, []param{need("timestamp", kindInt, "Unix seconds; 0 for the real time")},
 			"Stops the node's clock at a time. On regtest alone.", "null", setMockTime},
 	}
@@ -44,8 +44,11 @@ func generateToAddress(c *call) (any, error) {
 		return nil, err
 	}
 	n, tries := c.num(0), c.num(2)
-	if n < 0 || n > maxGenerate || tries < 0 {
-		return nil, fail(CodeInvalidParameter, "nblocks must be between 0 and %d, maxtries not negative", maxGenerate)
+	if n < 0 || n > maxGenerate {
+		return nil, fail(CodeInvalidParameter, "nblocks must be between 0 and %d", maxGenerate)
+	}
+	if tries < 0 {
+		return nil, fail(CodeMisc, "maxtries: JSON integer out of range")
 	}
 	hashes := []consensus.Hash{}
 	payout := consensus.PayToKey(c.key(1))
@@ -68,7 +71,7 @@ func generateBlock(c *call) (any, error) {
 	}
 	payout, err := parseTarget(c.b.Params(), c.text(0))
 	if err != nil {
-		return nil, err
+		return nil, fail(CodeAddressOrKey, "Error: Invalid address or descriptor: %s", clip(c.text(0)))
 	}
 	list := c.list(1)
 	if len(list) > maxBlockTxs {
@@ -94,18 +97,16 @@ func generateBlock(c *call) (any, error) {
 	if !c.flag(2) {
 		return result{block.Hash(), hex.EncodeToString(block.Bytes())}, nil
 	}
-	if _, err := c.b.SubmitBlock(block); err != nil {
-		return nil, generateError(err)
-	}
-	return result{Hash: block.Hash()}, nil
+	return result{Hash: block.Hash()}, c.handIn(block)
 }
 
 // generateError is Core's answer where the transactions make no valid block.
 func generateError(err error) error {
-	if rule := consensus.AsRuleError(err); rule != nil {
-		return fail(CodeVerify, "TestBlockValidity failed: %v", rule)
+	rule := consensus.AsRuleError(err)
+	if rule == nil {
+		return err
 	}
-	return err
+	return fail(CodeVerify, "TestBlockValidity failed: %s", ruleText(rule))
 }
 
 // namedTx reads a txid of the mempool, or a serialized transaction.

@@ -19,6 +19,7 @@ type Badger struct {
 	kv     *kv
 	index  bool
 	clean  bool // as State.Clean
+	fixed  bool // Options.ReadOnly
 	budget int  // of the coin cache, in coins
 	lock   *os.File
 
@@ -33,6 +34,7 @@ type Badger struct {
 	flushed   head // of the coins on disk
 	unflushed int  // moves of head since the last flush
 	cache     coinCache
+	pins      snapshots
 	indexed   point // the tip that the index belongs to
 	broken    error // the write that failed
 }
@@ -75,12 +77,16 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storage: data directory %q: %w", o.Dir, err)
 	}
-	lock, err := claim(dir, p, o.Beside)
+	take := claim
+	if o.ReadOnly {
+		take = visit
+	}
+	lock, err := take(dir, p, o.Beside)
 	if err != nil {
 		return nil, err
 	}
 	log := newBadgerLog(o.Logger)
-	db, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log))
+	db, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log).WithReadOnly(o.ReadOnly))
 	if err != nil {
 		err = fmt.Errorf("storage: open the chain in %s: %w", dir, err)
 		return nil, errors.Join(err, lock.Close())
@@ -97,7 +103,11 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 // openBadger opens the database. Badger panics on some kinds of damage, which
 // must not look like a bug of ours.
 func openBadger(o badger.Options) (db *badger.DB, err error) {
-	if err := clearStillborn(o.Dir); err != nil {
+	prepare := clearStillborn
+	if o.ReadOnly {
+		prepare = checkClosed
+	}
+	if err := prepare(o.Dir); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -114,11 +124,53 @@ func open(p *consensus.Params, kv *kv, o Options) (*Badger, error) {
 	if budget == 0 {
 		budget = DefaultCoinCache
 	}
-	s := &Badger{params: p, kv: kv, index: o.Index, budget: budget / cachedCoinSize, cache: make(coinCache)}
-	if err := s.recover(); err != nil {
+	s := &Badger{params: p, kv: kv, index: o.Index && !o.ReadOnly, fixed: o.ReadOnly, budget: budget / cachedCoinSize, cache: make(coinCache), pins: make(snapshots)}
+	start := s.recover
+	if o.ReadOnly {
+		start = s.behold
+	}
+	if err := start(); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// behold is recover where nothing may be written: there must be nothing to do.
+func (s *Badger) behold() error {
+	fresh, err := s.checkGenesis()
+	if err == nil && fresh {
+		err = fmt.Errorf("there is none yet: %w", ErrNotFound)
+	}
+	if err != nil {
+		return err
+	}
+	if s.clean, err = s.kv.has(metaKey(metaClean)); err != nil {
+		return err
+	}
+	if !s.clean {
+		return ErrUnclean
+	}
+	return s.readTip(func(point) error { return ErrUnclean })
+}
+
+// readTip reads the tip of the coins on disk, and passes on to finish the tip
+// that an unfinished flush was on its way to.
+func (s *Badger) readTip(finish func(to point) error) error {
+	value, err := s.kv.get(metaKey(metaTip))
+	if err != nil {
+		return fmt.Errorf("tip of the coins: %w", damaged(err))
+	}
+	var to point
+	if s.flushed, to, err = decodeTip(value); err != nil {
+		return err
+	}
+	if to != (point{}) {
+		if err := finish(to); err != nil {
+			return fmt.Errorf("finish the flush of the coins: %w", err)
+		}
+	}
+	s.head = s.flushed
+	return nil
 }
 
 // Names of the meta keys.
@@ -158,20 +210,9 @@ func (s *Badger) recover() error {
 			return err
 		}
 	}
-	value, err := s.kv.get(metaKey(metaTip))
-	if err != nil {
-		return fmt.Errorf("tip of the coins: %w", damaged(err))
-	}
-	var to point
-	if s.flushed, to, err = decodeTip(value); err != nil {
+	if err := s.readTip(s.redo); err != nil {
 		return err
 	}
-	if to != (point{}) {
-		if err := s.redo(to); err != nil {
-			return fmt.Errorf("finish the flush of the coins: %w", err)
-		}
-	}
-	s.head = s.flushed
 	if s.index {
 		if err := s.catchUpIndex(); err != nil {
 			return fmt.Errorf("bring the index to the tip: %w", err)
@@ -248,7 +289,11 @@ func (s *Badger) writing() error {
 		return err
 	}
 	s.mu.Lock()
-	if s.broken != nil {
+	switch {
+	case s.fixed:
+		defer s.written()
+		return ErrReadOnly
+	case s.broken != nil:
 		defer s.written()
 		return fmt.Errorf("storage: stopped after an earlier failure: %w", s.broken)
 	}
@@ -329,7 +374,7 @@ func (s *Badger) Close() error {
 func (s *Badger) finish() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.broken != nil {
+	if s.broken != nil || s.fixed {
 		return s.broken
 	}
 	if err := s.flush(); err != nil {

@@ -49,7 +49,12 @@ func (s *Badger) Coins(outpoints []consensus.OutPoint) (map[consensus.OutPoint]c
 	defer s.life.RUnlock()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	found := make(map[consensus.OutPoint]consensus.Coin, len(outpoints))
+	return s.coins(outpoints)
+}
+
+// coins is Coins for whoever holds the locks.
+func (s *Badger) coins(outpoints []consensus.OutPoint) (coinSet, error) {
+	found := make(coinSet, len(outpoints))
 	err := s.kv.view(func(txn *badger.Txn) error {
 		for _, op := range outpoints {
 			if c, ok := s.cache[op]; ok {
@@ -75,6 +80,35 @@ func (s *Badger) Coins(outpoints []consensus.OutPoint) (map[consensus.OutPoint]c
 		return nil, err
 	}
 	return found, nil
+}
+
+// Snapshot returns the coins of this moment.
+func (s *Badger) Snapshot() (Snapshot, error) {
+	if err := s.reading(); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	v := newPinned(s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pins[v] = struct{}{}
+	return v, nil
+}
+
+func (s *Badger) coinsAt(v *pinned, outpoints []consensus.OutPoint) (coinSet, error) {
+	if err := s.reading(); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return v.look(outpoints, s.coins)
+}
+
+func (s *Badger) unpin(v *pinned) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pins, v)
 }
 
 // Connect moves the tip to a child of it.
@@ -142,6 +176,7 @@ func (s *Badger) moved(w *writer, to point, d *consensus.Delta) error {
 	if s.index {
 		s.indexed = to
 	}
+	s.pins.moved(d)
 	for i := range d.Spent {
 		s.cache.spend(d.Spent[i].OutPoint)
 	}
@@ -349,6 +384,7 @@ func (s *Badger) ResetCoins() error {
 // reset drops all coins and the index, under a marker of its own: begun again
 // by recover when it was cut short.
 func (s *Badger) reset() error {
+	s.pins.reset()
 	w := s.kv.writer()
 	w.put(metaKey(metaReset), nil)
 	if err := w.commit(); err != nil {

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -253,11 +254,12 @@ func TestClosed(t *testing.T) {
 		_, blockErr := s.Block(w.root.hash)
 		_, undoErr := s.Undo(w.root.hash)
 		_, coinErr := s.Coins(nil)
+		_, snapshotErr := s.Snapshot()
 		_, _, placeErr := s.TxLocation(a.hash)
 		_, historyErr := s.History(testKey(0), Cursor{}, 1)
 		_, _, countErr := s.Recount(t.Context())
 		for what, err := range map[string]error{
-			"Load": loadErr, "Block": blockErr, "Undo": undoErr, "Coins": coinErr, "TxLocation": placeErr,
+			"Load": loadErr, "Block": blockErr, "Undo": undoErr, "Coins": coinErr, "Snapshot": snapshotErr, "TxLocation": placeErr,
 			"History": historyErr, "Recount": countErr, "PutHeaders": s.PutHeaders(nil),
 			"PutBlock": s.PutBlock(a.record(hasBody), a.block), "Connect": attach(s, a),
 			"Disconnect": detach(s, a), "Flush": s.Flush(), "ResetCoins": s.ResetCoins(),
@@ -282,6 +284,59 @@ func TestResetCoins(t *testing.T) {
 		must(t, agree(s, w.root, true))
 		must(t, walk(s, w.root, tip))
 		must(t, agree(s, tip, true))
+	})
+}
+
+// A snapshot shows the coins of its moment: after moves of the tip, a flush of
+// the cache and a change of the same coins on disk. It does not survive a reset.
+func TestSnapshot(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world, s subject) {
+		old := w.root
+		for range 4 {
+			old = w.grow(old, 3)
+		}
+		must(t, walk(s, w.root, old))
+		tip := old
+		for range 6 {
+			tip = w.grow(tip, 3)
+		}
+		ask := slices.Collect(maps.Keys(old.coins))
+		for n := tip; n != old; n = n.parent { // those that came and went, too
+			for _, tx := range n.block.Txs {
+				for i := range tx.Outputs {
+					ask = append(ask, consensus.OutPoint{TxID: tx.TxID(), Index: uint32(i)})
+				}
+			}
+		}
+		for _, flushed := range []bool{false, true} {
+			if flushed {
+				must(t, s.Flush())
+			}
+			snapshot, err := s.Snapshot()
+			must(t, err)
+			must(t, walk(s, old, tip))
+			must(t, s.Flush())
+			if got, err := snapshot.Coins(ask); err != nil || !maps.Equal(got, old.coins) {
+				t.Errorf("flushed %v: %d coins, want %d: %v", flushed, len(got), len(old.coins), err)
+			}
+			snapshot.Close()
+			must(t, walk(s, tip, old))
+			must(t, agree(s, old, true))
+		}
+
+		snapshot, err := s.Snapshot()
+		must(t, err)
+		must(t, s.ResetCoins())
+		_, err = snapshot.Coins(ask)
+		wantIs(t, "a snapshot from before the reset", err, ErrReset)
+		snapshot.Close()
+
+		snapshot, err = s.Snapshot()
+		must(t, err)
+		must(t, s.Close())
+		_, err = snapshot.Coins(ask)
+		wantIs(t, "a snapshot of a closed store", err, ErrClosed)
+		snapshot.Close()
 	})
 }
 

@@ -152,12 +152,8 @@ func claim(dir string, p *consensus.Params, beside []string) (lock *os.File, err
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("storage: data directory: %w", err)
 	}
-	lock, err = lockPath(filepath.Join(dir, lockFile))
-	if errors.Is(err, ErrLocked) {
-		return nil, fmt.Errorf("%w: another process has %s open; stop it, talk to it by RPC, or name another directory", ErrLocked, dir)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("storage: lock the data directory: %w", err)
+	if lock, err = lockDir(dir, lockPath); err != nil {
+		return nil, err
 	}
 	// Once more: another process may have marked it in between.
 	marked, err := inspect(dir, want, beside)
@@ -168,6 +164,30 @@ func claim(dir string, p *consensus.Params, beside []string) (lock *os.File, err
 		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
+}
+
+func lockDir(dir string, lock func(path string) (*os.File, error)) (*os.File, error) {
+	f, err := lock(filepath.Join(dir, lockFile))
+	if errors.Is(err, ErrLocked) {
+		return nil, fmt.Errorf("%w: another process has %s open; stop it, talk to it by RPC, or name another directory", ErrLocked, dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("storage: lock the data directory: %w", err)
+	}
+	return f, nil
+}
+
+// visit is claim for who only reads: the directory must be marked, and is locked
+// against whoever would write. It leaves everything as it is.
+func visit(dir string, p *consensus.Params, beside []string) (lock *os.File, err error) {
+	marked, err := inspect(dir, markOf(p), beside)
+	if err == nil && !marked {
+		err = fmt.Errorf("%w: there is no chain in %s", ErrNotFound, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return lockDir(dir, lockExisting)
 }
 
 // clearStillborn removes the files that a kill left between their creation and
@@ -212,6 +232,22 @@ func clearStillborn(dir string) error {
 			}
 		default:
 			return fmt.Errorf("%s is empty: %w", filepath.Join(dir, name), ErrDamaged)
+		}
+	}
+	return nil
+}
+
+// checkClosed makes sure that the database was closed. While it is open, Badger
+// keeps a log of what is in no table yet; in its read-only mode it cannot cut off
+// the end that a kill leaves unwritten, and fails with a sentence about data loss.
+func checkClosed(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".mem" {
+			return ErrUnclean
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -94,6 +95,9 @@ func TestKilled(t *testing.T) {
 			}
 			acked, ahead = ahead, script.next()
 			nodes = append(nodes, ahead.parent, ahead)
+		}
+		if runtime.GOOS != "windows" {
+			refused(t, w.params, Options{Dir: dir, Lean: true, ReadOnly: true}, ErrUnclean, dir)
 		}
 		s, err := Open(w.params, Options{Dir: dir, Index: true, Lean: true})
 		must(t, err)

@@ -75,7 +75,7 @@ func each(txn *badger.Txn, prefix, from []byte, f func(key, value []byte) (bool,
 		err := item.Value(func(sealed []byte) error {
 			value, err := unseal(item.Key(), sealed)
 			if err != nil {
-				return err
+				return fmt.Errorf("key %x: %w", item.Key(), err)
 			}
 			more, err = f(item.Key(), value)
 			return err

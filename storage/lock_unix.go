@@ -10,8 +10,13 @@ import (
 
 // lockPath takes an exclusive lock, which the kernel releases with the process:
 // ErrLocked when somebody else has it.
-func lockPath(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+func lockPath(path string) (*os.File, error) { return lockFlags(path, os.O_CREATE|os.O_RDWR) }
+
+// lockExisting is lockPath for a file that is there already, and stays as it is.
+func lockExisting(path string) (*os.File, error) { return lockFlags(path, os.O_RDONLY) }
+
+func lockFlags(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, flags, 0o600)
 	if err != nil {
 		return nil, err
 	}

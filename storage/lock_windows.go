@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 )
@@ -25,4 +26,9 @@ func lockPath(path string) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(h), path), nil
+}
+
+// lockExisting fails: Badger has no read-only mode here.
+func lockExisting(string) (*os.File, error) {
+	return nil, fmt.Errorf("reading a directory without writing to it: %w on Windows", errors.ErrUnsupported)
 }

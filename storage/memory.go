@@ -27,6 +27,7 @@ type memory struct {
 	undos   map[consensus.Hash]*consensus.Undo
 	coins   map[consensus.OutPoint]consensus.Coin
 	head    head
+	pins    snapshots
 	journal []journaled // what Crash takes back: the moves since the last flush
 
 	index  bool
@@ -57,6 +58,7 @@ var _ Store = (*Memory)(nil)
 // OpenMemory returns a store that holds nothing but the network's genesis.
 func OpenMemory(p *consensus.Params, index bool) *Memory {
 	m := &Memory{params: p, memory: memory{
+		pins:    make(snapshots),
 		records: make(map[consensus.Hash]consensus.Record),
 		blocks:  map[consensus.Hash]*consensus.Block{p.GenesisHash(): p.Genesis()},
 		undos:   map[consensus.Hash]*consensus.Undo{p.GenesisHash(): {}},
@@ -83,7 +85,7 @@ func (m *Memory) Crash() *Memory {
 	for _, move := range slices.Backward(m.journal) {
 		next.takeBack(&move)
 	}
-	next.journal, next.clean, next.closed = nil, m.closed, false
+	next.pins, next.journal, next.clean, next.closed = make(snapshots), nil, m.closed, false
 	m.closed = true
 	return next
 }
@@ -193,13 +195,44 @@ func (m *Memory) Coins(outpoints []consensus.OutPoint) (map[consensus.OutPoint]c
 	if m.closed {
 		return nil, ErrClosed
 	}
-	found := make(map[consensus.OutPoint]consensus.Coin, len(outpoints))
+	return m.pick(outpoints), nil
+}
+
+func (m *memory) pick(outpoints []consensus.OutPoint) coinSet {
+	found := make(coinSet, len(outpoints))
 	for _, op := range outpoints {
 		if coin, ok := m.coins[op]; ok {
 			found[op] = coin
 		}
 	}
-	return found, nil
+	return found
+}
+
+// Snapshot returns the coins of this moment.
+func (m *Memory) Snapshot() (Snapshot, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	v := newPinned(m)
+	m.pins[v] = struct{}{}
+	return v, nil
+}
+
+func (m *Memory) coinsAt(v *pinned, outpoints []consensus.OutPoint) (coinSet, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	return v.look(outpoints, func(same []consensus.OutPoint) (coinSet, error) { return m.pick(same), nil })
+}
+
+func (m *Memory) unpin(v *pinned) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.pins, v)
 }
 
 // Connect moves the tip to a child of it.
@@ -250,6 +283,7 @@ func (m *Memory) Disconnect(rec consensus.Record, height uint32, b *consensus.Bl
 }
 
 func (m *memory) moved(to point, move journaled, d *consensus.Delta) {
+	m.pins.moved(d)
 	m.coinsMoved(d.Spent, d.Created)
 	m.head = m.head.move(to, d)
 	m.journal = append(m.journal, move)
@@ -346,6 +380,7 @@ func (m *Memory) ResetCoins() error {
 	if m.closed {
 		return ErrClosed
 	}
+	m.pins.reset()
 	fresh := OpenMemory(m.params, m.index)
 	m.coins, m.places, m.keys, m.head, m.journal = fresh.coins, fresh.places, fresh.keys, fresh.head, nil
 	return nil

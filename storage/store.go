@@ -27,6 +27,13 @@ var (
 	ErrNoIndex = errors.New("the transaction and key index is off")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("the store is closed")
+	// ErrReset says that the coins of a Snapshot were thrown away by ResetCoins.
+	ErrReset = errors.New("the coins are being made anew")
+	// ErrUnclean says that a kill left the directory with work to be done, which
+	// a read-only store cannot do.
+	ErrUnclean = errors.New("data directory was not closed in order")
+	// ErrReadOnly says that the store was opened with Options.ReadOnly.
+	ErrReadOnly = errors.New("the store is read-only")
 )
 
 const (
@@ -57,6 +64,10 @@ type Options struct {
 	// Lean takes small buffers: 150 MB of apparent disk instead of 500, for
 	// many nodes on one machine.
 	Lean bool
+	// ReadOnly reads a directory that its last user closed, and writes nothing
+	// there: ErrNotFound where it holds no chain yet, ErrUnclean after a kill.
+	// Index is not looked at. Not on Windows, where Badger cannot do it.
+	ReadOnly bool
 	// Logger takes what Badger has to say; nil discards it.
 	Logger *slog.Logger
 }
@@ -98,6 +109,8 @@ type Store interface {
 
 	// Coins returns those of the outpoints that are unspent at Tip.
 	Coins([]consensus.OutPoint) (map[consensus.OutPoint]consensus.Coin, error)
+	// Snapshot returns the coins of this moment. Whoever asks closes it.
+	Snapshot() (Snapshot, error)
 	// Connect moves Tip to a child of it: b at the given height, whose record
 	// is rec and whose effect on the coins is d (consensus.ApplyBlock). It
 	// keeps record, undo data and index entries.
@@ -130,6 +143,14 @@ type Store interface {
 	Flush() error
 	// Close flushes and gives the directory free.
 	Close() error
+}
+
+// Snapshot is the coins of one moment, however the tip moves on. It is not safe
+// for concurrent use, and it does not keep the store from being closed.
+type Snapshot interface {
+	// Coins returns those of the outpoints that were unspent: ErrReset, ErrClosed.
+	Coins([]consensus.OutPoint) (map[consensus.OutPoint]consensus.Coin, error)
+	Close()
 }
 
 // Cursor is a place in a key's history. The zero Cursor stands before

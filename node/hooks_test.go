@@ -397,3 +397,37 @@ func TestGenerateInParallel(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// All is well at every level, also while blocks come and a reorganisation takes
+// some of those that are looked at.
+func TestVerifyChain(t *testing.T) {
+	h := openHooks(t, "genesis - a1..a100")
+	pay := h.chain.Pay(chaintest.From(h.chain.Coinbase("a1")), chaintest.To("bob", 49*chaintest.Coins))
+	h.chain.Mine("a100", "a101", chaintest.Txs(pay))
+	h.chain.Grow("a101 - a102 - a103\n a100 - b101..b120")
+	submitAll(t, t.Context(), h.house, h.chain.Path("a103")...)
+	verify := func(params ...any) {
+		var ok bool
+		if err := h.client.Call(t.Context(), "verifychain", &ok, params...); err != nil || !ok {
+			t.Errorf("%v: %v, %v", params, ok, err)
+		}
+	}
+	verify()
+	for level := -1; level <= 5; level++ {
+		for _, depth := range []int{0, 1, 6, 1000} {
+			verify(level, depth)
+		}
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for i := range 20 {
+			h.submit(fmt.Sprint("b", 101+i))
+		}
+	})
+	for range 5 {
+		verify(4, 0)
+	}
+	all.Wait()
+	h.standsAt("b120")
+	verify(4, 0)
+}

@@ -61,6 +61,10 @@ type ChainBackend interface {
 	ReconsiderBlock(consensus.Hash) error
 	// PreciousBlock treats a block as if it had been received before others of equal work.
 	PreciousBlock(consensus.Hash) error
+	// VerifyChain judges the last blocks of the active chain once more (0: all of
+	// them), as thoroughly as a level from 0 to 4 says, and tells whether all is
+	// well. What is not stands in the log.
+	VerifyChain(ctx context.Context, level int, depth uint32) (bool, error)
 }
 
 // ChainState is the state of the chain at one moment.

@@ -37,6 +37,11 @@ func chainMethods() []method {
 			func(c *call) (any, error) { return nil, c.onBlock(c.b.ReconsiderBlock) }},
 		{"preciousblock", group, []param{blockhash}, "Treats a block as if it had been received before others of equal work; nothing happens where it has less work than the tip. A later call overrides an earlier one. Forgotten at a restart.", "null",
 			func(c *call) (any, error) { return nil, c.onBlock(c.b.PreciousBlock) }},
+		{"verifychain", group, []param{
+			option("checklevel", kindInt, int64(defaultCheckLevel), "0: bodies can be read; 1: and are valid by themselves; 2: undo data can be read and fits; 3: taken off in memory, the blocks leave the coins that they must; 4: put on again, they are valid by all rules"),
+			option("nblocks", kindInt, int64(defaultCheckBlocks), "how many, from the tip down; 0 for all"),
+		}, "Judges the last blocks of the chain once more, while the node goes on. `kapok chain verify` does it for the whole of a stopped node's directory, with coins made anew.",
+			"true, or false where something is wrong; the node's log says what.", verifyChain},
 	}
 }
 
@@ -290,6 +295,20 @@ func branchStatus(b *BlockInfo) string {
 		return "valid-fork"
 	}
 	return "valid-headers"
+}
+
+// Defaults of verifychain, as in Core.
+const (
+	maxCheckLevel      = 4
+	defaultCheckLevel  = 3
+	defaultCheckBlocks = 6
+)
+
+// verifyChain takes levels below and above for the lowest and the highest, and
+// more blocks than there are for all of them, as Core does.
+func verifyChain(c *call) (any, error) {
+	level, blocks := min(max(c.num(0), 0), maxCheckLevel), min(max(c.num(1), 0), math.MaxUint32)
+	return c.b.VerifyChain(c.ctx, int(level), uint32(blocks))
 }
 
 func getDeploymentInfo(c *call) (any, error) {

@@ -31,6 +31,8 @@ type fake struct {
 	woken  chan struct{} // closed: the tip has changed
 	disk   error
 	main   bool
+
+	verified [][2]int // levels and depths that VerifyChain was asked for
 }
 
 func newFake(t *testing.T) *fake {
@@ -140,6 +142,11 @@ func (f *fake) BlockAt(height uint32) (BlockInfo, bool) {
 		return BlockInfo{}, false
 	}
 	return f.info(b), true
+}
+
+func (f *fake) VerifyChain(_ context.Context, level int, depth uint32) (bool, error) {
+	f.verified = append(f.verified, [2]int{level, int(depth)})
+	return f.disk == nil, nil
 }
 
 func (f *fake) Leaves() []Leaf {

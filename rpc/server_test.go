@@ -280,6 +280,20 @@ func TestSubmitBlock(t *testing.T) {
 	}
 }
 
+// What Core makes of the parameters of verifychain.
+func TestVerifyChainParameters(t *testing.T) {
+	f := newFake(t)
+	api := NewAPI(f, "")
+	for params, want := range map[string][2]int{
+		"[]": {3, 6}, "[4]": {4, 6}, "[0,0]": {0, 0}, "[5,7]": {4, 7}, "[-1,-1]": {0, 0}, "[1,99999999999]": {1, 1<<32 - 1}, `{"nblocks":2}`: {3, 2},
+	} {
+		answer, err := api.Call(t.Context(), "verifychain", json.RawMessage(params))
+		if got := f.verified[len(f.verified)-1]; err != nil || answer != true || got != want {
+			t.Errorf("%s: level and depth %v, want %v (%v, %v)", params, got, want, answer, err)
+		}
+	}
+}
+
 // The very same block may have been mined and handed in by another caller.
 func TestGeneratedTwice(t *testing.T) {
 	for code, refused := range map[consensus.Code]bool{consensus.ErrDuplicate: false, consensus.ErrDuplicateInvalid: true} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -115,7 +116,11 @@ func openBadger(o badger.Options) (db *badger.DB, err error) {
 			db, err = nil, fmt.Errorf("badger gave up: %v: %w", r, ErrDamaged)
 		}
 	}()
-	return badger.Open(o)
+	db, err = badger.Open(o)
+	if err != nil && strings.Contains(err.Error(), "checksum") { // by its text alone: Badger does not wrap errors
+		err = fmt.Errorf("%v: %w", err, ErrDamaged)
+	}
+	return db, err
 }
 
 // open recovers the chain in an open database.

@@ -44,6 +44,7 @@ type ServiceConfig struct {
 	Miner *miner.Config // mines with this, unless nil
 
 	NoIndex      bool  // keep no index of transactions and keys
+	RebuildCoins bool  // make coins and undo data anew from the blocks
 	Lean         bool  // small buffers, for many nodes on one machine
 	CoinCache    int   // bytes; 0: storage.DefaultCoinCache
 	MempoolBytes int64 // 0: mempool's default
@@ -60,6 +61,16 @@ const (
 	configFile = "kapok.toml"
 	walletFile = "wallet.kapok" // and its .bak and .lock
 )
+
+func besideChain() []string {
+	return []string{keyFile, cookieFile, configFile, walletFile, walletFile + ".bak", walletFile + ".lock"}
+}
+
+// OpenStored opens what a stopped node has stored, to be read only. Whoever asks
+// closes it.
+func OpenStored(p *consensus.Params, dataDir string) (*storage.Badger, error) {
+	return storage.Open(p, storage.Options{Dir: dataDir, Beside: besideChain(), ReadOnly: true})
+}
 
 // Service is a full node at work: a Runner with its store, its host, its RPC
 // server, its pages and its miner. Open binds every port and opens every file,
@@ -104,7 +115,7 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	s.store, err = storage.Open(cfg.Params, storage.Options{
-		Dir: cfg.DataDir, Beside: []string{keyFile, cookieFile, configFile, walletFile, walletFile + ".bak", walletFile + ".lock"},
+		Dir: cfg.DataDir, Beside: besideChain(),
 		CoinCacheBytes: cfg.CoinCache, Index: s.index, Lean: cfg.Lean, Logger: cfg.Logger,
 	})
 	if err != nil {
@@ -130,6 +141,11 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if cfg.RebuildCoins {
+		if err := n.RebuildCoins(); err != nil {
+			return nil, err
+		}
 	}
 	s.Host, err = host.New(host.Config{
 		GenesisHash: cfg.Params.GenesisHash(), Listen: cfg.Listen, Peers: cfg.Peers, StrictPeers: cfg.StrictPeers,

@@ -17,7 +17,7 @@ import (
 func chainCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "chain",
-		Usage: "look at the chain of a running node",
+		Usage: "look at the chain of a running node, or verify that of a stopped one",
 		Subcommands: []*cli.Command{
 			{
 				Name: "status", Usage: "tip, difficulty, coins, mempool and peers", Flags: clientFlags(),
@@ -39,6 +39,7 @@ func chainCommand() *cli.Command {
 				Description: "Example:\n   kapok chain peers",
 				Action:      withClient(0, chainPeers),
 			},
+			chainVerifyCommand(),
 		},
 	}
 }

@@ -24,7 +24,7 @@ import (
 const maxConfigFile = 64 << 10
 
 // configKeys are the settings that kapok.toml may hold: the flags of a node but
-// for those that say where the file is.
+// for those that say where the file is, and what is done once.
 var configKeys = map[string]bool{
 	"listen": true, "peer": true, "rpc": true, "rpc-user": true, "rpc-password": true, "http": true,
 	"mine": true, "threads": true, "max-hashrate": true, "no-index": true, "no-quic": true, "lean": true,

@@ -27,7 +27,9 @@ func nodeCommand() *cli.Command {
 			"   kapok node --network dev --peer 192.0.2.7:29420\n" +
 			"   kapok node --http 127.0.0.1:8080              with the explorer\n" +
 			"   kapok node --mine kpkl1…                      that mines to an address",
-		Flags: append([]cli.Flag{networkFlag, dataDirFlag, jsonFlag, logFlag}, serviceFlags()...),
+		Flags: append([]cli.Flag{networkFlag, dataDirFlag, jsonFlag, logFlag,
+			&cli.BoolFlag{Name: "rebuild-coins", Usage: "begin by making coins and undo data anew from the stored blocks"},
+		}, serviceFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := exactArgs(c, 0); err != nil {
 				return err
@@ -36,6 +38,7 @@ func nodeCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			cfg.RebuildCoins = c.Bool("rebuild-coins")
 			return runNode(c.Context, c.App.Writer, cfg, c.Bool(jsonFlag.Name))
 		},
 	}

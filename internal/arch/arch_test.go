@@ -57,6 +57,7 @@ var owners = map[string][]string{
 	"github.com/btcsuite/btcd/btcec/":                {"consensus", "consensus/batch", "wallet", "internal/chaintest"},
 	"github.com/btcsuite/btcd/":                      {"address", "consensus", "consensus/batch", "wallet", "internal/chaintest"},
 	"github.com/urfave/cli/":                         {"cmd/kapok"},
+	"github.com/schollz/progressbar/":                {"cmd/kapok"},
 	"github.com/BurntSushi/toml":                     {"node", "testnet", "sim", "cmd/kapok"},
 	"github.com/klauspost/cpuid/":                    {"internal/sha256d", "energy"},
 	"golang.org/x/crypto/":                           {"wallet"},

@@ -84,6 +84,15 @@ var lockTimeCases = []conformanceCase{
 		s.tooEarly("b9", s.sequenced(coins[2], 2, 65535), consensus.ErrNonBIP68Final)
 		pay := s.spend(coins[3], 10_000)
 		s.acceptTxs("a8", "a9", pay, s.sequenced(s.Out(pay, 0), 2, 0)) // nothing to wait for
+		// A second input may wait where the first does not.
+		second := func(blocks uint32) *consensus.Tx {
+			from := chaintest.From(s.Coinbase("a2"), coins[5])
+			tx := s.Unsigned(from, chaintest.To("bob", chaintest.Coins))
+			tx.Inputs[1].Sequence = blocks
+			return s.Sign(tx, from, consensus.SigHashDefault)
+		}
+		s.tooEarly("b10", second(7), consensus.ErrNonBIP68Final)
+		s.inTime("a10", second(6))
 		// So many blocks are a matter of the function that is asked.
 		coin := coins[4].Coin
 		coin.Height = 4

@@ -26,6 +26,7 @@ var witnessCases = []conformanceCase{
 			s.badSpend(fmt.Sprint("b5-", input), tx, coins, consensus.ErrWitnessItems)
 		}
 		s.badSpend("b5", s.payTwo(coins), coins, consensus.ErrWitnessItems) // nor is there any
+		s.goodSpend("a5", s.Sign(s.payTwo(coins), coins, consensus.SigHashDefault), coins)
 	}},
 	{number: 110, name: "wit-two-items", rules: "S5", run: func(s *stage) {
 		coins := s.purse()
@@ -90,39 +91,38 @@ var witnessCases = []conformanceCase{
 		s.acceptTxs("g6", "g7", good)
 	}},
 	{number: 113, name: "sig-parallel-early-exit", rules: "S9", run: func(s *stage) {
-		signatures := 400
-		if long() {
+		signatures := 400 // in full size half a minute of CPU time
+		if os.Getenv("KAPOK_LONG") != "" {
 			signatures = 10_000
 		}
 		txs := s.manySpends(signatures)
-		badSig := func(i int) *consensus.Tx { return s.resigned(txs[i], func(sig []byte) { sig[63] ^= 1 }) }
-		short := func(i int) *consensus.Tx {
-			c := s.copiedTx(txs[i])
-			c.Inputs[1].Witness[0] = c.Inputs[1].Witness[0][:63]
-			return c
-		}
 		last := len(txs) - 1
 		tip := s.Name(s.nodes[0].Tip().Hash)
 		for _, bad := range []struct {
-			name  string
-			first int
-			tx    *consensus.Tx
-			code  consensus.Code
-			after []int // transactions with a signature that is too short
+			forged int // this transaction's signature is wrong, in bytes that look right
+			short  int // and this one's has too few of them; -1: none has
+			code   consensus.Code
 		}{
-			{"one, the last", last, badSig(last), consensus.ErrSig, nil},
-			{"one, the first", 0, badSig(0), consensus.ErrSig, nil},
-			{"the first of three", last / 2, badSig(last / 2), consensus.ErrSig, []int{last/2 + 1, last}},
-			{"short first", 40, short(40), consensus.ErrSigSize, nil},
+			{last, -1, consensus.ErrSig},
+			{0, -1, consensus.ErrSig},
+			// Threads take 16 transactions each. The first error in order counts
+			// where it is found first, and where it is found last.
+			{8, 31, consensus.ErrSig},
+			{15, 16, consensus.ErrSig},
+			{31, 8, consensus.ErrSigSize},
+			{16, 15, consensus.ErrSigSize},
+			{last / 2, last, consensus.ErrSig},
 		} {
 			block := slices.Clone(txs)
-			block[bad.first] = bad.tx
-			for _, i := range bad.after {
-				block[i] = short(i)
+			block[bad.forged] = s.resigned(txs[bad.forged], func(sig []byte) { sig[63] ^= 1 })
+			if bad.short >= 0 {
+				block[bad.short] = s.copiedTx(txs[bad.short])
+				item := &block[bad.short].Inputs[1].Witness[0]
+				*item = (*item)[:63]
 			}
-			s.rejectTxs(tip, bad.name, bad.code, block...)
+			s.rejectTxs(tip, fmt.Sprint("b ", bad.forged, bad.short), bad.code, block...)
 		}
-		s.acceptTxs(tip, "good", txs...)
+		s.acceptTxs(tip, "a6", txs...)
 	}},
 }
 
@@ -181,6 +181,3 @@ func (s *stage) manySpends(signatures int) []*consensus.Tx {
 	}
 	return txs
 }
-
-// long reports whether the cases that are slow in full size are to be run so.
-func long() bool { return os.Getenv("KAPOK_LONG") != "" }

@@ -29,8 +29,7 @@ func (s *stage) rejectTxs(on, name string, code consensus.Code, txs ...*consensu
 	s.reject(name, code)
 }
 
-// spread pays a coin to n outputs of alice, in equal parts without a fee worth
-// naming.
+// spread pays a coin, less a fee, to n outputs of alice in equal parts.
 func (s *stage) spread(coin chaintest.Coin, n int) *consensus.Tx {
 	s.t.Helper()
 	each := (coin.Value - 100_000) / int64(n)
@@ -59,22 +58,25 @@ func (s *stage) split(on, name string, coin chaintest.Coin, n int) []chaintest.C
 // waiting wants all mempools to hold the transactions.
 func (s *stage) waiting(txs ...*consensus.Tx) {
 	s.t.Helper()
-	s.inMempools(true, txs)
+	for _, n := range s.nodes {
+		n.holds(true, txs...)
+	}
 }
 
 // gone wants no mempool to hold any of the transactions.
 func (s *stage) gone(txs ...*consensus.Tx) {
 	s.t.Helper()
-	s.inMempools(false, txs)
+	for _, n := range s.nodes {
+		n.holds(false, txs...)
+	}
 }
 
-func (s *stage) inMempools(want bool, txs []*consensus.Tx) {
-	s.t.Helper()
-	for _, n := range s.nodes {
-		for i, tx := range txs {
-			if got := n.InMempool(tx.TxID()); got != want {
-				s.t.Errorf("%s: transaction %d of %d is in the mempool: %v, want %v", n.door, i+1, len(txs), got, want)
-			}
+// holds wants the node's mempool to hold the transactions, or none of them.
+func (n *seat) holds(want bool, txs ...*consensus.Tx) {
+	n.s.t.Helper()
+	for i, tx := range txs {
+		if got := n.InMempool(tx.TxID()); got != want {
+			n.s.t.Errorf("%s: transaction %d of %d is in the mempool: %v, want %v", n.door, i+1, len(txs), got, want)
 		}
 	}
 }

@@ -107,7 +107,7 @@ func (b rpcBackend) template(ctx context.Context, payout []byte, txs []*consensu
 		if template, err = miner.NewTemplate(n.params, n.tree.Tip(), now, txs, make([]int64, len(txs))); err != nil {
 			return err
 		}
-		delta, err = n.propose(now, template.Block(payout, 0, coinbaseText))
+		delta, err = n.Propose(now, template.Block(payout, 0, coinbaseText))
 		return err
 	})
 	if err != nil {

@@ -17,10 +17,13 @@ import (
 // the full one: KAPOK_LONG=1.
 func longRun() bool { return os.Getenv("KAPOK_LONG") != "" }
 
-// size is the small one in go test.
+// size is the small one in go test, and a quarter of it under -short.
 func size(small, full int) int {
-	if longRun() {
+	switch {
+	case longRun():
 		return full
+	case testing.Short():
+		return (small + 3) / 4
 	}
 	return small
 }

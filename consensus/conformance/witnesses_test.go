@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
@@ -91,11 +90,7 @@ var witnessCases = []conformanceCase{
 		s.acceptTxs("g6", "g7", good)
 	}},
 	{number: 113, name: "sig-parallel-early-exit", rules: "S9", run: func(s *stage) {
-		signatures := 400 // in full size half a minute of CPU time
-		if os.Getenv("KAPOK_LONG") != "" {
-			signatures = 10_000
-		}
-		txs := s.manySpends(signatures)
+		txs := s.manySpends(size(400, 10_000)) // in full size half a minute of CPU time
 		last := len(txs) - 1
 		tip := s.Name(s.nodes[0].Tip().Hash)
 		for _, bad := range []struct {

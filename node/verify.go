@@ -96,7 +96,7 @@ func (n *Node) VerifyTip(now time.Time, level int, depth uint32, coins storage.S
 
 // VerifyStore prepares the verification of all that a store holds of its active
 // chain, from genesis on. The coins are made anew in memory and compared at the
-// end. Memory: about 500 bytes a header and 150 a coin.
+// end. Memory: about 500 bytes a header and 200 a coin.
 func VerifyStore(p *consensus.Params, store storage.Store, verifier consensus.Verifier, now time.Time) (*Verification, error) {
 	state, err := store.Load()
 	if err != nil {

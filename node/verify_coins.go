@@ -19,7 +19,7 @@ type (
 
 // coinView is a coin set in memory, over another one that is only read.
 //
-// Memory: without a base about 150 bytes a coin; with one, as much for each coin
+// Memory: without a base about 200 bytes a coin; with one, as much for each coin
 // that differs.
 type coinView struct {
 	base readCoins // nil: no coins

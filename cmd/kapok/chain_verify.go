@@ -26,7 +26,7 @@ func chainVerifyCommand() *cli.Command {
 			"all rules as if it came now: header and proof of work, transactions, amounts and\n" +
 			"signatures. The coins are made anew on the way, and at the end coins, coin sum and\n" +
 			"undo data must be what the directory says. Nothing is written. Status 0 means that\n" +
-			"all is well. Memory: about 500 bytes a block and 150 a coin.\n\n" +
+			"all is well. Memory: about 500 bytes a block and 200 a coin.\n\n" +
 			"A running node verifies itself: kapok rpc verifychain 4 0\n\n" +
 			"Examples:\n" +
 			"   kapok chain verify\n" +

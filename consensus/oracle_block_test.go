@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -208,7 +207,7 @@ func spoilBlock(rng *rand.Rand, b *Block) {
 	}
 }
 
-// blocksOnPurpose are pairs of verdicts, ours and btcd's, on any block. We hold
+// blocksOnPurpose are pairs of verdicts, ours and btcd's, on a block by itself. We hold
 // the transactions against the Merkle root before anything else, for what is
 // found before that may be a forwarder's doing; btcd judges them first.
 var blocksOnPurpose = map[verdict]string{
@@ -216,23 +215,23 @@ var blocksOnPurpose = map[verdict]string{
 	{ErrTx64Bytes, ErrCoinbaseMissing}:     "B3: in a block without coinbase, 64 bytes come first",
 }
 
-// aloneOnPurpose are more of them on a block by itself.
-var aloneOnPurpose = map[verdict]string{
+// repeatedOnPurpose is one more on a block by itself whose tree is not ambiguous.
+var repeatedOnPurpose = map[verdict]string{
 	{"", ErrDuplicateTxs}: "B2: a repetition that leaves the root unambiguous is found with the coins (B13)",
 }
 
-// joined is a list of several.
-func joined(lists ...map[verdict]string) map[verdict]string {
-	all := map[verdict]string{}
-	for _, list := range lists {
-		maps.Copy(all, list)
+// ownBlockCode is the rule of ours on transactions that a block breaks.
+func ownBlockCode(b *wire.MsgBlock) Code {
+	for _, tx := range b.Transactions {
+		if code := ownCode(tx); code != "" {
+			return code
+		}
 	}
-	return all
+	return ""
 }
 
 func oracleBlockChecks(o *oracle) {
 	p := Regtest()
-	onPurpose := joined(stricterTx, blocksOnPurpose, aloneOnPurpose)
 	for o.more() {
 		b := plainBlock(o.rng)
 		spoilBlock(o.rng, b)
@@ -243,15 +242,24 @@ func oracleBlockChecks(o *oracle) {
 		if err == nil {
 			err = CheckBlock(p, b)
 		}
-		theirs := o.btcdCode(blockchain.CheckBlockSanity(btcutil.NewBlock(toWireBlock(b)), p.powLimit.Big(), afterAll))
+		w := toWireBlock(b)
+		theirs := o.btcdCode(blockchain.CheckBlockSanity(btcutil.NewBlock(w), p.powLimit.Big(), afterAll))
 		if theirs == ErrBadDiffBits {
 			theirs = ErrHighHash // bits that are no target; btcd has another name for these
+		}
+		if theirs == "" {
+			theirs = ownBlockCode(w)
+		}
+		onPurpose := blocksOnPurpose
+		if len(b.Txs) > 0 && !ambiguous(b) {
+			onPurpose = repeatedOnPurpose
 		}
 		o.judged(amountCode(o.ourCode(err)), theirs, onPurpose, b)
 	}
 	o.both(1_000, "", refused)
 	o.both(15, ErrHighHash, ErrMerkleRoot, ErrDuplicateTxs, ErrBlockLength, ErrCoinbaseMissing, ErrCoinbaseMultiple)
 	o.both(10, ErrNoInputs, ErrNoOutputs, ErrOutputTooLarge, ErrDuplicateInputs, ErrCoinbaseLength)
+	o.both(10, ErrTx64Bytes, ErrOutputType, ErrOpReturnSize, ErrScriptSig)
 }
 
 // oracleClock is a clock of btcd's that stands still.
@@ -264,7 +272,9 @@ func (oracleClock) Offset() time.Duration           { return 0 }
 // afterAll is later than the time of any header.
 var afterAll = oracleClock{time.Unix(1<<33, 0)}
 
-var commitmentsOnPurpose = map[verdict]string{
+// uncommittedOnPurpose is for blocks of more than a coinbase that commit to
+// nothing.
+var uncommittedOnPurpose = map[verdict]string{
 	{ErrUnexpectedWitness, ""}: "B8: a block of spends needs a commitment even where no witness is in it",
 }
 
@@ -279,7 +289,11 @@ func oracleCommitments(o *oracle) {
 		if ok && found {
 			sameBytes(o, "commitment", ours[:], theirs, b)
 		}
-		o.judged(o.ourCode(checkWitness(b)), o.btcdCode(blockchain.ValidateWitnessCommitment(block)), commitmentsOnPurpose, b)
+		var onPurpose map[verdict]string
+		if len(b.Txs) > 1 && !found {
+			onPurpose = uncommittedOnPurpose
+		}
+		o.judged(o.ourCode(checkWitness(b)), o.btcdCode(blockchain.ValidateWitnessCommitment(block)), onPurpose, b)
 	}
 	o.both(500, "", refused, ErrWitnessMerkle)
 	o.both(200, ErrUnexpectedWitness, ErrWitnessNonceSize)
@@ -370,6 +384,16 @@ func merkleTwin(level []Hash) (Hash, bool) {
 	}
 	root, above := merkleTwin(up)
 	return root, equal || above
+}
+
+// ambiguous is what the twin says about a block's tree.
+func ambiguous(b *Block) bool {
+	var ids []Hash
+	for _, tx := range b.Txs {
+		ids = append(ids, tx.TxID())
+	}
+	_, repeated := merkleTwin(ids)
+	return repeated
 }
 
 // btcd does not say whether a tree is ambiguous: a twin does.

@@ -214,16 +214,32 @@ func (o *oracle) bits(p *Params, main *btcdMain, parent *BlockIndex) {
 	})
 }
 
-var headersOnPurpose = map[verdict]string{
-	{ErrTimeWarp, ""}:                "H5: BIP54's, of which btcd has nothing on Bitcoin's main network",
-	{ErrTimeWarp, ErrBadVersion}:     "H5, before H8",
-	{ErrTimeNegative, ""}:            "H6: BIP54's, of which btcd has nothing",
-	{ErrTimeNegative, ErrBadVersion}: "H6, before H8",
+// bip54Code is the rule of BIP54, H5 or H6, that a header breaks. btcd has
+// neither on Bitcoin's main network, but it knows the way to the ancestors.
+func bip54Code(parent *BlockIndex, h *Header) Code {
+	switch height := parent.Height + 1; height % 2016 {
+	case 0:
+		if int64(h.Time) < int64(parent.Header.Time)-7200 {
+			return ErrTimeWarp
+		}
+	case 2015:
+		if first := (btcdHeader{parent}).RelativeAncestorCtx(2014); int64(h.Time) < first.Timestamp() {
+			return ErrTimeNegative
+		}
+	}
+	return ""
+}
 
-	{ErrBadDiffBits, ErrTimeTooNew}:  "H3: what is wrong for good comes before the clock, which btcd asks first",
-	{ErrTimeTooOld, ErrTimeTooNew}:   "H4, before the clock",
-	{ErrTimeWarp, ErrTimeTooNew}:     "H5, before the clock",
-	{ErrTimeNegative, ErrTimeTooNew}: "H6, before the clock",
+// verdict is what btcd says about a header, and BIP54. As with us, what is wrong
+// for good comes before the clock, which btcd asks first.
+func (c *btcdMain) verdict(o *oracle, parent *BlockIndex, h *Header, now time.Time) Code {
+	if forGood := o.btcdCode(c.header(parent, h, afterAll.now)); forGood == ErrBadDiffBits || forGood == ErrTimeTooOld {
+		return forGood
+	}
+	if code := bip54Code(parent, h); code != "" {
+		return code
+	}
+	return o.btcdCode(c.header(parent, h, now))
 }
 
 // Headers with one fault or none, at the ends of a period and within.
@@ -252,14 +268,17 @@ func oracleHeadersInPlace(o *oracle) {
 			h.Version = int32(o.rng.Uint32N(8))
 		case 4:
 			h.Version = int32(o.rng.Uint32())
+		case 5: // the least time, or one less
+			h.Time = uint32(MinTime(p, parent)) - o.rng.Uint32N(2)
 		}
 		about := func() string {
 			return fmt.Sprintf("header %x at height %d, median %d, clock %d", h.Append(nil), parent.Height+1, mtp, now.Unix())
 		}
-		o.judged(o.ourCode(CheckHeaderInPlace(p, parent, h, now)), o.btcdCode(main.header(parent, h, now)), headersOnPurpose, about)
+		o.judged(o.ourCode(CheckHeaderInPlace(p, parent, h, now)), main.verdict(o, parent, h, now), nil, about)
 	}
 	o.both(1_000, "", refused)
 	o.both(50, ErrBadDiffBits, ErrTimeTooOld, ErrTimeTooNew, ErrBadVersion)
+	o.both(10, ErrTimeWarp, ErrTimeNegative)
 }
 
 func oracleMedianTimes(o *oracle) {

@@ -25,7 +25,8 @@ import (
 //	go test ./consensus -run Oracle -v                       20,000 comparisons
 //	KAPOK_ORACLE=1000000 go test ./consensus -run Oracle -v  a million
 //
-// Each run draws new questions. One that failed comes again with its seed, in
+// Each run draws new questions (go test repeats a run that passed from its cache,
+// but for -count=1). Those of a run that failed come again with its seed, in
 // KAPOK_ORACLE_SEED, and the same number of comparisons.
 
 const (

@@ -11,6 +11,7 @@ import (
 	"github.com/btcsuite/btcd/btcutil/v2"
 	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/btcsuite/btcd/chainhash/v2"
+	"github.com/btcsuite/btcd/txscript/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 )
 
@@ -217,12 +218,6 @@ func oracleDamagedTransactions(o *oracle) {
 	o.both(1_000, "", refused)
 }
 
-// sanity is btcd's context-free check of a transaction.
-func (o *oracle) sanity(tx *Tx) Code {
-	o.Helper()
-	return o.btcdCode(blockchain.CheckTransactionSanity(btcutil.NewTx(toWireTx(tx))))
-}
-
 // amountCode gives all refusals of an amount the one code that btcd has.
 func amountCode(c Code) Code {
 	if c == ErrOutputNegative || c == ErrOutputSumTooLarge {
@@ -231,13 +226,45 @@ func amountCode(c Code) Code {
 	return c
 }
 
-// Our own rules on transactions, of which btcd knows nothing.
-var stricterTx = map[verdict]string{
-	{ErrTx64Bytes, ""}:     "T9: btcd has no rule against 64 bytes (BIP54)",
-	{ErrOutputType, ""}:    "S1: btcd allows any output script",
-	{ErrOpReturnSize, ""}:  "S2: btcd allows any output script",
-	{ErrOpReturnValue, ""}: "S3: btcd allows any output script",
-	{ErrScriptSig, ""}:     "S4: btcd leaves input scripts to its interpreter",
+// ownCode is the rule of ours, T9 and S1 to S4, that a transaction breaks which
+// btcd finds sane. btcd has no such rules, but its sizes and its reader of
+// scripts say whether they are broken.
+func ownCode(tx *wire.MsgTx) Code {
+	if tx.SerializeSizeStripped() == 64 {
+		return ErrTx64Bytes
+	}
+	for _, out := range tx.TxOut {
+		if code := ownOutputCode(out); code != "" {
+			return code
+		}
+	}
+	for _, in := range tx.TxIn {
+		if len(in.SignatureScript) > 0 && !blockchain.IsCoinBaseTx(tx) {
+			return ErrScriptSig
+		}
+	}
+	return ""
+}
+
+func ownOutputCode(out *wire.TxOut) Code {
+	if txscript.IsPayToTaproot(out.PkScript) {
+		return ""
+	}
+	script := txscript.MakeScriptTokenizer(0, out.PkScript)
+	if !script.Next() || script.Opcode() != txscript.OP_RETURN || !script.Next() {
+		return ErrOutputType
+	}
+	op, pushed := script.Opcode(), len(script.Data())
+	if op > txscript.OP_16 || op == txscript.OP_RESERVED || !script.Done() {
+		return ErrOutputType
+	}
+	if op == txscript.OP_PUSHDATA2 || op == txscript.OP_PUSHDATA4 || pushed > 80 {
+		return ErrOpReturnSize
+	}
+	if out.Value != 0 {
+		return ErrOpReturnValue
+	}
+	return ""
 }
 
 func oracleTransactionChecks(o *oracle) {
@@ -248,14 +275,18 @@ func oracleTransactionChecks(o *oracle) {
 			tx = plainTx(o.rng)
 		}
 		spoilTx(o.rng, tx)
-		theirs := o.sanity(tx)
-		o.judged(amountCode(o.ourCode(checkAmountsAndInputs(p, tx))), theirs, nil, tx)
-		// The whole check adds our own rules, and says nothing else.
-		o.judged(amountCode(o.ourCode(CheckTx(p, tx))), theirs, stricterTx, tx)
+		w := toWireTx(tx)
+		theirs := o.btcdCode(blockchain.CheckTransactionSanity(btcutil.NewTx(w)))
+		same(o, "Core's part of the check", amountCode(o.ourCode(checkAmountsAndInputs(p, tx))), theirs, tx)
+		if theirs == "" {
+			theirs = ownCode(w)
+		}
+		o.judged(amountCode(o.ourCode(CheckTx(p, tx))), theirs, nil, tx)
 	}
 	o.both(1_000, "", refused)
 	o.both(50, ErrNoInputs, ErrNoOutputs, ErrOutputTooLarge, ErrDuplicateInputs, ErrCoinbaseLength, ErrNullPrevOut)
-	o.both(10, ErrTxOversize)
+	o.both(50, ErrTxOversize, ErrTx64Bytes, ErrOutputType, ErrOpReturnSize, ErrScriptSig)
+	o.both(5, ErrOpReturnValue)
 }
 
 // Values and heights that no chain of blocks leads to, so that they are asked of
@@ -343,16 +374,16 @@ func spoilTx(rng *rand.Rand, tx *Tx) {
 		tx.Inputs[0].PrevOut.TxID = Hash{}
 	case 9:
 		anyOutput().Script = append([]byte{opReturn}, randomBytes(rng)...)
-		if n := 74 + rng.IntN(9); rng.IntN(2) == 0 {
-			tx.Outputs[0] = TxOut{Script: append([]byte{opReturn, opPushData1, byte(n)}, make([]byte, n)...)}
-		}
 	case 10:
-		tx.Inputs[rng.IntN(len(tx.Inputs))].ScriptSig = []byte{op1}
+		n := 74 + rng.IntN(9)
+		*anyOutput() = TxOut{Script: append([]byte{opReturn, opPushData1, byte(n)}, make([]byte, n)...)}
 	case 11:
+		tx.Inputs[rng.IntN(len(tx.Inputs))].ScriptSig = []byte{op1}
+	case 12:
 		tx.Outputs = []TxOut{data("ab")}
 		tx.Inputs = tx.Inputs[:1]
 		tx.Inputs[0].ScriptSig = nil
-	case 12:
+	case 13:
 		out := anyOutput()
 		out.Script = make([]byte, 900_000)
 		missing := blockchain.MaxBlockBaseSize - tx.StrippedSize()

@@ -86,3 +86,12 @@ func TestFailuresNameTheInnermost(t *testing.T) {
 		t.Errorf("got %q, want the package, which said no more", got)
 	}
 }
+
+func TestShowing(t *testing.T) {
+	cases := map[string][]string{"TestConformance/C/050_cb-amount-over": {"C3"}, "TestConformance/B/025_blk-weight-max": {"B11", "F8"}}
+	for rule, want := range map[string]string{"C3": "^TestConformance$/^(C)$/^(050_cb-amount-over)$", "H1": ""} {
+		if got := showing(rule, cases); got != want {
+			t.Errorf("%s: %q, want %q", rule, got, want)
+		}
+	}
+}

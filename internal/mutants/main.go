@@ -52,21 +52,22 @@ func run(ctx context.Context, only string, jobs int, list bool) error {
 	if err != nil {
 		return err
 	}
-	clean, err := goTest(ctx, root, "-run", "^TestConformance$", suite)
+	clean, err := goTest(ctx, root, "-run", allCases, suite)
 	if err != nil {
 		return err
 	}
 	if failed := failures(clean); len(failed) > 0 {
 		return fmt.Errorf("the suite fails without a mutant: %s", strings.Join(failed, ", "))
 	}
-	outcomes, err := tryAll(ctx, root, mutants, jobs)
+	cases := rulesOfCases(clean)
+	outcomes, err := tryAll(ctx, root, mutants, cases, jobs)
 	if err != nil {
 		return err
 	}
 	for _, e := range exempt {
 		fmt.Printf("%-4s no mutant: %s\n", e.rule, e.reason)
 	}
-	return summarize(mutants, outcomes, rulesOfCases(clean), only == "")
+	return summarize(mutants, outcomes, cases, only == "")
 }
 
 func moduleRoot(ctx context.Context) (string, error) {
@@ -75,7 +76,7 @@ func moduleRoot(ctx context.Context) (string, error) {
 }
 
 // tryAll tries all mutants, a few at the same time, and says what became of each.
-func tryAll(ctx context.Context, root string, mutants []*mutant, jobs int) (map[*mutant]*outcome, error) {
+func tryAll(ctx context.Context, root string, mutants []*mutant, cases map[string][]string, jobs int) (map[*mutant]*outcome, error) {
 	var (
 		mu       sync.Mutex
 		outcomes = make(map[*mutant]*outcome)
@@ -87,7 +88,7 @@ func tryAll(ctx context.Context, root string, mutants []*mutant, jobs int) (map[
 	for range max(1, jobs) {
 		workers.Go(func() {
 			for m := range queue {
-				o, err := try(ctx, root, m)
+				o, err := try(ctx, root, m, cases)
 				mu.Lock()
 				if err != nil {
 					faults = append(faults, err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,30 +33,54 @@ type outcome struct {
 
 func (o *outcome) killed() bool { return len(o.cases)+len(o.tests) > 0 }
 
-// try runs the tests on a mutant.
-func try(ctx context.Context, root string, m *mutant) (*outcome, error) {
+// try runs the tests on a mutant: the cases that show its rule, and only where
+// these notice nothing the others.
+func try(ctx context.Context, root string, m *mutant, cases map[string][]string) (*outcome, error) {
 	overlay, remove, err := m.overlay(root)
 	if err != nil {
 		return nil, err
 	}
 	defer remove()
 	o := &outcome{}
-	if out, err := command(ctx, root, "go", "build", "-overlay", overlay, "./consensus/...", "./mempool", "./node", "./address").CombinedOutput(); err != nil {
+	if out, err := command(ctx, root, "go", "build", "-overlay", overlay, "./"+filepath.ToSlash(filepath.Dir(m.file))).CombinedOutput(); err != nil {
 		return o, fmt.Errorf("%s does not build:\n%s", m, out)
 	}
 	o.built = true
-	events, err := goTest(ctx, root, "-overlay", overlay, "-run", "^TestConformance$", suite)
+	for _, pattern := range []string{showing(m.rule, cases), allCases} {
+		if pattern == "" {
+			continue
+		}
+		events, err := goTest(ctx, root, "-overlay", overlay, "-run", pattern, suite)
+		if err != nil {
+			return o, err
+		}
+		if o.cases = failures(events); len(o.cases) > 0 {
+			return o, nil
+		}
+	}
+	events, err := goTest(ctx, root, append([]string{"-overlay", overlay}, others...)...)
 	if err != nil {
-		return o, err
-	}
-	if o.cases = failures(events); len(o.cases) > 0 {
-		return o, nil
-	}
-	if events, err = goTest(ctx, root, append([]string{"-overlay", overlay}, others...)...); err != nil {
 		return o, err
 	}
 	o.tests = failures(events)
 	return o, nil
+}
+
+// allCases is the pattern of go test for the whole suite.
+const allCases = "^TestConformance$"
+
+// showing is the pattern for the cases that show a rule, "" where there are none.
+func showing(rule string, cases map[string][]string) string {
+	var groups, names []string
+	for _, name := range slices.Sorted(maps.Keys(cases)) {
+		if part := strings.Split(name, "/"); slices.Contains(cases[name], rule) {
+			groups, names = append(groups, part[1]), append(names, regexp.QuoteMeta(part[2]))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s/^(%s)$/^(%s)$", allCases, strings.Join(groups, "|"), strings.Join(names, "|"))
 }
 
 // overlay writes the edited file, and the list of it that the go command takes.

@@ -10,7 +10,7 @@ import (
 type Rule string
 
 const (
-	RuleASERT         Rule = "asert"          // aserti3-2d, anchored at block 1's time less one spacing
+	RuleASERT         Rule = "asert"          // aserti3-2d, from block 1's time less one spacing to the highest time
 	RuleASERTRelative Rule = "asert-relative" // each block's anchor is its parent
 	RuleBitcoin       Rule = "bitcoin"        // 2016-block epochs with BIP54's timestamp rules
 	RuleFixed         Rule = "fixed"          // StartBits forever

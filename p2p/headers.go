@@ -19,7 +19,8 @@ func (e *Engine) Learn(now time.Time, from PeerID, best *consensus.BlockIndex) {
 
 // GotHeaders takes note of a Headers message with n headers, of which last is
 // the last one that the tree has now, nil where it has none of them. A full
-// message is followed by the request for the next.
+// message that follows what was asked for is followed by the request for the next:
+// full messages that only go to and fro must not keep others waiting.
 func (e *Engine) GotHeaders(now time.Time, from PeerID, last *consensus.BlockIndex, n int) {
 	p := e.peers[from]
 	if p == nil || p.dropped {
@@ -32,13 +33,12 @@ func (e *Engine) GotHeaders(now time.Time, from PeerID, last *consensus.BlockInd
 	if last != nil {
 		p.learn(last)
 	}
-	progress := last != nil && last != p.headersLast
-	p.headersLast = last
-	if n == MaxHeaders && progress {
+	if n == MaxHeaders && last != nil && follows(p.headersLast, last) {
+		p.headersLast = last
 		e.getHeaders(now, p, locator(last))
 		return
 	}
-	p.claims = false
+	p.claims, p.headersLast = false, nil
 	if e.syncing == p {
 		e.syncing = nil
 	}
@@ -51,6 +51,12 @@ func (e *Engine) GotHeaders(now time.Time, from PeerID, last *consensus.BlockInd
 		}
 	}
 	e.plan.stale = true
+}
+
+// follows reports whether a full message that ends in last begins behind the one
+// before it, which ended in before; nil for none.
+func follows(before, last *consensus.BlockIndex) bool {
+	return before == nil || last.Height >= MaxHeaders && last.Ancestor(last.Height-MaxHeaders) == before
 }
 
 // AskHeaders asks a peer for what leads to a block whose parent is not known:

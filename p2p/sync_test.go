@@ -167,3 +167,34 @@ func TestPeerWithALesserBranch(t *testing.T) {
 	w.link(late, good)
 	w.until(5*time.Second, "the branch that is served", allAt(w.chain.Hash("b30"), late))
 }
+
+// A peer that answers with full batches of headers that are all known, one and
+// the other in turn, brings nothing: nobody has to wait for it.
+func TestHeadersInACircle(t *testing.T) {
+	w := newWorld(t, 9)
+	w.chain.Grow("genesis - a1..a2100 - g1 - g2\n a2100 - e1 - e2 - e3")
+	evil, good, late := w.add("evil"), w.add("good"), w.add("late")
+	late.give(w.chain.Path("a2100")...)
+	evil.give(w.chain.Path("e3")...)
+	good.give(w.chain.Path("g2")...)
+	turn := 0
+	evil.mute = func(o p2p.Outgoing) bool {
+		if kind(o.Msg) != "Headers" {
+			return kind(o.Msg) == "Announce"
+		}
+		batch := &p2p.Headers{}
+		for _, block := range w.chain.Path("a2100")[turn%2:][:p2p.MaxHeaders] {
+			batch.Headers = append(batch.Headers, block.Header)
+		}
+		turn++
+		w.send(evil, late, p2p.Encode(batch), false)
+		return true
+	}
+	w.link(late, evil)
+	w.run(time.Second)
+	w.link(late, good)
+	w.until(10*time.Second, "the branch of the other peer", allAt(w.chain.Hash("g2"), late))
+	if turn > 3 {
+		t.Errorf("the peer that brings nothing was asked %d times", turn)
+	}
+}

@@ -8,9 +8,9 @@
 // A mutant is one small edit of the product code, written down in rules.txt: a
 // condition left out, a limit moved by one, a hash over something less. It is
 // compiled from an overlay, so that no file of the tree changes, and killed when
-// a case of the suite fails; where none does, the other tests of consensus and
-// node are asked. What they do not notice either is a survivor, and makes the
-// exit status 1.
+// a case of the suite fails; where none does, the other tests of consensus,
+// address, mempool, p2p and node are asked, which must all pass without a mutant.
+// What they do not notice either is a survivor, and makes the exit status 1.
 //
 // At the end the question is turned round: each case of the suite names the rules
 // that it shows, and must fail under a mutant of each of them.

@@ -56,8 +56,12 @@ func run(ctx context.Context, only string, jobs int, list bool) error {
 	if err != nil {
 		return err
 	}
-	if failed := failures(clean); len(failed) > 0 {
-		return fmt.Errorf("the suite fails without a mutant: %s", strings.Join(failed, ", "))
+	failed, err := testOthers(ctx, root)
+	if err != nil {
+		return err
+	}
+	if failed = append(failures(clean), failed...); len(failed) > 0 {
+		return fmt.Errorf("these fail without a mutant: %s", strings.Join(failed, ", "))
 	}
 	cases := rulesOfCases(clean)
 	outcomes, err := tryAll(ctx, root, mutants, cases, jobs)

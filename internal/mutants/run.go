@@ -26,7 +26,6 @@ const timeout = "3m"
 
 // outcome is what became of a mutant.
 type outcome struct {
-	built bool
 	cases []string // that failed
 	tests []string // other tests that failed, where no case did
 }
@@ -45,7 +44,6 @@ func try(ctx context.Context, root string, m *mutant, cases map[string][]string)
 	if out, err := command(ctx, root, "go", "build", "-overlay", overlay, "./"+filepath.ToSlash(filepath.Dir(m.file))).CombinedOutput(); err != nil {
 		return o, fmt.Errorf("%s does not build:\n%s", m, out)
 	}
-	o.built = true
 	for _, pattern := range []string{showing(m.rule, cases), allCases} {
 		if pattern == "" {
 			continue
@@ -58,12 +56,14 @@ func try(ctx context.Context, root string, m *mutant, cases map[string][]string)
 			return o, nil
 		}
 	}
-	events, err := goTest(ctx, root, append([]string{"-overlay", overlay}, others...)...)
-	if err != nil {
-		return o, err
-	}
-	o.tests = failures(events)
-	return o, nil
+	o.tests, err = testOthers(ctx, root, "-overlay", overlay)
+	return o, err
+}
+
+// testOthers runs the tests that are no cases, and lists those that failed.
+func testOthers(ctx context.Context, root string, flags ...string) ([]string, error) {
+	events, err := goTest(ctx, root, append(flags, others...)...)
+	return failures(events), err
 }
 
 // allCases is the pattern of go test for the whole suite.
@@ -138,7 +138,7 @@ func goTest(ctx context.Context, root string, args ...string) ([]event, error) {
 }
 
 // failures lists the tests that failed and have no part that failed; the package
-// where it ended without saying which.
+// where it ended without saying which, by a panic or for want of time.
 func failures(events []event) []string {
 	var failed []string
 	for _, e := range events {

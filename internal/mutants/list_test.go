@@ -82,6 +82,10 @@ func TestFailuresNameTheInnermost(t *testing.T) {
 	if len(got) != 1 || got[0] != "Top/a/x" {
 		t.Errorf("got %q, want Top/a/x alone", got)
 	}
+	late := []event{{Output: "panic: test timed out after 5m0s\n"}, {Action: "fail", Package: "p", Test: "Top/a"}}
+	if got := failures(late); len(got) != 1 || got[0] != clock {
+		t.Errorf("got %q, want %s", got, clock)
+	}
 	if got := failures([]event{{Action: "fail", Package: "p"}}); len(got) != 1 || got[0] != "p" {
 		t.Errorf("got %q, want the package, which said no more", got)
 	}

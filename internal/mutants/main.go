@@ -133,11 +133,14 @@ func (o *outcome) String() string {
 // summarize counts, and asks of each case whether it fails without its rules.
 // Where only some rules were taken out, other rules are not asked about.
 func summarize(mutants []*mutant, outcomes map[*mutant]*outcome, cases map[string][]string, all bool) error {
-	var byCases, byOthers, survivors int
+	var byCases, byOthers, byClock, survivors int
 	killers := make(map[string]map[string]bool) // rule -> cases that fail without it
 	for _, m := range mutants {
 		o := outcomes[m]
 		switch {
+		case slices.Contains(append(o.cases, o.tests...), clock):
+			byClock++
+			fmt.Printf("ended by the clock: %s\n", m)
 		case len(o.cases) > 0:
 			byCases++
 		case o.killed():
@@ -166,8 +169,8 @@ func summarize(mutants []*mutant, outcomes map[*mutant]*outcome, cases map[strin
 			}
 		}
 	}
-	fmt.Printf("mutants: %d, killed by a case %d, by another test %d, survivors %d; cases asked about a rule: %d, blind: %d\n",
-		len(mutants), byCases, byOthers, survivors, asked, blind)
+	fmt.Printf("mutants: %d, killed by a case %d, by another test %d, by the clock %d, survivors %d; cases asked about a rule: %d, blind: %d\n",
+		len(mutants), byCases, byOthers, byClock, survivors, asked, blind)
 	if survivors+blind > 0 {
 		return errors.New("a rule can be taken out and nobody notices")
 	}

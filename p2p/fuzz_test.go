@@ -71,32 +71,6 @@ func listen(t *testing.T, n *node) *int {
 }
 
 func FuzzDecodeHeaders(f *testing.F) {
-	params := consensus.Regtest()
-	genesis := params.Genesis().Header
-	chainOn := func(prev consensus.Hash, n int, edit func(i int, h *consensus.Header)) []byte {
-		headers := make([]consensus.Header, n)
-		for i := range headers {
-			headers[i] = consensus.Header{Version: 0x20000000, Time: genesis.Time + uint32(i) + 1, Bits: genesis.Bits}
-			if edit != nil {
-				edit(i, &headers[i])
-			}
-		}
-		repair(params, prev, headers)
-		return p2p.Encode(&p2p.Headers{Headers: headers})[1:]
-	}
-	chain := func(n int, edit func(i int, h *consensus.Header)) []byte {
-		return chainOn(params.GenesisHash(), n, edit)
-	}
-	f.Add(chain(0, nil), true)
-	f.Add(chain(1, nil), false)
-	f.Add(chain(12, nil), false)
-	f.Add(chain(12, nil)[consensus.HeaderSize:], false)
-	f.Add(chainOn(consensus.Hash{1}, 2, nil), false)                                    // of an unknown parent
-	f.Add(chain(3, func(i int, h *consensus.Header) { h.Time -= uint32(i * 2) }), true) // too old
-	f.Add(chain(3, func(i int, h *consensus.Header) { h.Version = 5 - int32(i) }), true)
-	f.Add(chain(3, func(i int, h *consensus.Header) { h.Time += uint32(i) << 30 }), true) // too new
-	f.Add(chain(3, func(i int, h *consensus.Header) { h.Bits -= uint32(i) }), true)
-	f.Add(append(chain(2, nil), chain(2, nil)[1:]...), false)
 	f.Fuzz(func(t *testing.T, body []byte, mend bool) {
 		m, ok := decodeOnly(t, p2p.TypeHeaders, body).(*p2p.Headers)
 		if !ok {
@@ -159,29 +133,6 @@ func shortIDs(m *p2p.Announce, refs []p2p.TxRef, pool map[consensus.Hash]*consen
 // the mempool, and with what the rest is filled.
 func FuzzDecodeAnnounce(f *testing.F) {
 	params := consensus.Regtest()
-	blockOn := func(prev consensus.Hash, first, txs int) *consensus.Block {
-		b := &consensus.Block{Header: params.Genesis().Header}
-		b.Header.Time++
-		b.Txs = []*consensus.Tx{loose(100, 0)}
-		for i := range txs {
-			b.Txs = append(b.Txs, loose(first+i, 0))
-		}
-		b.Header.MerkleRoot, _ = b.MerkleRoot()
-		headers := []consensus.Header{b.Header}
-		repair(params, prev, headers)
-		b.Header = headers[0]
-		return b
-	}
-	block := func(first, txs int) *consensus.Block { return blockOn(params.GenesisHash(), first, txs) }
-	for _, steer := range [][]byte{nil, {1}, {1, 1}, {1, 1, 2, 3}, {1, 1, 1}, {1, poolSize}, {0, 1, 2, 0, 3}} {
-		for _, txs := range []int{0, 1, 3} {
-			f.Add(p2p.Encode(p2p.NewAnnounce(block(101, txs), 7))[1:], steer)
-		}
-	}
-	f.Add(p2p.Encode(p2p.NewAnnounce(block(101, 1), 7))[1:88], []byte{1})
-	f.Add(p2p.Encode(p2p.NewAnnounce(blockOn(consensus.Hash{1}, 0, 1), 7))[1:], []byte(nil))
-	f.Add(p2p.Encode(p2p.NewAnnounce(block(0, poolSize-1), 7))[1:], []byte(nil))            // all in the mempool
-	f.Add(p2p.Encode(p2p.NewAnnounce(block(45, 6), 7))[1:], []byte{0, 0, 0, 0, 0, 0, 0, 6}) // all filled, wrongly
 	refs, pool := fuzzPool()
 	f.Fuzz(func(t *testing.T, body, steer []byte) {
 		m, ok := decodeOnly(t, p2p.TypeAnnounce, body).(*p2p.Announce)

@@ -426,13 +426,6 @@ func TestConnectionsAreBounded(t *testing.T) {
 // Whatever a body holds, the answer is JSON with both fields, and no fault is
 // ours.
 func FuzzRequest(f *testing.F) {
-	for _, seed := range []string{
-		`{"method":"getblockcount","id":1}`, `[{"method":"getblockhash","params":[1],"id":"a"},{"jsonrpc":"2.0","method":"help","params":{"command":"stop"}}]`,
-		`{"jsonrpc":"2.0","method":"getblocktemplate","params":[{"mode":"proposal","data":"00"}],"id":null}`, `[[[[`, `{"method":"setban","params":["1.2.3.4","add",1e3]}`,
-		`{"method":"generateblock","params":["raw()#",[{}]]}`, `{"method":"getaddresshistory","params":["x",{"height":-1},0]}`, `null`, `{"method":"submitblock","params":["00ff"]}`,
-	} {
-		f.Add(seed)
-	}
 	f.Fuzz(func(t *testing.T, body string) {
 		node := &fake{t: t, chain: nil, tree: consensus.NewTree(consensus.Regtest()), main: true}
 		s := newTestServer(t, node)

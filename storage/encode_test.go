@@ -79,19 +79,7 @@ func TestHistoryOrder(t *testing.T) {
 // FuzzDecode feeds every decoder: whatever the disk returns, the answer is damage
 // or a value, and a value is written in one way.
 func FuzzDecode(f *testing.F) {
-	coin := consensus.Coin{Value: 1, Key: testKey(2), Height: 3}
-	record := consensus.Record{Flags: consensus.RecordHasBody, Seq: 300, TxCount: 2}
 	spend := HistoryEntry{Spend: true, Value: 5, OutPoint: consensus.OutPoint{Index: 128}}
-	f.Add(encodeCoin(&coin))
-	f.Add(encodePlace(place{consensus.Hash{1}, 300}))
-	f.Add(encodeTip(head{}, point{}))
-	f.Add(encodeIndexTip(point{}, point{Height: 7}))
-	f.Add(encodeEntry(&spend))
-	f.Add(encodeEntry(&HistoryEntry{Value: 5, Coinbase: true}))
-	f.Add(historyKey(testKey(1), spend.Cursor()))
-	f.Add(coinKey(consensus.OutPoint{Index: 1 << 20}))
-	f.Add(encodeRecord(&record))
-	f.Add(seal([]byte("key"), []byte("value")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		same := func(what string, err error, encode func() []byte) {
 			t.Helper()

@@ -156,8 +156,9 @@ func randomSpan(rng *rand.Rand) int64 {
 	return rng.Int64N(6*schedule) - schedule
 }
 
-// randomEpochs grows, from start bits that it sets, three whole periods, whose first and last blocks are
-// spans apart. What is between strays, as long as the header holds it.
+// randomEpochs grows, from start bits that it sets, three whole periods, whose
+// first and last blocks are spans apart. What is between strays, as long as the
+// header holds it.
 func randomEpochs(p *Params, rng *rand.Rand) []*BlockIndex {
 	size, mantissa := 1+rng.Uint32N(0x1d), 0x008000+rng.Uint32N(0x7f8000)
 	p.StartBits = min(size<<24|mantissa, p.PowLimitBits)

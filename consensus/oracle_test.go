@@ -214,13 +214,18 @@ func (o *oracle) count(said Code) (n, all int) {
 // enough is how often a verdict must be due before its absence means anything.
 const enough = 5
 
+// tooFew reports whether n of all are fewer than so many of 10,000.
+func tooFew(n, all, in10000 int) bool {
+	return all*in10000 >= enough*10_000 && n*10_000 < all*in10000
+}
+
 // both checks that each verdict, a code or "" for "accepted", was what both
 // sides said to at least so many of 10,000 things: a generator that makes only
 // garbage, or none, compares nothing.
 func (o *oracle) both(in10000 int, codes ...Code) {
 	o.Helper()
 	for _, code := range codes {
-		if n, all := o.count(code); all*in10000 >= enough*10_000 && n*10_000 < all*in10000 {
+		if n, all := o.count(code); tooFew(n, all, in10000) {
 			o.Errorf("both sides said %q to %d of %d, too few to mean anything", orAccepted(code), n, all)
 		}
 	}

@@ -150,7 +150,12 @@ func damagedTx(rng *rand.Rand, tx *Tx) []byte {
 			return widened(raw, 6)
 		}
 		return widened(raw, 4)
-	case 2: // of nothing
+	case 2:
+		if tx.HasWitness() {
+			raw[5] = byte(rng.IntN(4)) // the flag
+		}
+		return raw
+	case 3: // of nothing
 		return (&Tx{Version: rng.Uint32(), LockTime: rng.Uint32()}).Bytes()
 	}
 	return damaged(rng, raw)
@@ -354,7 +359,10 @@ func spoilTx(rng *rand.Rand, tx *Tx) {
 		return &tx.Outputs[rng.IntN(len(tx.Outputs))]
 	}
 	switch rng.IntN(24) {
-	case 0:
+	case 0: // one input twice, among few or many
+		for many := rng.IntN(2) == 0; many && len(tx.Inputs) <= smallTx; {
+			tx.Inputs = append(tx.Inputs, TxIn{PrevOut: OutPoint{TxID: randomHash(rng)}})
+		}
 		tx.Inputs = append(tx.Inputs, tx.Inputs[rng.IntN(len(tx.Inputs))])
 	case 1:
 		tx.Inputs[rng.IntN(len(tx.Inputs))].PrevOut = OutPoint{Index: nullIndex}
@@ -370,8 +378,11 @@ func spoilTx(rng *rand.Rand, tx *Tx) {
 		anyOutput().Value = randomValue(rng)
 	case 7:
 		tx.Outputs = []TxOut{pay(MaxMoney-1, 1), pay(rng.Int64N(4), 2)}
-	case 8:
+	case 8: // half a null outpoint is none
 		tx.Inputs[0].PrevOut.TxID = Hash{}
+	case 14:
+		tx.Inputs = tx.Inputs[:1]
+		tx.Inputs[0].PrevOut.Index = nullIndex
 	case 9:
 		anyOutput().Script = append([]byte{opReturn}, randomBytes(rng)...)
 	case 10:

@@ -15,10 +15,10 @@ import (
 
 // tinySubject is a store on a database that stays open: what a kill takes away
 // is all that the store had in memory.
-func tinySubject(t testing.TB, p *consensus.Params, db *badger.DB, cache int) subject {
+func tinySubject(t failer, p *consensus.Params, db *badger.DB, cache int) subject {
 	s, _, err := openDying(p, db, 0, cache)
 	must(t, err)
-	return subject{tiny{s}, func(t testing.TB) subject { return tinySubject(t, p, db, cache) }}
+	return subject{tiny{s}, func(t failer) subject { return tinySubject(t, p, db, cache) }}
 }
 
 // tiny closes the store and leaves the database open.
@@ -107,7 +107,7 @@ func (s *noted) misfit(n *node) error {
 }
 
 // restart takes the process away, after closing the store or without.
-func (s *noted) restart(t testing.TB, stop bool, nodes []*node) error {
+func (s *noted) restart(t failer, stop bool, nodes []*node) error {
 	if stop {
 		if err := s.Close(); err != nil {
 			return err
@@ -122,7 +122,7 @@ func (s *noted) restart(t testing.TB, stop bool, nodes []*node) error {
 	return nil
 }
 
-func find(t testing.TB, nodes []*node, hash consensus.Hash) *node {
+func find(t failer, nodes []*node, hash consensus.Hash) *node {
 	t.Helper()
 	i := slices.IndexFunc(nodes, func(n *node) bool { return n.hash == hash })
 	if i < 0 {
@@ -213,11 +213,11 @@ func sameHistory(a, b *noted, key [consensus.KeySize]byte, after Cursor, limit i
 func TestAgree(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		db := openTiny(t)
-		defer func() { must(t, db.Close()) }()
+		defer func() { must(rt, db.Close()) }()
 		w := newWorld(rapid.Uint64().Draw(rt, "seed"))
 		cache := rapid.SampledFrom([]int{1, 5 * cachedCoinSize, 0}).Draw(rt, "cache")
 		var stores []*noted
-		for _, s := range []subject{memorySubject(OpenMemory(w.params, true)), tinySubject(t, w.params, db, cache)} {
+		for _, s := range []subject{memorySubject(OpenMemory(w.params, true)), tinySubject(rt, w.params, db, cache)} {
 			stores = append(stores, &noted{
 				subject: s, at: w.root, clean: true, records: map[consensus.Hash]consensus.Record{},
 				bodies: map[consensus.Hash]*node{}, undos: map[consensus.Hash]*node{},
@@ -247,8 +247,8 @@ func TestAgree(t *testing.T) {
 					"misfit":  func() error { return s.misfit(to) },
 					"flush":   s.Flush,
 					"reset":   func() error { s.at = w.root; return s.ResetCoins() },
-					"kill":    func() error { return s.restart(t, false, nodes) },
-					"stop":    func() error { return s.restart(t, true, nodes) },
+					"kill":    func() error { return s.restart(rt, false, nodes) },
+					"stop":    func() error { return s.restart(rt, true, nodes) },
 				}[what]
 				if err := step(); err != nil {
 					rt.Fatalf("%s, store %d: %v", what, i, err)

@@ -9,7 +9,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/kapok-chain/kapok/consensus"
 )
@@ -302,7 +303,13 @@ func agreeIndex(s Store, n *node) error {
 	return nil
 }
 
-func must(t testing.TB, err error) {
+// failer is what tests and the runs of a rapid.Check have in common.
+type failer interface {
+	rapid.TB
+	Cleanup(func())
+}
+
+func must(t failer, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

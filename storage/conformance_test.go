@@ -28,19 +28,19 @@ type subject struct {
 	Store
 	// again returns the store as the next start finds it: after a kill, or,
 	// when the store was closed, after an ordinary stop.
-	again func(testing.TB) subject
+	again func(failer) subject
 }
 
 func memorySubject(m *Memory) subject {
-	return subject{m, func(testing.TB) subject { return memorySubject(m.Crash()) }}
+	return subject{m, func(failer) subject { return memorySubject(m.Crash()) }}
 }
 
-func badgerSubject(t testing.TB, p *consensus.Params, o Options) subject {
+func badgerSubject(t failer, p *consensus.Params, o Options) subject {
 	t.Helper()
 	s, err := Open(p, o)
 	must(t, err)
 	t.Cleanup(func() { kill(s) })
-	return subject{s, func(t testing.TB) subject {
+	return subject{s, func(t failer) subject {
 		kill(s)
 		return badgerSubject(t, p, o)
 	}}

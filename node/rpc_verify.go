@@ -5,12 +5,18 @@ import (
 	"errors"
 	"time"
 
+	"github.com/kapok-chain/kapok/rpc"
 	"github.com/kapok-chain/kapok/storage"
 )
 
 // VerifyChain judges the last blocks once more. The lock is held only to see
-// where the tip is; everything after that reads what stays.
+// where the tip is; everything after that reads what stays. One call at a time:
+// what each holds in memory grows with the coins of its blocks.
 func (b rpcBackend) VerifyChain(ctx context.Context, level int, depth uint32) (bool, error) {
+	if !b.verifying.TryLock() {
+		return false, rpc.ErrVerifying
+	}
+	defer b.verifying.Unlock()
 	for {
 		ok, err := b.verifyTip(ctx, level, depth)
 		if errors.Is(err, storage.ErrReset) { // they are rebuilt: look again when they stand

@@ -13,18 +13,23 @@ import (
 	"github.com/kapok-chain/kapok/internal/chaintest"
 	"github.com/kapok-chain/kapok/mempool"
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/rpc"
 	"github.com/kapok-chain/kapok/storage"
 )
 
-// moody is a store whose undo data fails, and whose coins are made anew while
-// somebody looks at them.
+// moody is a store whose undo data fails, and in which something happens while
+// somebody looks at coins or undo data.
 type moody struct {
 	*storage.Memory
 	fault   error
 	onCoins func()
+	onUndo  func()
 }
 
 func (m *moody) Undo(hash consensus.Hash) (*consensus.Undo, error) {
+	if m.onUndo != nil {
+		m.onUndo()
+	}
 	if m.fault != nil {
 		return nil, m.fault
 	}
@@ -112,5 +117,31 @@ func TestVerifyChainBeginsAgain(t *testing.T) {
 	ok, err := b.VerifyChain(t.Context(), VerifyAnew, 0)
 	if !ok || err != nil || tries != 2 {
 		t.Errorf("%v, %v after %d tries", ok, err, tries)
+	}
+}
+
+// One is enough to keep a disk and a lot of memory busy. The next may begin when
+// it is over, however it ended.
+func TestVerifyChainOneAtATime(t *testing.T) {
+	b, store := answering(t, slog.New(slog.DiscardHandler))
+	var second []error
+	store.onUndo = func() {
+		store.onUndo = nil
+		_, err := b.VerifyChain(t.Context(), VerifyRead, 1)
+		second = append(second, err)
+	}
+	if ok, err := b.VerifyChain(t.Context(), VerifyUndo, 0); !ok || err != nil {
+		t.Errorf("the first one: %v, %v", ok, err)
+	}
+	if len(second) != 1 || !errors.Is(second[0], rpc.ErrVerifying) || b.Runner.fault != nil {
+		t.Errorf("the second one: %v; the node's fault: %v", second, b.Runner.fault)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.VerifyChain(gone, VerifyRead, 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("one whose caller is gone: %v", err)
+	}
+	if ok, err := b.VerifyChain(t.Context(), VerifyAnew, 0); !ok || err != nil {
+		t.Errorf("the next one: %v, %v", ok, err)
 	}
 }

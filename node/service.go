@@ -89,6 +89,8 @@ type Service struct {
 	payout  []byte
 	dataDir string
 
+	verifying sync.Mutex // held by the one VerifyChain at work
+
 	rpc           *rpc.Server
 	rpcListener   net.Listener
 	pages         http.Handler

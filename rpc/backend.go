@@ -13,8 +13,8 @@ import (
 // lock when they return.
 //
 // Three kinds of errors come back. *consensus.RuleError is the caller's fault.
-// ErrNotFound, ErrNoIndex and ErrNoBody say why there is no answer. Any other
-// error is a fault of our own.
+// ErrNotFound, ErrNoIndex, ErrNoBody and ErrVerifying say why there is no
+// answer. Any other error is a fault of our own.
 type Backend interface {
 	ChainBackend
 	CoinBackend
@@ -33,6 +33,8 @@ var (
 	ErrNoIndex = errors.New("this node keeps no index (start it with --index)")
 	// ErrNoBody says that only the header of a block is here, not its body.
 	ErrNoBody = errors.New("block not available (only its header is here)")
+	// ErrVerifying says that VerifyChain is at work for somebody else.
+	ErrVerifying = errors.New("a verification is at work already; try again when it is done")
 )
 
 // ChainBackend is the block tree and the stored blocks.
@@ -63,7 +65,7 @@ type ChainBackend interface {
 	PreciousBlock(consensus.Hash) error
 	// VerifyChain judges the last blocks of the active chain once more (0: all of
 	// them), as thoroughly as a level from 0 to 4 says, and tells whether all is
-	// well. What is not stands in the log.
+	// well. What is not stands in the log. One at a time: ErrVerifying.
 	VerifyChain(ctx context.Context, level int, depth uint32) (bool, error)
 }
 

@@ -67,7 +67,7 @@ func asError(err error) (answer *Error, ours bool) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return &Error{CodeAddressOrKey, err.Error()}, false
-	case errors.Is(err, ErrNoIndex), errors.Is(err, ErrNoBody):
+	case errors.Is(err, ErrNoIndex), errors.Is(err, ErrNoBody), errors.Is(err, ErrVerifying):
 		return &Error{CodeMisc, err.Error()}, false
 	}
 	return &Error{CodeInternal, "internal error: " + err.Error()}, true

@@ -292,6 +292,9 @@ func TestVerifyChainParameters(t *testing.T) {
 			t.Errorf("%s: level and depth %v, want %v (%v, %v)", params, got, want, answer, err)
 		}
 	}
+	if answer, ours := asError(ErrVerifying); ours || answer.Code != CodeMisc {
+		t.Errorf("a second call is told %v, as a fault of ours: %v", answer, ours)
+	}
 }
 
 // The very same block may have been mined and handed in by another caller.

@@ -160,7 +160,8 @@ func randomSpan(rng *rand.Rand) int64 {
 // first and last blocks are spans apart. What is between strays, as long as the
 // header holds it.
 func randomEpochs(p *Params, rng *rand.Rand) []*BlockIndex {
-	size, mantissa := 1+rng.Uint32N(0x1d), 0x008000+rng.Uint32N(0x7f8000)
+	// Three periods at their shortest leave a 64th. A target of 0 has no blocks.
+	size, mantissa := 3+rng.Uint32N(0x1b), 0x008000+rng.Uint32N(0x7f8000)
 	p.StartBits = min(size<<24|mantissa, p.PowLimitBits)
 	tip := modelGenesis(p, p.StartBits)
 	chain := []*BlockIndex{tip}

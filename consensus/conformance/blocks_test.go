@@ -100,6 +100,7 @@ var listCases = []conformanceCase{
 	{number: 33, name: "blk-64byte-tx", rules: "T9 B3 B7", run: func(s *stage) {
 		s.opening()
 		coin := s.Coinbase("a1")
+		s.refuse(s.sized(64, coin), consensus.ErrTx64Bytes, consensus.Invalid)
 		s.Mine("a2", "b3", chaintest.Txs(s.sized(64, coin)))
 		s.reject("b3", consensus.ErrTx64Bytes)
 		s.Mine("a2", "c3", chaintest.NoCommitment(), chaintest.Edit(coinbaseOf(0)))

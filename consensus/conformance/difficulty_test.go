@@ -48,7 +48,7 @@ var difficultyCases = []conformanceCase{
 		s.accept("a4031")
 	}},
 	{number: 15, name: "hdr-retarget-clamp", rules: "D8 H3", door: "headers from a peer; a refused block by all doors " +
-		"(the bodies of 18,144 blocks would show nothing more); btcd judges in TestRetargetClampAgainstOracle of consensus",
+		"(the bodies of 18,144 blocks would show nothing more); btcd judges in TestOracle/retargets of consensus",
 		run: retargetClamp},
 	{number: 16, name: "hdr-asert-vectors", rules: "D3 D5 D6", run: asertExact, door: "submit, p2p, announcement, proposal for lateness in steps; " +
 		"the published rows: TestASERTVectors of consensus, by the function (their targets are too hard to mine)"},

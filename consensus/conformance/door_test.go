@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -39,6 +40,9 @@ func (n *seat) open(store storage.Store) {
 	n.s.check(err)
 	n.Node, n.store = started, store
 }
+
+// used notes a door for the closing line of the case.
+func (n *seat) used(door string) { n.s.doors[door] = true }
 
 // verifier checks on several threads, as nodes do.
 var verifier = consensus.Verifier{Workers: 4}
@@ -95,6 +99,7 @@ func (n *seat) why() string {
 // getblocktemplate's proposals do.
 func (n *seat) propose(block *consensus.Block) *consensus.RuleError {
 	n.s.t.Helper()
+	n.used("proposal")
 	delta, err := n.Propose(n.s.now, block)
 	if err == nil {
 		err = verifier.Verify(delta.Checks)
@@ -116,6 +121,7 @@ func (n *seat) rule(err error) *consensus.RuleError {
 // submitBlock is the door of this machine's own miner and of RPC.
 func submitBlock(n *seat, block *consensus.Block) *consensus.RuleError {
 	n.s.t.Helper()
+	n.used("submit")
 	_, err := n.SubmitBlock(n.s.now, block)
 	return n.rule(err)
 }
@@ -126,6 +132,7 @@ func submitBlock(n *seat, block *consensus.Block) *consensus.RuleError {
 // and never for what may become valid.
 func receiveBlock(n *seat, block *consensus.Block) *consensus.RuleError {
 	n.s.t.Helper()
+	n.used("p2p")
 	peer := n.meet()
 	defer n.Disconnected(n.s.now, peer)
 	known := n.hasBody(block.Hash())
@@ -154,12 +161,14 @@ func receiveBlock(n *seat, block *consensus.Block) *consensus.RuleError {
 // announceBlock is the door of gossip: a peer announces the block by its header
 // and short ids, and answers with the transactions that the node asks for. Short
 // ids prove nothing, so where the result is refused as mutated nobody is blamed,
-// and the block comes by receiveBlock.
+// and the block comes by receiveBlock. What is refused for good or not at all
+// must have come by the announcement.
 func announceBlock(n *seat, block *consensus.Block) *consensus.RuleError {
 	n.s.t.Helper()
-	if len(block.Txs) == 0 { // an announcement carries a coinbase
+	if !announceable(block) {
 		return receiveBlock(n, block)
 	}
+	n.used(n.door)
 	peer := n.meet()
 	hash := block.Hash()
 	known := n.hasBody(hash) || n.Failure(hash) != nil
@@ -182,7 +191,27 @@ func announceBlock(n *seat, block *consensus.Block) *consensus.RuleError {
 	case !known && n.hasBody(hash):
 		return nil
 	}
-	return receiveBlock(n, block)
+	rule = receiveBlock(n, block)
+	// What is known to be bad, or stands on it, is not looked at when announced.
+	refused := rule != nil && (rule.Kind != consensus.Invalid || errors.Is(rule, consensus.ErrPrevInvalid) || errors.Is(rule, consensus.ErrDuplicateInvalid))
+	if !known && !refused {
+		n.s.t.Errorf("%s: a block did not come in by its announcement, but as a whole (then: %v)", n.door, rule)
+	}
+	return rule
+}
+
+// announceable reports whether an announcement can carry a block: it holds the
+// coinbase whole, and transactions whose short ids are the same cannot be told
+// apart, which leaves case 32 (a transaction twice) to receiveBlock.
+func announceable(block *consensus.Block) bool {
+	seen := make(map[consensus.Hash]bool)
+	for _, tx := range block.Txs {
+		if seen[tx.WTxID()] {
+			return false
+		}
+		seen[tx.WTxID()] = true
+	}
+	return len(block.Txs) > 0
 }
 
 func (n *seat) hasBody(hash consensus.Hash) bool {
@@ -191,12 +220,16 @@ func (n *seat) hasBody(hash consensus.Hash) bool {
 }
 
 // silent is the refusal of a block that the network's door says nothing about:
-// it must be a temporary one. Its code is what the other door would say.
+// it must be a temporary one. Its code is what the other door would say, which
+// must refuse the block as it comes in, since this door did.
 func (n *seat) silent(block *consensus.Block) *consensus.RuleError {
 	n.s.t.Helper()
 	_, err := n.SubmitBlock(n.s.now, block)
 	rule := n.rule(err)
-	if rule != nil && rule.Kind != consensus.Temporary {
+	switch {
+	case rule == nil:
+		n.s.t.Errorf("%s: a block was ignored that is fine", n.door)
+	case rule.Kind != consensus.Temporary:
 		n.s.t.Errorf("%s: a block is ignored that breaks %v (%s)", n.door, rule, rule.Kind)
 	}
 	return rule
@@ -239,6 +272,7 @@ func (n *seat) dropped(peer p2p.PeerID, kind consensus.Kind) *consensus.RuleErro
 // takeTx brings a loose transaction in, by the node's door.
 func (n *seat) takeTx(tx *consensus.Tx) *consensus.RuleError {
 	n.s.t.Helper()
+	n.used("loose transaction")
 	if n.door == "submit" {
 		_, err := n.SubmitTx(n.s.now, tx)
 		return n.rule(err)
@@ -263,7 +297,7 @@ func (n *seat) takeTx(tx *consensus.Tx) *consensus.RuleError {
 	return rule
 }
 
-// readers are all places that read blocks from outside.
+// readers read a block from bytes: consensus itself, and the message of a peer.
 var readers = []struct {
 	door  string
 	block func(raw []byte) error

@@ -148,7 +148,7 @@ var headerCases = append(append([]conformanceCase{
 		s.store("b2")
 		s.reject("b3", consensus.ErrCoinbaseAmount)
 		s.reject("b4", consensus.ErrPrevInvalid)
-		s.later("b5", consensus.ErrPrevNotFound) // its parent was never worth remembering
+		s.never("b5", consensus.ErrPrevNotFound) // its parent was never worth remembering
 		s.accept("a3")
 	}},
 	{number: 20, name: "hdr-duplicate", rules: "H9", run: func(s *stage) {

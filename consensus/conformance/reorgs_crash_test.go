@@ -17,8 +17,8 @@ import (
 // transactions makes of it: cases 139 and 140.
 
 // crashInAReorg kills a node after each step of a reorganisation of six blocks,
-// with the coins written to disk before it, or never. It comes up at a tip of
-// either branch, with the coins of that tip, and ends on the better one.
+// with the coins written to disk before it, or never. It comes up at the tip of
+// either branch, or in the latter case at genesis, with the coins of that tip, and ends on the better one.
 func crashInAReorg(s *stage) {
 	s.Grow("genesis - r1 - r2 - r3")
 	s.busy("r3", "a", 1, 6)
@@ -36,7 +36,7 @@ func crashInAReorg(s *stage) {
 				s.t.Errorf("%s: at the better tip %v", n.door, last)
 			}
 			n.open(n.store.(*storage.Memory).Crash())
-			n.recovered()
+			n.recovered(flushed)
 			if longRun() || flushed && step%4 == 2 {
 				s.killProcess(step, flushed)
 			}
@@ -68,11 +68,16 @@ func (n *seat) reorganise(steps int, flushed bool) {
 	}
 }
 
-// recovered checks the coins of a node that was just started, and walks on.
-func (n *seat) recovered() {
+// recovered checks the tip and the coins of a node that was just started, and
+// walks on. Where its coins were never flushed it may start at genesis.
+func (n *seat) recovered(flushed bool) {
 	n.s.t.Helper()
-	if name := n.s.Name(n.Tip().Hash); n.store.Sum() != tally(n.s.Path(name)) {
+	name := n.s.Name(n.Tip().Hash)
+	if n.store.Sum() != tally(n.s.Path(name)) {
 		n.s.t.Errorf("%s: it starts at %s, with the coins of another block", n.door, name)
+	}
+	if tip := name == "a6" || name == "b7"; !tip && (flushed || name != chaintest.Genesis) {
+		n.s.t.Errorf("%s: it starts at %s, the tip of neither branch", n.door, name)
 	}
 	n.s.check(n.Advance(n.s.now, verifier))
 	if !n.tipIs("b7")() || n.store.Sum() != tally(n.s.Path("b7")) {
@@ -113,7 +118,7 @@ func (s *stage) killProcess(steps int, flushed bool) {
 	n := newSeat(s, fmt.Sprintf("on Badger, killed after step %d, coins flushed %v", steps, flushed), submitBlock)
 	store := s.badger(dir)
 	n.open(store)
-	n.recovered()
+	n.recovered(flushed)
 	s.check(store.Close())
 }
 

@@ -177,6 +177,7 @@ var reorgCases = append([]conformanceCase{
 		s.accept("a7")
 	}},
 	{number: 136, name: "reorg-undo-bytes", rules: "X1 X2 X3", run: undoEveryBlock},
+	// What getchaintips says of such branches: TestChainTips of node.
 	{number: 137, name: "reorg-invalidate/reconsider", rules: "W4 W5 W6", run: func(s *stage) {
 		s.Grow(`
 			genesis - a1 - a2 - a3 - a4

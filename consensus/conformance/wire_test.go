@@ -115,7 +115,8 @@ func (w *onWire) cut(n int) consensus.Code {
 	return consensus.ErrDecodeTruncated
 }
 
-// txReaders are all places that read loose transactions from outside.
+// txReaders read a transaction from bytes: consensus itself, and the messages of
+// a peer that carry one as such.
 var txReaders = []struct {
 	door string
 	tx   func(raw []byte) error
@@ -127,12 +128,22 @@ var txReaders = []struct {
 		front := p2p.Encode(&p2p.Announce{Coinbase: coinbase})
 		return second(p2p.Decode(append(front[:len(front)-coinbase.Size()], raw...)))
 	}},
+	{"block's transactions", func(raw []byte) error {
+		if len(raw) < 10 { // the message's count says more than such bytes can hold
+			return second(consensus.DecodeTx(raw))
+		}
+		front := p2p.Encode(&p2p.BlockTxs{}) // which ends with the count, 0
+		front[len(front)-1] = 1
+		front = consensus.AppendCompactSize(front, uint64(len(raw)))
+		return second(p2p.Decode(append(front, raw...)))
+	}},
 }
 
-// malformedTx gives the bytes of what claims to be a transaction to everything
-// that reads transactions from outside: each refuses them with this code.
+// malformedTx gives the bytes of what claims to be a transaction to all
+// txReaders: each refuses them with this code.
 func (s *stage) malformedTx(raw []byte, code consensus.Code) {
 	s.t.Helper()
+	s.doors["decoders"] = true
 	for _, r := range txReaders {
 		s.wantRule(r.door, consensus.AsRuleError(r.tx(raw)), code, consensus.Malformed)
 	}
@@ -148,7 +159,7 @@ func (s *stage) wireOf(name string) *onWire {
 	return w
 }
 
-// reads checks that everything that reads blocks reads these bytes.
+// reads checks that all readers read these bytes.
 func (s *stage) reads(raw []byte) {
 	s.t.Helper()
 	for _, r := range readers {

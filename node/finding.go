@@ -55,16 +55,19 @@ const maxFindings = 100
 
 // findings keeps the first ones and counts the rest.
 type findings struct {
-	list []Finding
-	more int
+	list    []Finding
+	more    int
+	outside bool // one of them, listed or not, is not InCoins
 }
 
 func (f *findings) add(b *consensus.BlockIndex, code consensus.Code, detail, expected, found string) {
+	finding := Finding{b.Height, b.Hash, code, detail, expected, found}
+	f.outside = f.outside || !finding.InCoins()
 	if len(f.list) == maxFindings {
 		f.more++
 		return
 	}
-	f.list = append(f.list, Finding{b.Height, b.Hash, code, detail, expected, found})
+	f.list = append(f.list, finding)
 }
 
 // isDamage tells damage of what is stored from a store that fails: the one is

@@ -185,6 +185,9 @@ func (v *Verification) Findings() (list []Finding, more int) {
 	return list, v.found.more
 }
 
+// InCoins reports whether all findings, listed or not, are Finding.InCoins.
+func (v *Verification) InCoins() bool { return !v.found.outside }
+
 // Txs counts the transactions that were put on, coinbases among them.
 func (v *Verification) Txs() int { return v.txs }
 

@@ -179,7 +179,7 @@ func verifyReportOf(p *consensus.Params, dir string, v *node.Verification, took 
 		Findings: make([]verifyFinding, len(list)), More: more,
 	}
 	if !r.OK {
-		r.Next = verifyAdvice(dir, list)
+		r.Next = verifyAdvice(dir, list, v.InCoins())
 	}
 	for i, f := range list {
 		r.Findings[i] = verifyFinding{f.Height, f.Hash.String(), string(f.Code), f.Detail, f.Expected, f.Found, f.String()}
@@ -188,14 +188,13 @@ func verifyReportOf(p *consensus.Params, dir string, v *node.Verification, took 
 }
 
 // verifyAdvice says what helps against everything that was found.
-func verifyAdvice(dir string, list []node.Finding) string {
-	coins, clock := true, true
+func verifyAdvice(dir string, list []node.Finding, inCoins bool) string {
+	clock := true
 	for i := range list {
-		coins = coins && list[i].InCoins()
 		clock = clock && list[i].Code == consensus.ErrTimeTooNew
 	}
 	switch {
-	case coins:
+	case inCoins:
 		return "start the node with --rebuild-coins, which makes coins and undo data anew from the blocks"
 	case clock:
 		return "see whether this machine's clock is slow"

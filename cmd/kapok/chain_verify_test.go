@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/chaintest"
+	"github.com/kapok-chain/kapok/node"
 	"github.com/kapok-chain/kapok/storage"
 )
 
@@ -22,6 +25,15 @@ func plantChain(t *testing.T, c *chaintest.Chain, tip string, twist func(*consen
 	if err != nil {
 		t.Fatal(err)
 	}
+	plantInto(t, s, c, tip, twist)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func plantInto(t *testing.T, s storage.Store, c *chaintest.Chain, tip string, twist func(*consensus.Delta)) {
+	t.Helper()
 	path := c.Path(tip)
 	for i, block := range path {
 		height := uint32(i + 1)
@@ -42,10 +54,6 @@ func plantChain(t *testing.T, c *chaintest.Chain, tip string, twist func(*consen
 			t.Fatal(err)
 		}
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 // verifyCommand runs `kapok chain verify` and returns what it prints.
@@ -110,6 +118,39 @@ func TestChainVerifyTellsWhatItFound(t *testing.T) {
 				t.Errorf("it says %+v", r)
 			}
 		})
+	}
+}
+
+// lostUndo is a store that lost the file of its undo data.
+type lostUndo struct{ *storage.Memory }
+
+func (lostUndo) Undo(consensus.Hash) (*consensus.Undo, error) { return nil, storage.ErrDamaged }
+
+// The advice heeds what there was no room to list, too: here the one block that
+// coins made anew would not mend.
+func TestChainVerifyAdvisesForAllFindings(t *testing.T) {
+	for next, options := range map[string][]chaintest.Option{
+		"/chain and start the node": {chaintest.Claim(1)},
+		"--rebuild-coins":           nil,
+	} {
+		c := chaintest.New(t, consensus.Regtest())
+		c.Grow("genesis - a1..a100")
+		c.Mine("a100", "a101", options...)
+		store := lostUndo{storage.OpenMemory(c.Params, false)}
+		plantInto(t, store, c, "a101", nil)
+		v, err := node.VerifyStore(c.Params, store, consensus.Verifier{}, c.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for more := true; more; {
+			if more, err = v.Step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := verifyReportOf(c.Params, "n", v, time.Second)
+		if r.More == 0 || !strings.Contains(filepath.ToSlash(r.Next), next) {
+			t.Errorf("it advises %q, not %q, for %d findings that are not listed", r.Next, next, r.More)
+		}
 	}
 }
 

@@ -48,6 +48,7 @@ var headerCases = append(append([]conformanceCase{
 	{number: 5, name: "hdr-bits-overflow", rules: "H2 D1", run: func(s *stage) {
 		s.network(twoEncodings)
 		s.brokenBits(0x21010800, 0x20080000)
+		s.brokenBits(0x22000110, 0x20080000)
 		s.brokenBits(0xff7fffff, 0x20080000)
 	}},
 	{number: 6, name: "hdr-bits-above-limit", rules: "H2", run: func(s *stage) {

@@ -181,74 +181,94 @@ func lockDir(dir string, lock func(path string) (*os.File, error)) (*os.File, er
 // against whoever would write. It leaves everything as it is.
 func visit(dir string, p *consensus.Params, beside []string) (lock *os.File, err error) {
 	marked, err := inspect(dir, markOf(p), beside)
-	if err == nil && !marked {
-		err = fmt.Errorf("%w: there is no chain in %s", ErrNotFound, dir)
-	}
 	if err != nil {
 		return nil, err
 	}
-	return lockDir(dir, lockExisting)
+	_, err = os.Stat(filepath.Join(dir, chainDir))
+	if !marked || errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: there is no chain in %s", ErrNotFound, dir)
+	}
+	lock, err = lockDir(dir, lockExisting)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("storage: %s: %w; %s is a copy without it: make it, empty, so that no node can write there meanwhile", lockFile, fs.ErrNotExist, dir)
+	}
+	return lock, err
 }
 
-// clearStillborn removes the files that a kill left between their creation and
-// their first byte, and on which Badger would refuse to open. Only the newest
-// memtable and the newest value log can be such a file. Any other empty file
-// was emptied by something else: Badger, opened a second time, would take it
-// for a new one, and its contents would be missing without a word.
-func clearStillborn(dir string) error {
+// traces are what files tell of how Badger ended.
+type traces struct {
+	manifest  bool     // it was here
+	memtable  bool     // it did not close: that is its log of what is in no table yet
+	stillborn []string // paths of files that were left between their creation and their first byte
+}
+
+// survey reads the traces in a directory, which need not be there. Only the newest
+// memtable and the newest value log can be stillborn. Any other empty file was
+// emptied by something else: Badger, opened a second time, would take it for a new
+// one, and its contents would be missing without a word.
+func survey(dir string) (t traces, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return t, nil
 	}
 	if err != nil {
-		return err
+		return t, err
 	}
 	newest := make(map[string]string) // by extension; the numbers are padded with zeros
-	manifest := false
 	for _, e := range entries {
 		name := e.Name()
 		if ext := filepath.Ext(name); longer(name, newest[ext]) {
 			newest[ext] = name
 		}
-		manifest = manifest || name == "MANIFEST"
+		t.manifest = t.manifest || name == "MANIFEST"
 	}
 	for _, e := range entries {
 		name, ext := e.Name(), filepath.Ext(e.Name())
 		if ext != ".mem" && ext != ".vlog" && ext != ".sst" {
 			continue
 		}
-		if !manifest {
-			return fmt.Errorf("%s holds %s but no MANIFEST: %w", dir, name, ErrDamaged)
+		if !t.manifest {
+			return t, fmt.Errorf("%s holds %s but no MANIFEST: %w", dir, name, ErrDamaged)
 		}
 		info, err := e.Info()
 		if err != nil {
-			return err
+			return t, err
 		}
+		t.memtable = t.memtable || ext == ".mem"
 		switch {
 		case info.Size() > 0 || ext == ".sst": // Badger removes tables that its manifest does not name
 		case name == newest[ext]:
-			if err := os.Remove(filepath.Join(dir, name)); err != nil {
-				return err
-			}
+			t.stillborn = append(t.stillborn, filepath.Join(dir, name))
 		default:
-			return fmt.Errorf("%s is empty: %w", filepath.Join(dir, name), ErrDamaged)
+			return t, fmt.Errorf("%s is empty: %w", filepath.Join(dir, name), ErrDamaged)
 		}
 	}
-	return nil
+	return t, nil
 }
 
-// checkClosed makes sure that the database was closed. While it is open, Badger
-// keeps a log of what is in no table yet; in its read-only mode it cannot cut off
-// the end that a kill leaves unwritten, and fails with a sentence about data loss.
-func checkClosed(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if filepath.Ext(e.Name()) == ".mem" {
-			return ErrUnclean
+// clearStillborn removes the files on which Badger would refuse to open.
+func clearStillborn(dir string) error {
+	t, err := survey(dir)
+	for _, path := range t.stillborn {
+		if err == nil {
+			err = os.Remove(path)
 		}
+	}
+	return err
+}
+
+// checkClosed makes sure that there is a database, and that it was closed. In its
+// read-only mode Badger cannot cut off the end that a kill leaves unwritten, and
+// fails with a sentence about data loss.
+func checkClosed(dir string) error {
+	t, err := survey(dir)
+	switch {
+	case err != nil:
+		return err
+	case !t.manifest:
+		return fmt.Errorf("there is none yet: %w", ErrNotFound)
+	case t.memtable || len(t.stillborn) > 0:
+		return ErrUnclean
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -92,11 +93,50 @@ func TestReadOnlyRefuses(t *testing.T) {
 
 	marked := t.TempDir()
 	must(t, writeMark(marked, markOf(p)))
-	before := snapshot(t, marked)
-	if s, err := Open(p, readOnly(marked)); err == nil {
-		t.Error("a chain was read where none is", s.Close())
+	for _, make := range []func() error{ // further and further did a node come before it died
+		func() error { return nil },
+		func() error { return os.WriteFile(filepath.Join(marked, lockFile), nil, 0o600) },
+		func() error { return os.Mkdir(filepath.Join(marked, chainDir), 0o700) },
+	} {
+		must(t, make())
+		before := snapshot(t, marked)
+		refused(t, p, readOnly(marked), ErrNotFound, marked)
+		sameFiles(t, before, snapshot(t, marked))
 	}
-	sameFiles(t, before, snapshot(t, marked))
+}
+
+// What is missing in a directory that holds a chain is told, and nothing is put
+// in its place.
+func TestReadOnlyOfAPartialCopy(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Badger reads without writing on other systems only")
+	}
+	for name, want := range map[string]error{
+		lockFile:                            fs.ErrNotExist,
+		filepath.Join(chainDir, "MANIFEST"): ErrDamaged,
+	} {
+		dir := t.TempDir()
+		w, _ := built(t, dir)
+		must(t, os.Remove(filepath.Join(dir, name)))
+		before := snapshot(t, dir)
+		refused(t, w.params, Options{Dir: dir, Lean: true, ReadOnly: true}, want, dir, filepath.Base(name))
+		sameFiles(t, before, snapshot(t, dir))
+	}
+	dir := t.TempDir()
+	w, _ := built(t, dir)
+	logs := files(t, dir, ".vlog")
+	must(t, os.Truncate(logs[0], 0))
+	refused(t, w.params, Options{Dir: dir, Lean: true, ReadOnly: true}, ErrDamaged, filepath.Base(logs[0]))
+
+	dir = t.TempDir()
+	w, _ = built(t, dir)
+	must(t, os.WriteFile(filepath.Join(dir, chainDir, "000099.vlog"), nil, 0o600))
+	refused(t, w.params, Options{Dir: dir, Lean: true, ReadOnly: true}, ErrUnclean, dir)
+
+	copied := t.TempDir()
+	w, _ = built(t, copied)
+	must(t, os.Remove(filepath.Join(copied, lockFile)))
+	refused(t, w.params, Options{Dir: copied, Lean: true, ReadOnly: true}, fs.ErrNotExist, "is a copy", "make it, empty")
 }
 
 // After a kill the coins are behind and Badger's own log is open. That is for a

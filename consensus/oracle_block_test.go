@@ -3,6 +3,7 @@ package consensus
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -128,7 +129,10 @@ func oracleDamagedBlocks(o *oracle) {
 		b, err := DecodeBlock(raw)
 		theirs, theirErr := btcdBlock(raw)
 		onPurpose := readOnPurpose
-		if err == nil && !holdsNothing(b) {
+		switch {
+		case errors.Is(err, ErrDecodeCount):
+			onPurpose = unreadOnPurpose
+		case err == nil && !holdsNothing(b):
 			onPurpose = nil
 		}
 		if o.judged(verdictOf(err), verdictOf(theirErr), onPurpose, raw) {

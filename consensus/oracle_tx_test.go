@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -205,6 +206,11 @@ var readOnPurpose = map[verdict]string{
 	{"", refused}: "a transaction of nothing is read, and refused by rule T1",
 }
 
+// unreadOnPurpose is what btcd reads and we do not, where a count is refused.
+var unreadOnPurpose = map[verdict]string{
+	{refused, ""}: "E7: more short witness items than their bytes pay for",
+}
+
 // Damaged bytes: both read them, and the same from them, or neither does.
 func oracleDamagedTransactions(o *oracle) {
 	for o.more() {
@@ -212,7 +218,10 @@ func oracleDamagedTransactions(o *oracle) {
 		tx, err := DecodeTx(raw)
 		theirs, theirErr := btcdTx(raw)
 		onPurpose := readOnPurpose
-		if err == nil && len(tx.Inputs) > 0 {
+		switch {
+		case errors.Is(err, ErrDecodeCount):
+			onPurpose = unreadOnPurpose
+		case err == nil && len(tx.Inputs) > 0:
 			onPurpose = nil
 		}
 		if o.judged(verdictOf(err), verdictOf(theirErr), onPurpose, raw) {

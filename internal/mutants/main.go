@@ -56,15 +56,15 @@ func run(ctx context.Context, only string, jobs int, list bool) error {
 	if err != nil {
 		return err
 	}
-	failed, err := testOthers(ctx, root)
-	if err != nil {
+	if err := nothingFailed(failures(clean)); err != nil {
 		return err
 	}
-	if failed = append(failures(clean), failed...); len(failed) > 0 {
-		return fmt.Errorf("these fail without a mutant: %s", strings.Join(failed, ", "))
-	}
 	cases := rulesOfCases(clean)
-	outcomes, err := tryAll(ctx, root, mutants, cases, jobs)
+	othersPass := sync.OnceValue(func() error { // asked for the first mutant that no case kills
+		failed, err := testOthers(ctx, root)
+		return errors.Join(err, nothingFailed(failed))
+	})
+	outcomes, err := tryAll(ctx, root, mutants, cases, othersPass, jobs)
 	if err != nil {
 		return err
 	}
@@ -74,13 +74,20 @@ func run(ctx context.Context, only string, jobs int, list bool) error {
 	return summarize(mutants, outcomes, cases, only == "")
 }
 
+func nothingFailed(tests []string) error {
+	if len(tests) > 0 {
+		return fmt.Errorf("these fail without a mutant: %s", strings.Join(tests, ", "))
+	}
+	return nil
+}
+
 func moduleRoot(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	return filepath.Dir(strings.TrimSpace(string(out))), err
 }
 
 // tryAll tries all mutants, a few at the same time, and says what became of each.
-func tryAll(ctx context.Context, root string, mutants []*mutant, cases map[string][]string, jobs int) (map[*mutant]*outcome, error) {
+func tryAll(ctx context.Context, root string, mutants []*mutant, cases map[string][]string, othersPass func() error, jobs int) (map[*mutant]*outcome, error) {
 	var (
 		mu       sync.Mutex
 		outcomes = make(map[*mutant]*outcome)
@@ -92,7 +99,7 @@ func tryAll(ctx context.Context, root string, mutants []*mutant, cases map[strin
 	for range max(1, jobs) {
 		workers.Go(func() {
 			for m := range queue {
-				o, err := try(ctx, root, m, cases)
+				o, err := try(ctx, root, m, cases, othersPass)
 				mu.Lock()
 				if err != nil {
 					faults = append(faults, err)

@@ -35,7 +35,7 @@ func (o *outcome) killed() bool { return len(o.cases)+len(o.tests) > 0 }
 
 // try runs the tests on a mutant: the cases that show its rule, and only where
 // these notice nothing the others.
-func try(ctx context.Context, root string, m *mutant, cases map[string][]string) (*outcome, error) {
+func try(ctx context.Context, root string, m *mutant, cases map[string][]string, othersPass func() error) (*outcome, error) {
 	overlay, remove, err := m.overlay(root)
 	if err != nil {
 		return nil, err
@@ -56,6 +56,9 @@ func try(ctx context.Context, root string, m *mutant, cases map[string][]string)
 		if o.cases = failures(events); len(o.cases) > 0 {
 			return o, nil
 		}
+	}
+	if err := othersPass(); err != nil {
+		return o, err
 	}
 	o.tests, err = testOthers(ctx, root, "-overlay", overlay)
 	return o, err

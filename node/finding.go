@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/storage"
@@ -82,6 +84,19 @@ func coinText(c *consensus.Coin) string {
 		origin = "a coinbase"
 	}
 	return fmt.Sprintf("%d units to key %x from %s at height %d", c.Value, c.Key, origin, c.Height)
+}
+
+func flagsText(f consensus.RecordFlags) string {
+	var words []string
+	for _, flag := range []struct {
+		bit  consensus.RecordFlags
+		name string
+	}{{consensus.RecordHasBody, "body"}, {consensus.RecordConnected, "connected"}, {consensus.RecordFailed, "failed"}} {
+		if f&flag.bit != 0 {
+			words = append(words, flag.name)
+		}
+	}
+	return cmp.Or(strings.Join(words, "+"), "none")
 }
 
 func sumText(s consensus.CoinSum) string {

@@ -108,7 +108,8 @@ func VerifyStore(p *consensus.Params, store storage.Store, verifier consensus.Ve
 	}
 	v.up = v.blocks
 	if v.Tip().Hash == state.Tip {
-		v.finish = func(ctx context.Context) error { return v.compareCoins(ctx, state.Sum, store.ForEachCoin) }
+		sum := state.Sum // alone: the records are not to stay in memory
+		v.finish = func(ctx context.Context) error { return v.compareCoins(ctx, sum, store.ForEachCoin) }
 	}
 	return v, nil
 }
@@ -116,6 +117,7 @@ func VerifyStore(p *consensus.Params, store storage.Store, verifier consensus.Ve
 // restore puts the records from genesis to the tip into their places, unjudged. It
 // ends below a header that is not the one of its hash.
 func (v *Verification) restore(state *storage.State) error {
+	const onChain = consensus.RecordHasBody | consensus.RecordConnected
 	records := make(map[consensus.Hash]*consensus.Record, len(state.Records))
 	for i := range state.Records {
 		records[state.Records[i].Hash] = &state.Records[i]
@@ -136,6 +138,10 @@ func (v *Verification) restore(state *storage.State) error {
 		if b.TxCount = record.TxCount; b.Hash != record.Hash {
 			v.found.add(b, DamagedRecord, "the header is kept under another hash", record.Hash.String(), b.Hash.String())
 			return nil
+		}
+		// A node that believed other flags would leave the block, or ask for it again.
+		if record.Flags != onChain {
+			v.found.add(b, DamagedRecord, "the header is kept with other marks than a block of the active chain has", flagsText(onChain), flagsText(record.Flags))
 		}
 		v.blocks = append(v.blocks, b)
 	}

@@ -267,6 +267,19 @@ func TestVerifyStoreFindsDamage(t *testing.T) {
 			},
 			codes: []string{"a101 damaged-record"}, says: []string{"number of transactions", "expected 3, found 2"},
 		},
+		"flags": {
+			spoil: func(p *planter, s *spoiled) {
+				for name, change := range map[string]consensus.RecordFlags{
+					"a50": consensus.RecordFailed, "a60": consensus.RecordHasBody, "a70": consensus.RecordConnected,
+				} {
+					rec := p.record(name)
+					rec.Flags ^= change
+					p.must(p.store.PutHeaders([]consensus.Record{rec}))
+				}
+			},
+			codes: []string{"a50 damaged-record", "a60 damaged-record", "a70 damaged-record"},
+			says:  []string{"expected body+connected, found body+connected+failed", "found connected", "found body"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := payments(t)

@@ -46,7 +46,8 @@ type Verification struct {
 	verifier consensus.Verifier
 	now      time.Time
 	level    int
-	blocks   []*consensus.BlockIndex // of one chain, upwards
+	tip      *consensus.BlockIndex
+	blocks   []*consensus.BlockIndex // of one chain, upwards to the tip
 	down, up []*consensus.BlockIndex // of blocks, still to do
 	finish   func(context.Context) error
 
@@ -81,7 +82,7 @@ func (n *Node) VerifyTip(now time.Time, level int, depth uint32, coins storage.S
 	}
 	v := &Verification{
 		params: n.params, stored: n.store, verifier: verifier, now: now, level: level,
-		blocks: make([]*consensus.BlockIndex, depth), view: newCoinView(coins.Coins),
+		tip: tip, blocks: make([]*consensus.BlockIndex, depth), view: newCoinView(coins.Coins),
 	}
 	for b := tip; depth > 0; b = b.Parent {
 		depth--
@@ -107,7 +108,7 @@ func VerifyStore(p *consensus.Params, store storage.Store, verifier consensus.Ve
 		return nil, err
 	}
 	v.up = v.blocks
-	if v.Tip().Hash == state.Tip {
+	if v.tip.Hash == state.Tip {
 		sum := state.Sum // alone: the records are not to stay in memory
 		v.finish = func(ctx context.Context) error { return v.compareCoins(ctx, sum, store.ForEachCoin) }
 	}
@@ -132,9 +133,9 @@ func (v *Verification) restore(state *storage.State) error {
 		path = append(path, record)
 		hash = record.Header.Prev
 	}
-	v.blocks = []*consensus.BlockIndex{genesis}
+	v.tip, v.blocks = genesis, []*consensus.BlockIndex{genesis}
 	for _, record := range slices.Backward(path) {
-		b := v.Tip().Child(&record.Header)
+		b := v.tip.Child(&record.Header)
 		if b.TxCount = record.TxCount; b.Hash != record.Hash {
 			v.found.add(b, DamagedRecord, "the header is kept under another hash", record.Hash.String(), b.Hash.String())
 			return nil
@@ -143,7 +144,7 @@ func (v *Verification) restore(state *storage.State) error {
 		if record.Flags != onChain {
 			v.found.add(b, DamagedRecord, "the header is kept with other marks than a block of the active chain has", flagsText(onChain), flagsText(record.Flags))
 		}
-		v.blocks = append(v.blocks, b)
+		v.tip, v.blocks = b, append(v.blocks, b)
 	}
 	return nil
 }
@@ -180,8 +181,8 @@ func (v *Verification) Progress() (done, total int) {
 	return total - len(v.down) - len(v.up), total
 }
 
-// Tip is the last block.
-func (v *Verification) Tip() *consensus.BlockIndex { return v.blocks[len(v.blocks)-1] }
+// Tip is the last block; genesis, too, which VerifyTip does not look at.
+func (v *Verification) Tip() *consensus.BlockIndex { return v.tip }
 
 // Findings lists what is wrong, lowest block first, and counts what there was no
 // room for.

@@ -98,7 +98,7 @@ func (v *Verification) takeOffCoins(b *consensus.BlockIndex, d *consensus.Delta)
 // compareCoins holds what a store keeps against what its blocks lead to. It uses
 // the view up.
 func (v *Verification) compareCoins(ctx context.Context, kept consensus.CoinSum, each func(func(consensus.OutPoint, consensus.Coin) error) error) error {
-	tip := v.Tip()
+	tip := v.tip
 	at := func(c *consensus.Coin) *consensus.BlockIndex {
 		if maker := tip.Ancestor(c.Height); maker != nil {
 			return maker

@@ -164,3 +164,19 @@ func TestVerifyTipByAnOldClock(t *testing.T) {
 		t.Errorf("found %v", codes)
 	}
 }
+
+// At genesis there is nothing to look at, and all is well.
+func TestVerifyTipAtGenesis(t *testing.T) {
+	c := chaintest.New(t, consensus.Regtest())
+	w := newWorld(t, c.Params, 1, 1)
+	if codes := verifyTip(t, c, w, w.nodes[0], node.VerifyAnew, 0); len(codes) > 0 {
+		t.Errorf("found %v", codes)
+	}
+	coins, err := w.nodes[0].store.Snapshot()
+	w.check(err)
+	defer coins.Close()
+	v := w.nodes[0].VerifyTip(w.now, node.VerifyAnew, 0, coins, consensus.Verifier{})
+	if v.Tip().Hash != c.Params.GenesisHash() {
+		t.Errorf("the tip is %s", v.Tip().Hash)
+	}
+}

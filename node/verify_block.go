@@ -1,7 +1,6 @@
 package node
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -133,7 +132,8 @@ func (v *Verification) checkSignatures() error {
 		}
 		v.judged = p.block.Height
 	}
-	return errors.Join(errors.New("signatures are bad together and good one by one"), err)
+	// A fault of ours, which must not pass for the rule that it speaks of: hence %v.
+	return fmt.Errorf("signatures are bad together and good one by one: %v", err)
 }
 
 // broken takes note of a rule that a block breaks.

@@ -99,6 +99,13 @@ func (r *recorder) Tick() {
 	r.news = make(chan struct{})
 }
 
+// first is the first event.
+func (r *recorder) first() event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.events[0]
+}
+
 // wait blocks until ok holds for the events so far.
 func (r *recorder) wait(t *testing.T, what string, ok func([]event) bool) {
 	t.Helper()
@@ -255,8 +262,8 @@ func TestMessagesInOrderBothWays(t *testing.T) {
 		t.Errorf("traffic %d in, %d out, expected at least %d each", in, out, least)
 	}
 	a.wait(t, "a tick", func([]event) bool { return a.recorder.ticks > 0 })
-	if a.events[0].inbound || !b.events[0].inbound {
-		t.Errorf("inbound: %v at the dialer, %v at the other", a.events[0].inbound, b.events[0].inbound)
+	if dialer, other := a.first(), b.first(); dialer.inbound || !other.inbound {
+		t.Errorf("inbound: %v at the dialer, %v at the other", dialer.inbound, other.inbound)
 	}
 }
 

@@ -69,12 +69,12 @@ func TestGossipVerdicts(t *testing.T) {
 	a.Send(p2p.Outgoing{Msg: &p2p.Announce{Nonce: 7, Coinbase: payment(9, 10).Tx}})
 	c.wait(t, "the transaction at c, from b", hasTx(b.ID(), accepted))
 	c.waitFor(t, "gossip", b.ID(), 2)
-	if hasTx(b.ID(), ignored)(c.events) {
+	if hasTx(b.ID(), ignored)(c.seen()) {
 		t.Error("an ignored transaction was forwarded")
 	}
 	a.recorder.mu.Lock()
 	defer a.recorder.mu.Unlock()
-	if n := has(a.events, "gossip", ""); n != 0 {
+	if n := has(a.seen(), "gossip", ""); n != 0 {
 		t.Errorf("a heard %d messages of its own", n)
 	}
 }
@@ -112,7 +112,7 @@ func TestGossipGarbage(t *testing.T) {
 	c.wait(t, "the transaction at c, from b", hasTx(b.ID(), accepted))
 	for _, n := range []*node{b, c} {
 		n.recorder.mu.Lock()
-		for _, e := range n.events {
+		for _, e := range n.seen() {
 			if tx := number(e.msg); e.what == "gossip" && tx != accepted && !(n == b && tx == rejected) {
 				t.Errorf("%s heard %#v", n.ID(), e.msg)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -99,11 +100,11 @@ func (r *recorder) Tick() {
 	r.news = make(chan struct{})
 }
 
-// first is the first event.
-func (r *recorder) first() event {
+// seen is the events so far.
+func (r *recorder) seen() []event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.events[0]
+	return slices.Clone(r.events)
 }
 
 // wait blocks until ok holds for the events so far.
@@ -262,7 +263,7 @@ func TestMessagesInOrderBothWays(t *testing.T) {
 		t.Errorf("traffic %d in, %d out, expected at least %d each", in, out, least)
 	}
 	a.wait(t, "a tick", func([]event) bool { return a.recorder.ticks > 0 })
-	if dialer, other := a.first(), b.first(); dialer.inbound || !other.inbound {
+	if dialer, other := a.seen()[0], b.seen()[0]; dialer.inbound || !other.inbound {
 		t.Errorf("inbound: %v at the dialer, %v at the other", dialer.inbound, other.inbound)
 	}
 }

@@ -74,7 +74,7 @@ func TestGossipVerdicts(t *testing.T) {
 	}
 	a.recorder.mu.Lock()
 	defer a.recorder.mu.Unlock()
-	if n := has(a.seen(), "gossip", ""); n != 0 {
+	if n := has(a.events, "gossip", ""); n != 0 {
 		t.Errorf("a heard %d messages of its own", n)
 	}
 }
@@ -112,7 +112,7 @@ func TestGossipGarbage(t *testing.T) {
 	c.wait(t, "the transaction at c, from b", hasTx(b.ID(), accepted))
 	for _, n := range []*node{b, c} {
 		n.recorder.mu.Lock()
-		for _, e := range n.seen() {
+		for _, e := range n.events {
 			if tx := number(e.msg); e.what == "gossip" && tx != accepted && !(n == b && tx == rejected) {
 				t.Errorf("%s heard %#v", n.ID(), e.msg)
 			}

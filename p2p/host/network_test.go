@@ -100,7 +100,7 @@ func TestOtherNetwork(t *testing.T) {
 	}
 	foreign.recorder.mu.Lock()
 	defer foreign.recorder.mu.Unlock()
-	if n := has(foreign.seen(), "connected", ""); n != 0 {
+	if n := has(foreign.events, "connected", ""); n != 0 {
 		t.Errorf("the other network heard of %d peers", n)
 	}
 }
@@ -158,7 +158,7 @@ func TestSimultaneousDial(t *testing.T) {
 		b.waitFor(t, "message", a.ID(), 1)
 		for _, n := range []*node{a, b} {
 			n.recorder.mu.Lock()
-			if c, d := has(n.seen(), "connected", ""), has(n.seen(), "disconnected", ""); c != 1 || d != 0 {
+			if c, d := has(n.events, "connected", ""), has(n.events, "disconnected", ""); c != 1 || d != 0 {
 				t.Errorf("connected %d times, disconnected %d times", c, d)
 			}
 			n.recorder.mu.Unlock()

@@ -36,7 +36,7 @@ var coinbaseCases = []conformanceCase{
 	{number: 52, name: "cb-amount-exact", rules: "C3", run: func(s *stage) {
 		s.Grow("genesis - a1 - a2 - a3")
 		s.accept("a3")
-		txs := chaintest.Txs(s.leaving(1, s.Coinbase("a1")), s.leaving(700, s.Coinbase("a2")))
+		txs := chaintest.Txs(s.spend(s.Coinbase("a1"), 1), s.spend(s.Coinbase("a2"), 700))
 		s.Mine("a3", "b4", txs, paying(50_0000_0000+701+1))
 		s.reject("b4", consensus.ErrCoinbaseAmount)
 		s.Mine("a3", "c4", txs, paying(50_0000_0000+701))
@@ -44,7 +44,7 @@ var coinbaseCases = []conformanceCase{
 	}},
 	{number: 53, name: "cb-amount-under", rules: "C3", run: func(s *stage) {
 		s.Grow("genesis - a1 - a2")
-		s.Mine("a2", "a3", chaintest.Txs(s.leaving(700, s.Coinbase("a1"))), paying(0))
+		s.Mine("a2", "a3", chaintest.Txs(s.spend(s.Coinbase("a1"), 700)), paying(0))
 		s.accept("a3")
 		s.Mine("a3", "b4", chaintest.Claim(1)) // what one block burns is not there for the next
 		s.reject("b4", consensus.ErrCoinbaseAmount)
@@ -74,9 +74,9 @@ var coinbaseCases = []conformanceCase{
 		run: func(s *stage) {
 			s.Grow("genesis - a1")
 			all, allToo := s.invented(1, maxMoney), s.invented(2, maxMoney)
-			s.Mine("a1", "b2", chaintest.Txs(s.leaving(maxMoney, all), s.leaving(1, allToo)), paying(0))
+			s.Mine("a1", "b2", chaintest.Txs(s.spend(all, maxMoney), s.spend(allToo, 1)), paying(0))
 			s.wantErr("b2", s.apply("b2", all, allToo), consensus.ErrFeeOutOfRange, consensus.Invalid)
-			s.Mine("a1", "c2", chaintest.Txs(s.leaving(maxMoney-1, all), s.leaving(1, allToo)), paying(0))
+			s.Mine("a1", "c2", chaintest.Txs(s.spend(all, maxMoney-1), s.spend(allToo, 1)), paying(0))
 			s.wantErr("c2", s.apply("c2", all, allToo), "", 0)
 		}},
 	{number: 56, name: "cb-height-missing", rules: "C2", run: func(s *stage) {

@@ -66,22 +66,28 @@ const maxSteps = 20_000
 func (n *seat) advance(hash consensus.Hash) *consensus.RuleError {
 	n.s.t.Helper()
 	known := n.Failure(hash)
-	for steps := 0; ; steps++ {
-		job, err := n.Gather()
-		n.s.check(err)
-		if job == nil {
-			break
-		}
+	for steps := 0; n.step(); steps++ {
 		if steps == maxSteps {
 			n.s.t.Fatalf("%s: %d steps, and the tip, %s, is not the best block", n.door, steps, n.s.Name(n.Tip().Hash))
 		}
-		job.Verify(verifier)
-		n.s.check(n.Commit(n.s.now, job))
 	}
 	if rule := n.Failure(hash); rule != known {
 		return rule
 	}
 	return nil
+}
+
+// step takes one step towards the best branch, and reports whether there was one.
+func (n *seat) step() bool {
+	n.s.t.Helper()
+	job, err := n.Gather()
+	n.s.check(err)
+	if job == nil {
+		return false
+	}
+	job.Verify(verifier)
+	n.s.check(n.Commit(n.s.now, job))
+	return true
 }
 
 // why says what the node holds against the blocks that it knows, for messages.

@@ -136,19 +136,6 @@ func (n *seat) stepwise(sums []consensus.CoinSum) {
 	}
 }
 
-// step takes one step towards the best branch, and reports whether there was one.
-func (n *seat) step() bool {
-	n.s.t.Helper()
-	job, err := n.Gather()
-	n.s.check(err)
-	if job == nil {
-		return false
-	}
-	job.Verify(verifier)
-	n.s.check(n.Commit(n.s.now, job))
-	return true
-}
-
 // missingBodies lets a peer show headers with more work than all others have, and
 // announce a block, and withhold the bodies. Nobody else is held up by it.
 //

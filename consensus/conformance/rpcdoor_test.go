@@ -124,21 +124,18 @@ func proposals(s *stage) {
 	coinbase := func(edit func(*consensus.Tx)) chaintest.Option {
 		return chaintest.Edit(func(b *consensus.Block) { edit(b.Txs[0]) })
 	}
-	sealed := func(edit func(*consensus.Header)) chaintest.Option {
-		return chaintest.Seal(func(b *consensus.Block) { edit(&b.Header) })
-	}
 	for _, bad := range []struct {
 		code   consensus.Code
 		kind   consensus.Kind
 		option chaintest.Option
 	}{
 		// The header in its place.
-		{consensus.ErrBadDiffBits, consensus.Invalid, sealed(func(h *consensus.Header) { h.Bits = 0x207ffffe })},
+		{consensus.ErrBadDiffBits, consensus.Invalid, withBits(0x207ffffe)},
 		{consensus.ErrTimeTooOld, consensus.Invalid, chaintest.At(s.Block("a2").Header.Time)},
 		{consensus.ErrTimeTooNew, consensus.Temporary, chaintest.At(uint32(s.now.Unix() + s.Params.FutureLimit + 1))},
-		{consensus.ErrBadVersion, consensus.Invalid, sealed(func(h *consensus.Header) { h.Version = 3 })},
+		{consensus.ErrBadVersion, consensus.Invalid, withVersion(3)},
 		// The block by itself.
-		{consensus.ErrMerkleRoot, consensus.Mutated, sealed(func(h *consensus.Header) { h.MerkleRoot[0] ^= 1 })},
+		{consensus.ErrMerkleRoot, consensus.Mutated, sealHeader(func(h *consensus.Header) { h.MerkleRoot[0] ^= 1 })},
 		{consensus.ErrCoinbaseMissing, consensus.Invalid, chaintest.Edit(func(b *consensus.Block) { b.Txs[0] = s.copiedTx(pay) })},
 		{consensus.ErrOutputNegative, consensus.Invalid, chaintest.Claim(-51 * chaintest.Coins)},
 		// The block in its place.

@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -112,4 +113,19 @@ func TestCasesAreNamed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// longRun reports whether the cases that come in a small and a full size run in
+// the full one: KAPOK_LONG=1.
+func longRun() bool { return os.Getenv("KAPOK_LONG") != "" }
+
+// size is the small one in go test, and a quarter of it under -short.
+func size(small, full int) int {
+	switch {
+	case longRun():
+		return full
+	case testing.Short():
+		return (small + 3) / 4
+	}
+	return small
 }

@@ -3,7 +3,6 @@ package conformance
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"testing"
 
@@ -12,21 +11,6 @@ import (
 	"github.com/kapok-chain/kapok/node"
 	"github.com/kapok-chain/kapok/storage"
 )
-
-// longRun reports whether the cases that come in a small and a full size run in
-// the full one: KAPOK_LONG=1.
-func longRun() bool { return os.Getenv("KAPOK_LONG") != "" }
-
-// size is the small one in go test, and a quarter of it under -short.
-func size(small, full int) int {
-	switch {
-	case longRun():
-		return full
-	case testing.Short():
-		return (small + 3) / 4
-	}
-	return small
-}
 
 // rejectBranch gives all nodes the named block and what they lack below it. With
 // it the branch has the most work, and the nodes find out that bad, a block on
@@ -152,12 +136,6 @@ func (s *stage) onlyWaiting(txs ...*consensus.Tx) {
 			s.t.Errorf("%s: %d transactions are in the mempool, want %d", n.door, len(template.Txs), len(txs))
 		}
 	}
-}
-
-// spendTo pays a coin, all but a fee, to the named key.
-func (s *stage) spendTo(coin chaintest.Coin, to string) *consensus.Tx {
-	s.t.Helper()
-	return s.Pay(chaintest.From(coin), chaintest.To(to, coin.Value-1000))
 }
 
 // busy mines the blocks prefix+from to prefix+to on a parent, and returns the

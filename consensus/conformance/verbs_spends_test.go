@@ -51,14 +51,7 @@ func (s *stage) badSpend(name string, tx *consensus.Tx, coins []chaintest.Coin, 
 	if s.bip341(tx, coins) == nil {
 		s.t.Errorf("%s: btcd accepts it", name)
 	}
-	s.badSpendHere(name, tx, code)
-}
-
-// badSpendHere is badSpend where Bitcoin thinks otherwise.
-func (s *stage) badSpendHere(name string, tx *consensus.Tx, code consensus.Code) {
-	s.t.Helper()
-	s.refuse(tx, code, consensus.Invalid)
-	s.rejectTxs(s.Name(s.nodes[0].Tip().Hash), name, code, tx)
+	s.rejectTx(tx, code)
 }
 
 // bip341 runs btcd's script interpreter on all inputs.

@@ -45,7 +45,7 @@ var witnessCases = []conformanceCase{
 		if err := s.bip341(open, locked); err != nil {
 			s.t.Errorf("the script path is wrong: %v", err)
 		}
-		s.badSpendHere("b6", open, consensus.ErrWitnessItems)
+		s.rejectTx(open, consensus.ErrWitnessItems)
 	}},
 	{number: 111, name: "wit-annex", rules: "S5", run: func(s *stage) {
 		coins := s.purse()[:1]
@@ -54,7 +54,7 @@ var witnessCases = []conformanceCase{
 		if err := s.bip341(tx, coins); err != nil {
 			s.t.Errorf("the annex is wrong: %v", err)
 		}
-		s.badSpendHere("b5", tx, consensus.ErrWitnessItems)
+		s.rejectTx(tx, consensus.ErrWitnessItems)
 		s.goodSpend("a5", s.Sign(tx, coins, consensus.SigHashDefault), coins)
 	}},
 	{number: 112, name: "sig-cache-poison", rules: "S9", run: func(s *stage) {

@@ -1,11 +1,13 @@
 package conformance
 
 import (
-	"fmt"
+	"slices"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/chaintest"
 )
+
+// The stage's verbs that make payments, and coins to pay with.
 
 // opening grows "genesis - a1 - a2", where all nodes then stand, and returns a
 // payment that the next block may hold: all of a1's coinbase to bob.
@@ -31,6 +33,44 @@ func (s *stage) payOn(tx *consensus.Tx, to string) *consensus.Tx {
 	s.t.Helper()
 	coin := s.Out(tx, 0)
 	return s.Pay(chaintest.From(coin), chaintest.To(to, coin.Value))
+}
+
+// spend pays a coin on to one output of bob, less a fee.
+func (s *stage) spend(coin chaintest.Coin, fee int64) *consensus.Tx {
+	s.t.Helper()
+	return s.Pay(chaintest.From(coin), chaintest.To("bob", coin.Value-fee))
+}
+
+// spendTo pays a coin, all but a fee, to the named key.
+func (s *stage) spendTo(coin chaintest.Coin, to string) *consensus.Tx {
+	s.t.Helper()
+	return s.Pay(chaintest.From(coin), chaintest.To(to, coin.Value-1000))
+}
+
+// spread pays a coin, less a fee, to n outputs of alice in equal parts.
+func (s *stage) spread(coin chaintest.Coin, n int) *consensus.Tx {
+	s.t.Helper()
+	each := (coin.Value - 100_000) / int64(n)
+	return s.Pay(chaintest.From(coin), slices.Repeat([]chaintest.Output{chaintest.To("alice", each)}, n)...)
+}
+
+// outs are all coins that a transaction makes, of which every output pays to the
+// same key as much.
+func (s *stage) outs(tx *consensus.Tx) []chaintest.Coin {
+	s.t.Helper()
+	coins := slices.Repeat(chaintest.From(s.Out(tx, 0)), len(tx.Outputs))
+	for i := range coins {
+		coins[i].Index = uint32(i)
+	}
+	return coins
+}
+
+// split spreads a coin on the named block, in a new one that all nodes accept.
+func (s *stage) split(on, name string, coin chaintest.Coin, n int) []chaintest.Coin {
+	s.t.Helper()
+	tx := s.spread(coin, n)
+	s.acceptTxs(on, name, tx)
+	return s.outs(tx)
 }
 
 // fan grows "genesis - a1 - a2 - a3", where all nodes then stand, and returns n
@@ -92,33 +132,4 @@ func filling(bytes int) []consensus.TxOut {
 		bytes -= n
 	}
 	return outs
-}
-
-// confirm mines a block with these transactions on the tip. All nodes accept it.
-func (s *stage) confirm(txs ...*consensus.Tx) {
-	s.t.Helper()
-	s.accept(s.mineWith(txs...))
-}
-
-// rejectTx gives the transaction to all nodes, loose and in a block on the tip:
-// they refuse it for good.
-func (s *stage) rejectTx(tx *consensus.Tx, code consensus.Code) {
-	s.t.Helper()
-	s.refuse(tx, code, consensus.Invalid)
-	s.reject(s.mineWith(tx), code)
-}
-
-// mineWith mines a block with these transactions on the tip, and names it.
-func (s *stage) mineWith(txs ...*consensus.Tx) string {
-	s.t.Helper()
-	tip := s.nodes[0].Tip()
-	name := fmt.Sprintf("block %d up to %s", tip.Height+1, txs[len(txs)-1].WTxID())
-	s.Mine(s.Name(tip.Hash), name, chaintest.Txs(txs...))
-	return name
-}
-
-// leaving is a payment to bob that leaves so many units of the coin to the miner.
-func (s *stage) leaving(fee int64, coin chaintest.Coin) *consensus.Tx {
-	s.t.Helper()
-	return s.pay(coin, func(tx *consensus.Tx) { tx.Outputs[0].Value -= fee })
 }

@@ -1,17 +1,14 @@
 package conformance
 
 import (
-	"slices"
+	"fmt"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/chaintest"
 )
 
-// spend pays a coin on to one output of bob, less a fee.
-func (s *stage) spend(coin chaintest.Coin, fee int64) *consensus.Tx {
-	s.t.Helper()
-	return s.Pay(chaintest.From(coin), chaintest.To("bob", coin.Value-fee))
-}
+// The stage's verbs that give transactions to all nodes, loose or in a block of
+// the tip, and ask what the mempools hold.
 
 // acceptTxs mines transactions on the named block into a new one, which all
 // nodes accept.
@@ -29,30 +26,27 @@ func (s *stage) rejectTxs(on, name string, code consensus.Code, txs ...*consensu
 	s.reject(name, code)
 }
 
-// spread pays a coin, less a fee, to n outputs of alice in equal parts.
-func (s *stage) spread(coin chaintest.Coin, n int) *consensus.Tx {
+// confirm mines a block with these transactions on the tip. All nodes accept it.
+func (s *stage) confirm(txs ...*consensus.Tx) {
 	s.t.Helper()
-	each := (coin.Value - 100_000) / int64(n)
-	return s.Pay(chaintest.From(coin), slices.Repeat([]chaintest.Output{chaintest.To("alice", each)}, n)...)
+	s.accept(s.mineWith(txs...))
 }
 
-// outs are all coins that a transaction makes, of which every output pays to the
-// same key as much.
-func (s *stage) outs(tx *consensus.Tx) []chaintest.Coin {
+// rejectTx gives the transaction to all nodes, loose and in a block on the tip:
+// they refuse it for good.
+func (s *stage) rejectTx(tx *consensus.Tx, code consensus.Code) {
 	s.t.Helper()
-	coins := slices.Repeat(chaintest.From(s.Out(tx, 0)), len(tx.Outputs))
-	for i := range coins {
-		coins[i].Index = uint32(i)
-	}
-	return coins
+	s.refuse(tx, code, consensus.Invalid)
+	s.reject(s.mineWith(tx), code)
 }
 
-// split spreads a coin on the named block, in a new one that all nodes accept.
-func (s *stage) split(on, name string, coin chaintest.Coin, n int) []chaintest.Coin {
+// mineWith mines a block with these transactions on the tip, and names it.
+func (s *stage) mineWith(txs ...*consensus.Tx) string {
 	s.t.Helper()
-	tx := s.spread(coin, n)
-	s.acceptTxs(on, name, tx)
-	return s.outs(tx)
+	tip := s.nodes[0].Tip()
+	name := fmt.Sprintf("block %d up to %s", tip.Height+1, txs[len(txs)-1].WTxID())
+	s.Mine(s.Name(tip.Hash), name, chaintest.Txs(txs...))
+	return name
 }
 
 // waiting wants all mempools to hold the transactions.

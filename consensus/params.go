@@ -73,12 +73,16 @@ const (
 // solve it by searching (rule G5), and fills what the other methods return. It
 // is to be called once, before p is used. Its errors are about p and are meant
 // for whoever wrote the network file.
-func (p *Params) Init() error {
+func (p *Params) Init() error { return p.init(maxGenesisSearch) }
+
+// init is Init that searches for no genesis block of more work than search, in
+// expected hashes.
+func (p *Params) init(search uint64) error {
 	if err := p.validate(); err != nil {
 		return fmt.Errorf("network %q: %w", p.Name, err)
 	}
 	p.powLimit, _, _ = CompactToTarget(p.PowLimitBits)
-	if err := p.initGenesis(); err != nil {
+	if err := p.initGenesis(search); err != nil {
 		return fmt.Errorf("network %q: %w", p.Name, err)
 	}
 	return nil

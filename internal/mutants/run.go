@@ -64,10 +64,16 @@ func try(ctx context.Context, root string, m *mutant, cases map[string][]string,
 	return o, err
 }
 
-// testOthers runs the tests that are no cases, and lists those that failed.
+// testOthers runs the tests that are no cases, a package after the other, and
+// lists what failed in the first that does not pass.
 func testOthers(ctx context.Context, root string, flags ...string) ([]string, error) {
-	events, err := goTest(ctx, root, append(flags, others...)...)
-	return failures(events), err
+	for _, pkg := range others {
+		events, err := goTest(ctx, root, append(flags, "-failfast", pkg)...)
+		if failed := failures(events); err != nil || len(failed) > 0 {
+			return failed, err
+		}
+	}
+	return nil, nil
 }
 
 // allCases is the pattern of go test for the whole suite.

@@ -12,8 +12,8 @@ import (
 )
 
 // All trees of a few blocks, of works 1 to 3 and with at most one block that
-// turns out invalid when it is connected, in all orders in which headers and
-// bodies can arrive: after every arrival the Tree, driven as its owner does it,
+// turns out invalid when it is connected, in the orders in which headers and
+// bodies can arrive (all of them in the smaller trees): after every arrival the Tree, driven as its owner does it,
 // says the same as a model that keeps what happened and works out everything
 // from that, and it took the same steps.
 

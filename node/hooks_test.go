@@ -374,7 +374,7 @@ func TestGenerateBlock(t *testing.T) {
 	h.standsAt("a104")
 }
 
-// Callers who work on the same tip in the same second do not fail each other.
+// Callers who mine at the same time mine one chain, of all their blocks.
 func TestGenerateInParallel(t *testing.T) {
 	h := openHooks(t, "genesis - a1")
 	h.submit("a1")
@@ -396,6 +396,11 @@ func TestGenerateInParallel(t *testing.T) {
 		})
 	}
 	all.Wait()
+	var height uint32
+	h.ask(&height, "getblockcount")
+	if want := uint32(1 + callers*blocks); height != want {
+		t.Errorf("height %d after %d blocks on height 1, want %d", height, callers*blocks, want)
+	}
 }
 
 // All is well at every level, also while blocks come and a reorganisation takes

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,8 +14,13 @@ import (
 	"github.com/kapok-chain/kapok/consensus"
 )
 
-// maxNetworkFile bounds a network file, in bytes; a real one has about 500.
-const maxNetworkFile = 64 << 10
+// What a network file may have; a real one is 500 bytes of keys and values.
+const (
+	maxNetworkFile = 4 << 10 // bytes
+	// maxBraces bounds inline tables, of which there are none, but their braces
+	// may stand in a text: the parser takes memory by the square of their depth.
+	maxBraces = 100
+)
 
 // networkFile is the TOML form of consensus.Params. The keys that decide what is
 // valid are those of Params.CanonicalList; times are in seconds, the rest in blocks.
@@ -69,6 +76,9 @@ func Network(nameOrFile string) (*consensus.Params, error) {
 func DecodeNetwork(text []byte) (*consensus.Params, error) {
 	if len(text) > maxNetworkFile {
 		return nil, fmt.Errorf("longer than %d bytes", maxNetworkFile)
+	}
+	if bytes.Count(text, []byte("{")) > maxBraces {
+		return nil, errors.New("a network file has no tables")
 	}
 	f := networkFile{
 		Maturity: 100, MaxWeight: 4_000_000, HalvingInterval: 210_000, FutureLimitS: 7200,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kapok-chain/kapok/address"
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/internal/frugal"
 	"github.com/kapok-chain/kapok/node"
 )
 
@@ -89,6 +90,7 @@ func TestBadNetworkFiles(t *testing.T) {
 		{"spacing", "spacing = 5", "spacing = 0", "spacing"},
 		{"number for text", `name = "fast"`, "name = 5", "name"},
 		{"negative maturity", "spacing = 5", "spacing = 5\ncoinbase_maturity = -1", "coinbase_maturity"},
+		{"nested", "name =", "name = " + strings.Repeat("a={", 1000), "no tables"},
 		{"too long", "name =", "# " + strings.Repeat("x", 70_000) + "\nname =", "bytes"},
 	} {
 		_, err := node.DecodeNetwork([]byte(strings.Replace(networkFile, c.from, c.to, 1)))
@@ -118,7 +120,9 @@ func FuzzDecodeNetwork(f *testing.F) {
 				return
 			}
 		}
-		params, err := node.DecodeNetwork(text)
+		var params *consensus.Params
+		var err error
+		frugal.Call(t, "reading a network file", len(text), func() { params, err = node.DecodeNetwork(text) })
 		if err != nil {
 			if params != nil || err.Error() == "" {
 				t.Fatalf("%v with %v", err, params)

@@ -56,8 +56,14 @@ func (b rpcBackend) ProposeBlock(block *consensus.Block) error {
 	return b.Runner.verifier.Verify(delta.Checks)
 }
 
-// Mine searches real nonces for a block on the tip.
-func (b rpcBackend) Mine(ctx context.Context, payout []byte, txs []*consensus.Tx, tries uint64) (*consensus.Block, error) {
+// Mine searches real nonces for a block on the tip, and hands it in.
+func (b rpcBackend) Mine(ctx context.Context, payout []byte, txs []*consensus.Tx, tries uint64, submit bool) (*consensus.Block, error) {
+	select {
+	case b.mining <- struct{}{}:
+		defer func() { <-b.mining }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	template, err := b.template(ctx, payout, txs)
 	if err != nil {
 		return nil, err
@@ -66,13 +72,19 @@ func (b rpcBackend) Mine(ctx context.Context, payout []byte, txs []*consensus.Tx
 		_, ok := b.BlockByHash(hash)
 		return ok
 	}
-	return mine(ctx, template, payout, tries, known)
+	block, err := mine(ctx, template, payout, tries, known)
+	if err != nil || block == nil || !submit {
+		return block, err
+	}
+	if _, err := b.SubmitBlock(block); err != nil {
+		return nil, fmt.Errorf("the block mined here is refused: %w", err)
+	}
+	return block, nil
 }
 
 // mine searches at most tries nonces, extranonce after extranonce. A nil block
-// says that none of them solved it. Blocks that are known are passed over: two
-// callers in the same second work on the same block, and so does one who mines
-// after invalidateblock.
+// says that none of them solved it. Blocks that are known are passed over: who
+// mines after invalidateblock finds the same one again.
 func mine(ctx context.Context, template *miner.Template, payout []byte, tries uint64, known func(consensus.Hash) bool) (*consensus.Block, error) {
 	for extranonce := uint64(0); tries > 0; extranonce++ {
 		block := template.Block(payout, extranonce, coinbaseText)

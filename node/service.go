@@ -89,7 +89,8 @@ type Service struct {
 	payout  []byte
 	dataDir string
 
-	verifying sync.Mutex // held by the one VerifyChain at work
+	verifying sync.Mutex    // held by the one VerifyChain at work
+	mining    chan struct{} // room for one: the call of RPC that mines a block
 
 	rpc           *rpc.Server
 	rpcListener   net.Listener
@@ -106,7 +107,7 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{params: cfg.Params, index: !cfg.NoIndex, log: cfg.Logger, started: time.Now(), dataDir: cfg.DataDir}
+	s := &Service{params: cfg.Params, index: !cfg.NoIndex, log: cfg.Logger, started: time.Now(), dataDir: cfg.DataDir, mining: make(chan struct{}, 1)}
 	s.life, s.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {

@@ -56,7 +56,7 @@ type Verification struct {
 	lost    bool              // the view is no chain's any more
 	judged  uint32            // height up to which coins and signatures were judged
 	pending []pendingChecks
-	waiting int // transactions in pending
+	waiting int // transactions in pending, coinbases too
 	txs     int
 	found   findings
 }
@@ -75,13 +75,8 @@ func (n *Node) VerifyTip(now time.Time, level int, depth uint32, coins storage.S
 	if depth == 0 || depth > tip.Height {
 		depth = tip.Height
 	}
-	// That a block was too far in the future once is for nobody to judge now that
-	// it is in the chain, least of all by a clock that was set back.
-	if latest := time.Unix(int64(tip.MaxTime), 0); now.Before(latest) {
-		now = latest
-	}
 	v := &Verification{
-		params: n.params, stored: n.store, verifier: verifier, now: now, level: level,
+		params: n.params, stored: n.store, verifier: verifier, now: notBefore(tip, now), level: level,
 		tip: tip, blocks: make([]*consensus.BlockIndex, depth), view: newCoinView(coins.Coins),
 	}
 	for b := tip; depth > 0; b = b.Parent {
@@ -103,16 +98,26 @@ func VerifyStore(p *consensus.Params, store storage.Store, verifier consensus.Ve
 	if err != nil {
 		return nil, fmt.Errorf("load the chain: %w", err)
 	}
-	v := &Verification{params: p, stored: store, verifier: verifier, now: now, level: VerifyAnew, view: newCoinView(nil)}
+	v := &Verification{params: p, stored: store, verifier: verifier, level: VerifyAnew, view: newCoinView(nil)}
 	if err := v.restore(state); err != nil {
 		return nil, err
 	}
-	v.up = v.blocks
+	v.now, v.up = notBefore(v.tip, now), v.blocks
 	if v.tip.Hash == state.Tip {
 		sum := state.Sum // alone: the records are not to stay in memory
 		v.finish = func(ctx context.Context) error { return v.compareCoins(ctx, sum, store.ForEachCoin) }
 	}
 	return v, nil
+}
+
+// notBefore is now, or the highest time of the chain where that is later. That a
+// block was too far in the future once is for nobody to judge now that it is in
+// the chain, least of all by a clock that was set back.
+func notBefore(tip *consensus.BlockIndex, now time.Time) time.Time {
+	if latest := time.Unix(int64(tip.MaxTime), 0); now.Before(latest) {
+		return latest
+	}
+	return now
 }
 
 // restore puts the records from genesis to the tip into their places, unjudged. It
@@ -181,7 +186,8 @@ func (v *Verification) Progress() (done, total int) {
 	return total - len(v.down) - len(v.up), total
 }
 
-// Tip is the last block; genesis, too, which VerifyTip does not look at.
+// Tip is the last block whose header is intact; genesis, too, which VerifyTip does
+// not look at.
 func (v *Verification) Tip() *consensus.BlockIndex { return v.tip }
 
 // Findings lists what is wrong, lowest block first, and counts what there was no

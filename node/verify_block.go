@@ -99,7 +99,7 @@ func (v *Verification) move(b *consensus.BlockIndex, d *consensus.Delta) {
 		}
 	}
 	v.pending = append(v.pending, pendingChecks{b, d.Checks})
-	v.waiting += len(d.Checks)
+	v.waiting += 1 + len(d.Checks)
 }
 
 // checkSignatures checks those that wait. Only where one is bad is it looked for.

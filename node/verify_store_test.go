@@ -160,8 +160,8 @@ func TestVerifyStoreByTheClock(t *testing.T) {
 	p.plantAll("a105", nil)
 	early := time.Unix(int64(c.Block("a105").Header.Time)-c.Params.FutureLimit-1, 0)
 	codes, _ := run(t, c, verifyStore(t, c, p.store, early))
-	if want := []string{"a105 time-too-new"}; !slices.Equal(codes, want) {
-		t.Errorf("found %v, want %v", codes, want)
+	if len(codes) > 0 {
+		t.Errorf("found %v by a clock that was set back", codes)
 	}
 }
 

@@ -253,8 +253,9 @@ type MiningBackend interface {
 	ProposeBlock(*consensus.Block) error
 	// Mine searches at most tries nonces for a block on the tip that pays to a
 	// script, with the transactions given, or with the pool's where txs is nil.
-	// It does not submit. A nil block says that the tries are used up.
-	Mine(ctx context.Context, payout []byte, txs []*consensus.Tx, tries uint64) (*consensus.Block, error)
+	// A nil block says that the tries are used up. Callers take turns: where they
+	// submit, each finds the block of the one before it on the chain.
+	Mine(ctx context.Context, payout []byte, txs []*consensus.Tx, tries uint64, submit bool) (*consensus.Block, error)
 }
 
 // MiningInfo is the state of this node's own miner.

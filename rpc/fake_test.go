@@ -292,10 +292,15 @@ func (f *fake) SubmitBlock(b *consensus.Block) (bool, error) {
 	return f.tree.Tip().Hash == b.Hash(), nil
 }
 func (f *fake) ProposeBlock(*consensus.Block) error { return f.refuse }
-func (f *fake) Mine(_ context.Context, payout []byte, txs []*consensus.Tx, _ uint64) (*consensus.Block, error) {
+func (f *fake) Mine(_ context.Context, payout []byte, txs []*consensus.Tx, _ uint64, submit bool) (*consensus.Block, error) {
 	c := f.chain
 	name := "m" + time.Duration(len(f.bodies)).String()
-	return c.Mine(c.Name(f.tree.Tip().Hash), name, chaintest.Txs(txs...), chaintest.Edit(func(b *consensus.Block) { b.Txs[0].Outputs[0].Script = payout })), nil
+	b := c.Mine(c.Name(f.tree.Tip().Hash), name, chaintest.Txs(txs...), chaintest.Edit(func(b *consensus.Block) { b.Txs[0].Outputs[0].Script = payout }))
+	if !submit {
+		return b, nil
+	}
+	_, err := f.SubmitBlock(b)
+	return b, err
 }
 
 func (f *fake) Index() IndexInfo { return IndexInfo{f.index, true, 110} }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -297,26 +296,4 @@ func submitBlock(c *call) (any, error) {
 		return "inconclusive", nil
 	}
 	return verdictOn(err)
-}
-
-// mineOne searches a block, hands it in, and says which it is.
-func (c *call) mineOne(payout []byte, txs []*consensus.Tx, tries uint64) (*consensus.Block, error) {
-	block, err := c.b.Mine(c.ctx, payout, txs, tries)
-	if err != nil || block == nil {
-		return nil, err
-	}
-	return block, c.handIn(block)
-}
-
-// handIn submits a block that was mined here. That somebody else has found and
-// submitted the very same block meanwhile is no failure.
-func (c *call) handIn(block *consensus.Block) error {
-	_, err := c.b.SubmitBlock(block)
-	if rule := consensus.AsRuleError(err); rule != nil && rule.Code == consensus.ErrDuplicate {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("the block mined here is refused: %w", err)
-	}
-	return nil
 }

@@ -20,7 +20,7 @@ func regtestMethods() []method {
 	return []method{
 		{"generatetoaddress", group, []param{
 			need("nblocks", kindInt, "how many, at most 100000"), need("address", kindKey, "who is paid"),
-			option("maxtries", kindInt, int64(defaultMaxTries), "hashes to try in all"),
+			option("maxtries", kindInt, int64(defaultMaxTries), "hashes to try for each block"),
 		}, "Mines blocks at once, with real proof of work. Meant for regtest; refused on main.", "An array of the blocks' hashes; shorter where the tries were used up.", generateToAddress},
 		{"generateblock", group, []param{
 			need("output", kindString, "an address, or a descriptor"),
@@ -53,7 +53,7 @@ func generateToAddress(c *call) (any, error) {
 	hashes := []consensus.Hash{}
 	payout := consensus.PayToKey(c.key(1))
 	for range n {
-		block, err := c.mineOne(payout, nil, uint64(tries))
+		block, err := c.b.Mine(c.ctx, payout, nil, uint64(tries), true)
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +83,8 @@ func generateBlock(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	block, err := c.b.Mine(c.ctx, payout, txs, defaultMaxTries)
+	submit := c.flag(2)
+	block, err := c.b.Mine(c.ctx, payout, txs, defaultMaxTries, submit)
 	switch {
 	case err != nil:
 		return nil, generateError(err)
@@ -94,10 +95,10 @@ func generateBlock(c *call) (any, error) {
 		Hash consensus.Hash `json:"hash"`
 		Hex  string         `json:"hex,omitempty"`
 	}
-	if !c.flag(2) {
+	if !submit {
 		return result{block.Hash(), hex.EncodeToString(block.Bytes())}, nil
 	}
-	return result{Hash: block.Hash()}, c.handIn(block)
+	return result{Hash: block.Hash()}, nil
 }
 
 // generateError is Core's answer where the transactions make no valid block.

@@ -297,20 +297,6 @@ func TestVerifyChainParameters(t *testing.T) {
 	}
 }
 
-// The very same block may have been mined and handed in by another caller.
-func TestGeneratedTwice(t *testing.T) {
-	for code, refused := range map[consensus.Code]bool{consensus.ErrDuplicate: false, consensus.ErrDuplicateInvalid: true} {
-		for name, params := range map[string]string{"generatetoaddress": `[1,"$carol$"]`, "generateblock": `["$carol$",[]]`} {
-			f := newFake(t)
-			f.refuse = &consensus.RuleError{Code: code, Kind: consensus.Temporary}
-			_, err := NewAPI(f, "").Call(t.Context(), name, json.RawMessage(f.names().Replace(params)))
-			if refused != errors.Is(err, code) || !refused && err != nil {
-				t.Errorf("%s after %s: %v", name, code, err)
-			}
-		}
-	}
-}
-
 // A long poll ends with a new tip at once, and with a changed mempool in time.
 func TestLongPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -179,7 +179,7 @@ func verifyReportOf(p *consensus.Params, dir string, v *node.Verification, took 
 		Findings: make([]verifyFinding, len(list)), More: more,
 	}
 	if !r.OK {
-		r.Next = verifyAdvice(dir, list, v.InCoins())
+		r.Next = verifyAdvice(dir, v.InCoins())
 	}
 	for i, f := range list {
 		r.Findings[i] = verifyFinding{f.Height, f.Hash.String(), string(f.Code), f.Detail, f.Expected, f.Found, f.String()}
@@ -188,16 +188,9 @@ func verifyReportOf(p *consensus.Params, dir string, v *node.Verification, took 
 }
 
 // verifyAdvice says what helps against everything that was found.
-func verifyAdvice(dir string, list []node.Finding, inCoins bool) string {
-	clock := true
-	for i := range list {
-		clock = clock && list[i].Code == consensus.ErrTimeTooNew
-	}
-	switch {
-	case inCoins:
+func verifyAdvice(dir string, inCoins bool) string {
+	if inCoins {
 		return "start the node with --rebuild-coins, which makes coins and undo data anew from the blocks"
-	case clock:
-		return "see whether this machine's clock is slow"
 	}
 	return downloadAgain(dir)
 }

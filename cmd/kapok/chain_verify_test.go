@@ -87,10 +87,6 @@ func TestChainVerifyTellsWhatItFound(t *testing.T) {
 			twist: func(d *consensus.Delta) { d.Created[0].Coin.Value = 7 },
 			code:  "damaged-coin", words: []string{"expected 5000000000 units", "found 7 units"}, next: "--rebuild-coins", judged: 6,
 		},
-		"clock": {
-			make: func(c *chaintest.Chain) { c.Mine("a5", "a6", chaintest.At(4_000_000_000)) },
-			code: consensus.ErrTimeTooNew, words: []string{"after the latest that the clock allows"}, next: "clock is slow", judged: 5,
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := chaintest.New(t, consensus.Regtest())

@@ -20,8 +20,9 @@ import (
 	"github.com/kapok-chain/kapok/miner"
 )
 
-// maxConfigFile bounds kapok.toml, in bytes.
-const maxConfigFile = 64 << 10
+// maxConfigFile bounds kapok.toml, in bytes: all keys take less than 1 kB, and the
+// parser takes memory by the square of what is nested.
+const maxConfigFile = 4 << 10
 
 // configKeys are the settings that kapok.toml may hold: the flags of a node but
 // for those that say where the file is, and what is done once.

@@ -16,7 +16,9 @@
 //
 // The stage (stage_test.go) tells every verdict to several nodes, each by a door
 // of its own: a block submitted on this machine, a block from a peer as bytes of
-// the wire, and, where the block stands on the tip, a proposal. After each
+// the wire, a block announced with short ids, and, where the block stands on the
+// tip, a proposal. A peer hears nothing of a refusal for now: its code, at those
+// doors, is what the node then says to the block as a submission. After each
 // refusal tip and coin sum must be what they were; after each acceptance the
 // coin sum must be that of a second, naive bookkeeping (model_test.go).
 //

@@ -178,7 +178,7 @@ func summarize(mutants []*mutant, outcomes map[*mutant]*outcome, cases map[strin
 	}
 	fmt.Printf("mutants: %d, killed by a case %d, by another test %d, by the clock %d, survivors %d; cases asked about a rule: %d, blind: %d\n",
 		len(mutants), byCases, byOthers, byClock, survivors, asked, blind)
-	if survivors+blind > 0 {
+	if survivors+byClock+blind > 0 {
 		return errors.New("a rule can be taken out and nobody notices")
 	}
 	return nil

@@ -123,7 +123,7 @@ func command(ctx context.Context, root, name string, args ...string) *exec.Cmd {
 
 // event is a line of `go test -json`.
 type event struct {
-	Action, Package, Test, Output string
+	Action, ImportPath, Package, Test, Output string
 }
 
 // goTest runs tests and returns what they said. That some failed is no error.
@@ -141,8 +141,11 @@ func goTest(ctx context.Context, root string, args ...string) ([]event, error) {
 			events = append(events, e)
 		}
 	}
+	if i := slices.IndexFunc(events, func(e event) bool { return e.Action == "build-fail" }); i >= 0 {
+		return nil, fmt.Errorf("%s does not build", events[i].ImportPath)
+	}
 	if len(events) == 0 {
-		return nil, fmt.Errorf("go test said nothing:\n%s", failed.Stderr)
+		return nil, fmt.Errorf("go test said nothing: %w", err)
 	}
 	return events, nil
 }

@@ -48,6 +48,7 @@ func TestRetargetClamp(t *testing.T) {
 	p, main := bitcoinParams(t), newBtcdMain()
 	for _, start := range []uint32{0x1d00ffff, 0x1c7fff00, 0x1b0404cb, 0x17053894} {
 		spans := []int64{
+			schedule * 4, // at the limit, for the first of these bits
 			schedule, schedule / 4, schedule/4 - 1, schedule/4 + 1, 1, 0,
 			schedule - 1, schedule + 1, schedule / 2, schedule * 2,
 			schedule * 4, schedule*4 - 1, schedule*4 + 1, schedule * 5,

@@ -22,6 +22,7 @@ func TestTransactions(t *testing.T) {
 		{"74 tx-out-too-large", func(tx *Tx) { tx.Outputs[0].Value = MaxMoney + 1 }, ErrOutputTooLarge},
 		{"74 tx-out-max", func(tx *Tx) { tx.Outputs[0].Value = MaxMoney }, noCode},
 		{"75 tx-out-sum-too-large", func(tx *Tx) { tx.Outputs = []TxOut{pay(MaxMoney, 0), pay(1, 0)} }, ErrOutputSumTooLarge},
+		{"75 tx-out-sum-too-large of three", func(tx *Tx) { tx.Outputs = []TxOut{pay(MaxMoney/2, 0), pay(MaxMoney/2, 0), pay(1, 0)} }, ErrOutputSumTooLarge},
 		{"75 tx-out-sum-max", func(tx *Tx) { tx.Outputs = []TxOut{pay(MaxMoney-1, 0), pay(1, 0)} }, noCode},
 		{"76 tx-out-sum-wrap", func(tx *Tx) {
 			tx.Outputs = []TxOut{pay(math.MaxInt64, 0), pay(math.MaxInt64, 0)}

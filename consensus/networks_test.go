@@ -126,6 +126,19 @@ func TestInitSearchesGenesis(t *testing.T) {
 			t.Fatalf("nonce %d comes before the one found, %d", h.Nonce, p.GenesisNonce)
 		}
 	}
+	for easy := consensus.Regtest(); ; easy.GenesisTime++ { // every second time has nonce 0
+		if easy.GenesisNonce = 0; easy.Init() != nil || easy.GenesisNonce != 0 {
+			continue
+		}
+		other := easy.Genesis().Header
+		for consensus.CheckPow(easy, &other) == nil {
+			other.Nonce++
+		}
+		if easy.GenesisNonce = other.Nonce; easy.Init() != nil || easy.GenesisNonce != 0 {
+			t.Errorf("found nonce %d, not 0", easy.GenesisNonce)
+		}
+		break
+	}
 	stated := *p
 	if err := stated.Init(); err != nil || stated.GenesisHash() != p.GenesisHash() {
 		t.Errorf("the stated nonce leads to another block (%v)", err)

@@ -290,8 +290,13 @@ func TestSkipsOnALongChain(t *testing.T) {
 		}
 	}
 	locator := tree.Locator(b)
-	if n := len(locator); n > 10+13 || locator[0] != b.Hash || locator[n-1] != tree.Genesis().Hash {
-		t.Errorf("locator of %d hashes", n)
+	var heights []uint32
+	for _, hash := range locator {
+		heights = append(heights, tree.Lookup(hash).Height)
+	}
+	want := []uint32{5000, 4999, 4998, 4997, 4996, 4995, 4994, 4993, 4992, 4991, 4989, 4985, 4977, 4961, 4929, 4865, 4737, 4481, 3969, 2945, 897, 0}
+	if !slices.Equal(heights, want) {
+		t.Errorf("a locator of heights %d, want %d", heights, want)
 	}
 	tree.SetTip(chain[4000])
 	if fork := tree.FindFork(locator); fork != chain[4000] {
@@ -300,6 +305,9 @@ func TestSkipsOnALongChain(t *testing.T) {
 	tree.SetTip(b)
 	if fork := tree.FindFork(tree.Locator(chain[300])); fork != chain[300] {
 		t.Errorf("a peer that is behind forks at height %d", fork.Height)
+	}
+	if fork := tree.FindFork([]Hash{{1, 2, 3}, chain[300].Hash}); fork != chain[300] {
+		t.Errorf("a peer on a branch that is not known forks at height %d", fork.Height)
 	}
 	if fork := tree.FindFork([]Hash{{1, 2, 3}}); fork != tree.Genesis() {
 		t.Errorf("an unknown locator forks at height %d", fork.Height)

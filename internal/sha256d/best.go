@@ -6,9 +6,9 @@ import "github.com/klauspost/cpuid/v2"
 // to be fastest first.
 func Kernels() []Kernel {
 	if hasSHA(&cpuid.CPU) {
-		return []Kernel{Stdlib{}, Portable{}}
+		return append(assembly(&cpuid.CPU), Stdlib{}, Portable{})
 	}
-	return []Kernel{Portable{}, Stdlib{}}
+	return append(assembly(&cpuid.CPU), Portable{}, Stdlib{})
 }
 
 // Best returns the kernel that is expected to be the fastest on this CPU.

@@ -13,6 +13,9 @@ func (Portable) Name() string { return "go" }
 // Batch implements Kernel: half a millisecond at 3 million hashes a second.
 func (Portable) Batch() uint32 { return 1500 }
 
+// Versions implements Kernel.
+func (Portable) Versions() int { return 1 }
+
 // Search implements Kernel.
 func (Portable) Search(w *Work, start, n uint32, hits []Hit) (found int, tried uint32) {
 	var first, second [64]uint32
@@ -50,11 +53,16 @@ var initial = state{
 // expand computes words 16–63 of a message schedule from the first 16.
 func expand(w *[64]uint32) {
 	for i := 16; i < 64; i++ {
-		x, y := w[i-2], w[i-15]
-		s1 := bits.RotateLeft32(x, -17) ^ bits.RotateLeft32(x, -19) ^ x>>10
-		s0 := bits.RotateLeft32(y, -7) ^ bits.RotateLeft32(y, -18) ^ y>>3
-		w[i] = s1 + w[i-7] + s0 + w[i-16]
+		w[i] = sigma1(w[i-2]) + w[i-7] + sigma0(w[i-15]) + w[i-16]
 	}
+}
+
+func sigma0(x uint32) uint32 {
+	return bits.RotateLeft32(x, -7) ^ bits.RotateLeft32(x, -18) ^ x>>3
+}
+
+func sigma1(x uint32) uint32 {
+	return bits.RotateLeft32(x, -17) ^ bits.RotateLeft32(x, -19) ^ x>>10
 }
 
 // step is one round. Of the eight variables only two take new values, the rest

@@ -18,6 +18,9 @@ func (Stdlib) Name() string { return "crypto/sha256" }
 // Batch implements Kernel: half a millisecond at 5 million hashes a second.
 func (Stdlib) Batch() uint32 { return 2500 }
 
+// Versions implements Kernel.
+func (Stdlib) Versions() int { return 1 }
+
 // Search implements Kernel.
 func (Stdlib) Search(w *Work, start, n uint32, hits []Hit) (found int, tried uint32) {
 	first := newDigest()

@@ -15,6 +15,9 @@ const (
 	nonceAt   = 76
 )
 
+// tailLength is word 15 of the second chunk, the length of a header in bits.
+const tailLength = 8 * HeaderSize
+
 // MaxVersions bounds the versions of one Work. More than 240 gain nothing
 // (docs/mining.md), and the state of each takes 64 bytes of the cache.
 const MaxVersions = 256
@@ -24,7 +27,11 @@ type Work struct {
 	header [HeaderSize]byte
 	top    uint32    // highest allowed top word of a hash
 	tail   [3]uint32 // words 0–2 of the second chunk: end of the merkle root, time, bits
-	lanes  []lane    // one for each version, in the order given
+	// words16 are words 16–19 without what the nonce (word 3) adds to the last two,
+	// and without sigma0 of the padding (word 4).
+	words16 [4]uint32
+	lanes   []lane    // one for each version, in the order given
+	sha     []shaLane // the same for SHA instructions
 }
 
 // lane is what the first chunk, with one version, leaves to the second.
@@ -48,6 +55,9 @@ func New(header [HeaderSize]byte, top uint32, versions ...int32) *Work {
 	for i := range w.tail {
 		w.tail[i] = binary.BigEndian.Uint32(header[tailAt+4*i:])
 	}
+	w16 := w.tail[0] + sigma0(w.tail[1])
+	w17 := w.tail[1] + sigma0(w.tail[2]) + sigma1(tailLength)
+	w.words16 = [4]uint32{w16, w17, w.tail[2] + sigma1(w16), sigma1(w17)}
 	if len(versions) == 0 {
 		versions = []int32{int32(binary.LittleEndian.Uint32(header[versionAt:]))}
 	}
@@ -56,6 +66,7 @@ func New(header [HeaderSize]byte, top uint32, versions ...int32) *Work {
 	for i, version := range versions {
 		w.lanes[i] = w.newLane(version)
 	}
+	w.sha = shaLanes(w.lanes)
 	return w
 }
 
@@ -101,6 +112,10 @@ type Kernel interface {
 	// millisecond. A call cannot be interrupted, so that callers keep to it
 	// if they are to notice a new tip in time.
 	Batch() uint32
+
+	// Versions is how many versions of a header should be tried on each nonce,
+	// so that the kernel is fastest. It searches any number.
+	Versions() int
 
 	// Search tries the n nonces from start on (after 2^32-1 comes 0) on every
 	// version of w and writes the candidates to hits, by nonce and version.

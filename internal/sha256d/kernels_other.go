@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package sha256d
+
+import "github.com/klauspost/cpuid/v2"
+
+func assembly(*cpuid.CPUInfo) []Kernel { return nil }

@@ -189,11 +189,12 @@ func (m *Miner) thread(ctx context.Context, t *Template, thread int) *consensus.
 // the clock, and the nonces begin anew.
 func (m *Miner) solve(ctx context.Context, block *consensus.Block, target consensus.Uint256, thread int) bool {
 	batch := m.limit.batch(m.cfg.Threads, m.cfg.Kernel.Batch())
-	s := newSearch(block.Header, target, m.loosestTop())
+	versions := min(m.cfg.Kernel.Versions(), int(batch)) // a low limit is kept nonce by nonce
+	s := newSearch(block.Header, versions, target, m.loosestTop())
 	for s.left() > 0 && m.limit.wait(ctx, batch) {
 		if now := time.Now().Unix(); now > int64(s.header.Time) {
 			s.header.Time = uint32(now)
-			s = newSearch(s.header, target, m.loosestTop())
+			s = newSearch(s.header, versions, target, m.loosestTop())
 		} else if loosest := m.loosestTop(); loosest < s.loosest/tightenBy {
 			s.tighten(loosest)
 		}

@@ -103,6 +103,7 @@ type dummy struct {
 
 func (dummy) Name() string  { return "dummy" }
 func (dummy) Batch() uint32 { return 1000 }
+func (dummy) Versions() int { return 1 }
 
 func (d dummy) Search(w *sha256d.Work, start, n uint32, hits []sha256d.Hit) (int, uint32) {
 	if d.see == nil {
@@ -277,21 +278,29 @@ func TestBestHash(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := block.Block(payout, 0, "").Header
-	m := New(Config{}, nil)
-	s := newSearch(h, consensus.Uint256{}, math.MaxUint32)
-	var want consensus.Hash
-	for s.next < 20_000 {
-		from := s.next
-		s.step(sha256d.Best(), 700, m.hashed)
-		s.tighten(m.loosestTop())
-		for ; from < s.next; from++ {
-			h.Nonce = uint32(from)
-			if hash := h.Hash(); want.IsZero() || lower(hash, want) {
-				want = hash
+	for _, versions := range []int{1, 5} {
+		m := New(Config{}, nil)
+		s := newSearch(h, versions, consensus.Uint256{}, math.MaxUint32)
+		var want consensus.Hash
+		for s.next < 20_000 {
+			from := s.next
+			hashes, _ := s.step(sha256d.Best(), 700, m.hashed)
+			if hashes != uint32(s.next-from)*uint32(versions) {
+				t.Fatalf("%d hashes, expected %d nonces of %d versions", hashes, s.next-from, versions)
 			}
-		}
-		if got := m.Stats().Best; got != want {
-			t.Fatalf("after %d hashes the best is %s, expected %s", s.next, got, want)
+			s.tighten(m.loosestTop())
+			for ; from < s.next; from++ {
+				for version := range int32(versions) {
+					tried := h
+					tried.Nonce, tried.Version = uint32(from), h.Version|version<<13
+					if hash := tried.Hash(); want.IsZero() || lower(hash, want) {
+						want = hash
+					}
+				}
+			}
+			if got := m.Stats().Best; got != want {
+				t.Fatalf("after %d nonces of %d versions the best is %s, expected %s", s.next, versions, got, want)
+			}
 		}
 	}
 }

@@ -27,15 +27,11 @@ const (
 	midstateName = "crypto/sha256, restored midstate"
 )
 
-// rolledVersions is how many versions the second entry of each kernel tries a
-// nonce on: more gain nothing (docs/mining.md).
-const rolledVersions = 240
-
 // baselineBatch is how many nonces a baseline tries in half a millisecond or less.
 const baselineBatch = 2000
 
-// hashContenders are all kernels for this CPU, with one version and with many,
-// and the baselines. The header must be a solved one: each kernel has to find
+// hashContenders are all kernels for this CPU, each with as many versions of the
+// header as it is best at, and the baselines. The header must be a solved one: each kernel has to find
 // its nonce first, for a search that misses blocks would be fast for nothing.
 func hashContenders(header [sha256d.HeaderSize]byte) ([]hashContender, error) {
 	var list []hashContender
@@ -43,7 +39,7 @@ func hashContenders(header [sha256d.HeaderSize]byte) ([]hashContender, error) {
 		if err := proveKernel(kernel, header); err != nil {
 			return nil, err
 		}
-		list = append(list, kernelContender(kernel, header, 1), kernelContender(kernel, header, rolledVersions))
+		list = append(list, kernelContender(kernel, header))
 	}
 	return append(list,
 		hashContender{name: midstateName, kind: "baseline", versions: 1, batch: baselineBatch, search: func() func(uint32, uint32) int { return midstateSearch(header) }},
@@ -59,11 +55,11 @@ func proveKernel(kernel sha256d.Kernel, header [sha256d.HeaderSize]byte) error {
 	nonce := binary.LittleEndian.Uint32(header[76:])
 	first := sha256.Sum256(header[:])
 	hash := sha256.Sum256(first[:])
-	work := sha256d.New(header, binary.LittleEndian.Uint32(hash[28:]))
-	hits := make([]sha256d.Hit, 16)
+	work := sha256d.New(header, binary.LittleEndian.Uint32(hash[28:]), rolled(header, kernel)...)
+	hits := make([]sha256d.Hit, work.Versions()+16)
 	found, _ := kernel.Search(work, nonce-100, 200, hits)
 	for _, hit := range hits[:found] {
-		if hit.Nonce == nonce {
+		if work.Header(hit) == header {
 			return nil
 		}
 	}
@@ -71,12 +67,9 @@ func proveKernel(kernel sha256d.Kernel, header [sha256d.HeaderSize]byte) error {
 }
 
 // kernelContender has a kernel search for what is not there: a top word of 0.
-func kernelContender(kernel sha256d.Kernel, header [sha256d.HeaderSize]byte, versions int) hashContender {
-	rolled := make([]int32, versions)
-	for i := range rolled {
-		rolled[i] = 0x20000000 | int32(i)<<13 // BIP320: bits 13 to 28 are the miner's
-	}
-	work := sha256d.New(header, 0, rolled...)
+func kernelContender(kernel sha256d.Kernel, header [sha256d.HeaderSize]byte) hashContender {
+	work := sha256d.New(header, 0, rolled(header, kernel)...)
+	versions := work.Versions()
 	return hashContender{
 		name: kernel.Name(), kind: "kernel", versions: versions, batch: max(1, kernel.Batch()/uint32(versions)),
 		search: func() func(uint32, uint32) int {
@@ -87,6 +80,16 @@ func kernelContender(kernel sha256d.Kernel, header [sha256d.HeaderSize]byte, ver
 			}
 		},
 	}
+}
+
+// rolled are the versions that a kernel is to try: the header's own, and others that
+// differ in bits that are the miner's (BIP320).
+func rolled(header [sha256d.HeaderSize]byte, kernel sha256d.Kernel) []int32 {
+	versions := make([]int32, kernel.Versions())
+	for i := range versions {
+		versions[i] = int32(binary.LittleEndian.Uint32(header[:])) ^ int32(i)<<13
+	}
+	return versions
 }
 
 // twiceSearch is what one writes first: SHA-256 of all 80 bytes, and of that.

@@ -11,12 +11,14 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
 
 	"github.com/kapok-chain/kapok/address"
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/internal/sha256d"
 	"github.com/kapok-chain/kapok/miner"
 )
 
@@ -28,7 +30,7 @@ const maxConfigFile = 4 << 10
 // for those that say where the file is, and what is done once.
 var configKeys = map[string]bool{
 	"listen": true, "peer": true, "rpc": true, "rpc-user": true, "rpc-password": true, "http": true,
-	"mine": true, "threads": true, "max-hashrate": true, "no-index": true, "no-quic": true, "lean": true,
+	"mine": true, "threads": true, "kernel": true, "max-hashrate": true, "no-index": true, "no-quic": true, "lean": true,
 	"coin-cache-mb": true, "mempool-mb": true, "log": true,
 }
 
@@ -137,7 +139,23 @@ func minerConfigOf(c *cli.Context, params *consensus.Params, to string) (*miner.
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
+	var kernel sha256d.Kernel // nil for the fastest
+	if name := c.String("kernel"); name != "" {
+		var known bool
+		if kernel, known = sha256d.Named(name); !known {
+			return nil, usageError(fmt.Sprintf("--kernel %q: this CPU runs %s", name, strings.Join(kernelNames(), ", ")))
+		}
+	}
 	return &miner.Config{
-		Threads: threads, MaxHashrate: rate, Payout: consensus.PayToKey(key), Text: "/kapok/", Blocks: c.Int("blocks"),
+		Kernel: kernel, Threads: threads, MaxHashrate: rate, Payout: consensus.PayToKey(key), Text: "/kapok/", Blocks: c.Int("blocks"),
 	}, nil
+}
+
+// kernelNames lists the mining kernels for this CPU.
+func kernelNames() []string {
+	var names []string
+	for _, kernel := range sha256d.Kernels() {
+		names = append(names, kernel.Name())
+	}
+	return names
 }

@@ -211,6 +211,7 @@ func serviceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "http", Usage: "serve the explorer on `HOST:PORT`"},
 		&cli.StringFlag{Name: "mine", Usage: "mine to this `ADDRESS`"},
 		&cli.IntFlag{Name: "threads", Usage: "mine with `N` threads", DefaultText: "all cores"},
+		&cli.StringFlag{Name: "kernel", Usage: "mine with the kernel of this `NAME` (\"kapok bench hash\" lists them)", DefaultText: "the fastest here"},
 		&cli.StringFlag{Name: "max-hashrate", Value: "0", Usage: "mine no faster than `RATE` (hashes per second: 500k, 2M; 0: no limit)"},
 		&cli.BoolFlag{Name: "no-index", Usage: "keep no index of transactions and addresses (wallets and the explorer need it)"},
 		&cli.BoolFlag{Name: "no-quic", Usage: "TCP only"},

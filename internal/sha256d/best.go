@@ -1,6 +1,12 @@
 package sha256d
 
-import "github.com/klauspost/cpuid/v2"
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/klauspost/cpuid/v2"
+)
 
 // Kernels returns every kernel that runs on this CPU, the one that is expected
 // to be fastest first.
@@ -11,8 +17,38 @@ func Kernels() []Kernel {
 	return append(assembly(&cpuid.CPU), Portable{}, Stdlib{})
 }
 
-// Best returns the kernel that is expected to be the fastest on this CPU.
-func Best() Kernel { return Kernels()[0] }
+// Best returns the kernel that is the fastest on this CPU: the first call tries them
+// all, in rounds, for some milliseconds.
+func Best() Kernel { return best() }
+
+var best = sync.OnceValue(func() Kernel { return fastest(Kernels(), time.Now) })
+
+// Calibration: a round is a batch of each kernel, about half a millisecond.
+const (
+	calibrationRounds = 5
+	calibrationLimit  = 40 * time.Millisecond // no round begins later
+)
+
+// fastest takes the least time of several rounds for each kernel, since a CPU with
+// other things to do makes each of them slow at times.
+func fastest(kernels []Kernel, now func() time.Time) Kernel {
+	perHash := make([]float64, len(kernels))
+	began := now()
+	for round := 0; round < calibrationRounds && (round == 0 || now().Sub(began) < calibrationLimit); round++ {
+		for i, kernel := range kernels {
+			versions := make([]int32, kernel.Versions())
+			w := New([HeaderSize]byte{}, 0, versions...)
+			n := max(1, kernel.Batch()/uint32(len(versions)))
+			start := now()
+			kernel.Search(w, 0, n, make([]Hit, len(versions)))
+			took := float64(now().Sub(start)) / (float64(n) * float64(len(versions)))
+			if round == 0 || took < perHash[i] {
+				perHash[i] = took
+			}
+		}
+	}
+	return kernels[slices.Index(perHash, slices.Min(perHash))]
+}
 
 // Named returns the kernel of that name, if there is one for this CPU.
 func Named(name string) (Kernel, bool) {

@@ -50,6 +50,9 @@ func (SHANIRolled) Versions() int { return 240 }
 
 // Search implements Kernel.
 func (SHANIRolled) Search(w *Work, start, n uint32, hits []Hit) (found int, tried uint32) {
+	if len(w.lanes) == 1 {
+		return SHANI{}.Search(w, start, n, hits)
+	}
 	p := pipelines.Get().(*pipeline)
 	defer pipelines.Put(p)
 	lanes := uint64(len(w.sha))

@@ -87,6 +87,13 @@ func (w *Work) newLane(version int32) lane {
 	return lane{version: version, mid: mid, third: third}
 }
 
+// WithTop is w for another target: top is the most significant 32 bits of it.
+func (w *Work) WithTop(top uint32) *Work {
+	other := *w
+	other.top = top
+	return &other
+}
+
 // Versions returns how many versions each nonce is tried on.
 func (w *Work) Versions() int { return len(w.lanes) }
 

@@ -25,7 +25,7 @@ func (SHANI) Search(w *Work, start, n uint32, hits []Hit) (found int, tried uint
 	defer pipelines.Put(p)
 	return searchLanes(w, start, n, hits, func(lane int, start, n uint32) ([]uint32, bool) {
 		const group, stages = 2, 4
-		p.begin(w, start-group, start, group, (stages-1)*group)
+		p.begin(w, start, group, (stages-1)*group)
 		scanPlain(p, &w.sha[lane], (uint64(n)+1)/group)
 		if p.found < maxFound {
 			scanPlain(p, &w.sha[lane], stages-1) // those that are still on their way
@@ -58,7 +58,7 @@ func (SHANIRolled) Search(w *Work, start, n uint32, hits []Hit) (found int, trie
 	lanes := uint64(len(w.sha))
 	return searchVersions(w, start, n, hits, uint32(lanes), func(start, n uint32) ([]uint32, bool) {
 		const group, stages = 2, 3
-		p.begin(w, start, start, 1, (stages-1)*group)
+		p.begin(w, start, 1, (stages-1)*group)
 		scanRolled(p, &w.sha[0], uint64(n), lanes)
 		if p.found < maxFound {
 			scanRolled(p, &w.sha[0], stages-1, group) // those that are still on their way
@@ -96,27 +96,23 @@ func shaOrder(s *state) (abef, cdgh [4]uint32) {
 // to stage. Its fields have names in the assembly (go_asm.h); SHA instructions want
 // aligned operands, to which offsets and pipelines keep.
 type pipeline struct {
-	nonceInState [4]uint32    // the nonce where it is added to e and a: 0, n, 0, n
-	nonceInWords [4]uint32    // and where it is word 3: 0, 0, 0, n
-	stepState    [4]uint32    // what the two grow by
-	stepWords    [4]uint32    //
-	words16      [4]uint32    // what words 16–19 are without the nonce
-	words20      [4]uint32    // words 20–23 without sigma1 of 18–21
-	words28      [4]uint32    // words 28–31 without words 21–24 and sigma1 of 26–29
-	laneState    [2][4]uint32 // two lanes' distance to the nonce, as nonceInState has it
-	laneWords    [2][4]uint32 // and as nonceInWords has it
-	nowInState   [4]uint32    // the nonce of the group that begins, with its bytes turned around
-	keyed4       [12]uint32   // words 4–15 with their round constants
-	keyed16      [48]uint32   // words 16–63 likewise, of the nonce that all versions share
-	handOver     [2][8]uint32 // what a lane's first hash leaves to its second
-	top          uint32       // what the top word of a candidate is at most
-	found        uint32       // hits
-	next         uint32       // index of the group that comes out next
-	_            uint32
-	read, write  uint64 // offsets of the buffer that rounds read, and of the one that schedules write
-	_            [2]uint64
-	buffers      [2]keyed
-	hits         [maxFound]uint32 // indexes, from 0 for the first hash that was asked for
+	nonce       [4]uint32    // of the next group, where word 3 has its place: 0, 0, 0, n
+	step        [4]uint32    // what it grows by
+	lane        [4]uint32    // what the second lane's is greater by
+	words16     [4]uint32    // what words 16–19 are without the nonce
+	words20     [4]uint32    // words 20–23 without sigma1 of 18–21
+	words28     [4]uint32    // words 28–31 without words 21–24 and sigma1 of 26–29
+	keyed4      [12]uint32   // words 4–15 with their round constants
+	keyed16     [48]uint32   // words 16–63 likewise, of the nonce that all versions share
+	shared      [4]uint32    // word 3 with that nonce
+	handOver    [2][8]uint32 // what a lane's first hash leaves to its second
+	top         uint32       // what the top word of a candidate is at most
+	found       uint32       // hits
+	next        uint32       // index of the group that comes out next
+	_           uint32
+	read, write uint64 // offsets of the buffer that rounds read, and of the one that schedules write
+	buffers     [2]keyed
+	hits        [maxFound]uint32 // indexes, from 0 for the first hash that was asked for
 }
 
 // keyed are words with their round constants, by lane.
@@ -124,6 +120,7 @@ type keyed struct {
 	second [2][64]uint32 // of the second hash: 0–7, 16–63
 	first  [2][48]uint32 // of the first: 16–63; scanPlain only
 	spill  [2][16]uint32 // without the constants: what has no room in registers
+	nonce  [2][4]uint32  // word 3; scanPlain only
 }
 
 // pipelines are kept: a search allocates nothing.
@@ -132,8 +129,7 @@ var pipelines = sync.Pool{New: func() any {
 	b := make([]byte, unsafe.Sizeof(pipeline{})+align-1)
 	skip := -uintptr(unsafe.Pointer(&b[0])) % align
 	p := (*pipeline)(unsafe.Pointer(&b[skip]))
-	p.laneState[1] = inState(1)
-	p.laneWords[1] = inWords(1)
+	p.lane = word3(1)
 	return p
 }}
 
@@ -144,15 +140,12 @@ const (
 	_ = -(unsafe.Offsetof(keyed{}.spill) % 16)
 )
 
-func inState(n uint32) [4]uint32 { return [4]uint32{0, n, 0, n} }
-func inWords(n uint32) [4]uint32 { return [4]uint32{0, 0, 0, n} }
+func word3(n uint32) [4]uint32 { return [4]uint32{0, 0, 0, n} }
 
-// begin prepares a scan. The nonces are those of the first group that goes through
-// the first rounds, and of the first whose schedule is made; late is how many
-// hashes come out before the first one that counts.
-func (p *pipeline) begin(w *Work, inRounds, inSchedule, step, late uint32) {
-	p.nonceInState, p.nonceInWords = inState(inRounds), inWords(inSchedule)
-	p.stepState, p.stepWords = inState(step), inWords(step)
+// begin prepares a scan from a nonce on. late is how many hashes come out before the
+// first one that counts.
+func (p *pipeline) begin(w *Work, start, step, late uint32) {
+	p.nonce, p.step = word3(start), word3(step)
 	p.words16 = w.words16
 	p.words20 = [4]uint32{padding, 0, tailLength, w.words16[0]}
 	p.words28 = [4]uint32{0, 0, sigma0(tailLength), tailLength + sigma0(w.words16[0])}

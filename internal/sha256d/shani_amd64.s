@@ -110,9 +110,7 @@ TEXT ·scanPlain(SB), NOSPLIT, $0-24
 group:
 	VMOVDQU 320(R8), X5
 	VMOVDQU 336(R8), X6
-	VMOVDQU pipeline_nonceInState(DI), X1
-	VPADDD pipeline_laneState(DI), X1, X1
-	VPSHUFB 416(R8), X1, X1
+	VPSHUFD $0xcc, keyed_nonce(R13), X1
 	VPADDD 0(SI), X1, X1
 	VMOVDQU 16(SI), X2
 	VMOVDQU pipeline_handOver(DI), X11
@@ -123,21 +121,20 @@ group:
 	VMOVDQU X0, (keyed_second+16)(R14)
 	VPUNPCKLQDQ X10, X11, X9
 	VPUNPCKHQDQ X10, X11, X10
-	VMOVDQU pipeline_nonceInWords(DI), X12
+	VMOVDQU 320(R8), X7
+	VMOVDQU 336(R8), X8
+	VMOVDQU pipeline_nonce(DI), X12
 	VPSHUFB 416(R8), X12, X12
+	VMOVDQU X12, keyed_nonce(R14)
 	SHA256MSG1 384(R8), X12
 	VPADDD pipeline_words16(DI), X12, X12
 	VPADDD 64(R8), X12, X0
 	VMOVDQU X0, keyed_first(R14)
-	VMOVDQU 320(R8), X7
-	VMOVDQU 336(R8), X8
-	VMOVQ keyed_second(R13), X0
-	SHA256RNDS2 X0, X5, X6
-	VMOVDQU pipeline_nonceInState(DI), X3
-	VPADDD (pipeline_laneState+16)(DI), X3, X3
-	VPSHUFB 416(R8), X3, X3
+	VPSHUFD $0xcc, (keyed_nonce+16)(R13), X3
 	VPADDD 0(SI), X3, X3
 	VMOVDQU 16(SI), X4
+	VMOVQ keyed_second(R13), X0
+	SHA256RNDS2 X0, X5, X6
 	SHA256MSG1 X10, X9
 	SHA256MSG2 400(R8), X9
 	VPADDD 64(R8), X9, X0
@@ -145,15 +142,18 @@ group:
 	VMOVDQU X9, keyed_spill(R14)
 	VMOVQ (keyed_second+256)(R13), X0
 	SHA256RNDS2 X0, X7, X8
+	VMOVQ pipeline_keyed4(DI), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
 	VMOVDQU pipeline_words20(DI), X13
 	SHA256MSG2 X12, X13
 	VPADDD 80(R8), X13, X0
 	VMOVDQU X0, (keyed_first+16)(R14)
 	VMOVQ (keyed_second+16)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VMOVDQU pipeline_nonceInState(DI), X0
-	VPADDD pipeline_stepState(DI), X0, X0
-	VMOVDQU X0, pipeline_nonceInState(DI)
+	VMOVQ (pipeline_keyed4+8)(DI), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
 	SHA256MSG1 384(R8), X10
 	VPALIGNR $0x4, 400(R8), X9, X0
 	VPADDD X0, X10, X10
@@ -161,22 +161,17 @@ group:
 	VPADDD 80(R8), X10, X0
 	VMOVDQU X0, (keyed_second+48)(R14)
 	VMOVDQU X10, (keyed_spill+16)(R14)
+	VMOVQ (keyed_second+272)(R13), X0
+	SHA256RNDS2 X0, X8, X7
 	VPALIGNR $0x4, X12, X13, X14
 	SHA256MSG2 X13, X14
 	VPADDD 96(R8), X14, X0
 	VMOVDQU X0, (keyed_first+32)(R14)
-	VMOVQ (keyed_second+272)(R13), X0
-	SHA256RNDS2 X0, X8, X7
-	VMOVQ pipeline_keyed4(DI), X0
+	VMOVQ (pipeline_keyed4+16)(DI), X0
 	SHA256RNDS2 X0, X1, X2
 	SHA256RNDS2 X0, X3, X4
 	VMOVQ (keyed_second+8)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VPALIGNR $0x4, X13, X14, X15
-	VPADDD pipeline_words28(DI), X15, X15
-	SHA256MSG2 X14, X15
-	VPADDD 112(R8), X15, X0
-	VMOVDQU X0, (keyed_first+48)(R14)
 	VMOVQ (keyed_second+264)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPALIGNR $0x4, X9, X10, X11
@@ -185,12 +180,17 @@ group:
 	VPADDD 96(R8), X11, X0
 	VMOVDQU X0, (keyed_second+64)(R14)
 	VMOVDQU X11, (keyed_spill+32)(R14)
-	VMOVQ (pipeline_keyed4+8)(DI), X0
+	VMOVQ (pipeline_keyed4+24)(DI), X0
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
+	VPALIGNR $0x4, X13, X14, X15
+	VPADDD pipeline_words28(DI), X15, X15
+	SHA256MSG2 X14, X15
+	VPADDD 112(R8), X15, X0
+	VMOVDQU X0, (keyed_first+48)(R14)
 	VMOVQ (keyed_second+24)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VMOVQ (pipeline_keyed4+16)(DI), X0
+	VMOVQ (pipeline_keyed4+32)(DI), X0
 	SHA256RNDS2 X0, X1, X2
 	SHA256RNDS2 X0, X3, X4
 	VMOVQ (keyed_second+280)(R13), X0
@@ -209,15 +209,14 @@ group:
 	SHA256MSG2 X15, X12
 	VPADDD 128(R8), X12, X0
 	VMOVDQU X0, (keyed_first+64)(R14)
-	VMOVQ (pipeline_keyed4+24)(DI), X0
+	VMOVQ (pipeline_keyed4+40)(DI), X0
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
 	VMOVQ 256(R8), X0
 	SHA256RNDS2 X0, X5, X6
 	SHA256RNDS2 X0, X7, X8
-	VMOVQ (pipeline_keyed4+32)(DI), X0
+	VMOVQ keyed_first(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	SHA256RNDS2 X0, X3, X4
 	VMOVQ 272(R8), X0
 	SHA256RNDS2 X0, X6, X5
 	SHA256RNDS2 X0, X8, X7
@@ -229,20 +228,21 @@ group:
 	VPADDD 128(R8), X10, X0
 	VMOVDQU X0, (keyed_second+96)(R14)
 	VMOVDQU X10, keyed_spill(R14)
+	VMOVQ (keyed_first+192)(R13), X0
+	SHA256RNDS2 X0, X3, X4
 	SHA256MSG1 X14, X13
 	VPALIGNR $0x4, X15, X12, X0
 	VPADDD X0, X13, X13
 	SHA256MSG2 X12, X13
 	VPADDD 144(R8), X13, X0
 	VMOVDQU X0, (keyed_first+80)(R14)
-	VMOVQ (pipeline_keyed4+40)(DI), X0
+	VMOVQ (keyed_first+8)(R13), X0
 	SHA256RNDS2 X0, X2, X1
-	SHA256RNDS2 X0, X4, X3
 	VMOVQ 288(R8), X0
 	SHA256RNDS2 X0, X5, X6
 	SHA256RNDS2 X0, X7, X8
-	VMOVQ keyed_first(R13), X0
-	SHA256RNDS2 X0, X1, X2
+	VMOVQ (keyed_first+200)(R13), X0
+	SHA256RNDS2 X0, X4, X3
 	VMOVDQU (keyed_spill+16)(R14), X11
 	SHA256MSG1 (keyed_spill+32)(R14), X11
 	VPALIGNR $0x4, X9, X10, X0
@@ -251,23 +251,23 @@ group:
 	VPADDD 144(R8), X11, X0
 	VMOVDQU X0, (keyed_second+112)(R14)
 	VMOVDQU X11, (keyed_spill+16)(R14)
-	VMOVQ (keyed_first+192)(R13), X0
-	SHA256RNDS2 X0, X3, X4
 	VMOVQ 304(R8), X0
 	SHA256RNDS2 X0, X6, X5
 	SHA256RNDS2 X0, X8, X7
+	VMOVQ (keyed_first+16)(R13), X0
+	SHA256RNDS2 X0, X1, X2
 	SHA256MSG1 X15, X14
 	VPALIGNR $0x4, X12, X13, X0
 	VPADDD X0, X14, X14
 	SHA256MSG2 X13, X14
 	VPADDD 160(R8), X14, X0
 	VMOVDQU X0, (keyed_first+96)(R14)
-	VMOVQ (keyed_first+8)(R13), X0
-	SHA256RNDS2 X0, X2, X1
+	VMOVQ (keyed_first+208)(R13), X0
+	SHA256RNDS2 X0, X3, X4
 	VMOVQ (keyed_second+32)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VMOVQ (keyed_first+200)(R13), X0
-	SHA256RNDS2 X0, X4, X3
+	VMOVQ (keyed_first+24)(R13), X0
+	SHA256RNDS2 X0, X2, X1
 	VMOVQ (keyed_second+288)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU (keyed_spill+32)(R14), X9
@@ -278,22 +278,22 @@ group:
 	VPADDD 160(R8), X9, X0
 	VMOVDQU X0, (keyed_second+128)(R14)
 	VMOVDQU X9, (keyed_spill+32)(R14)
-	VMOVQ (keyed_first+16)(R13), X0
-	SHA256RNDS2 X0, X1, X2
 	SHA256MSG1 X12, X15
 	VPALIGNR $0x4, X13, X14, X0
 	VPADDD X0, X15, X15
 	SHA256MSG2 X14, X15
 	VPADDD 176(R8), X15, X0
 	VMOVDQU X0, (keyed_first+112)(R14)
+	VMOVQ (keyed_first+216)(R13), X0
+	SHA256RNDS2 X0, X4, X3
 	VMOVQ (keyed_second+40)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VMOVQ (keyed_first+208)(R13), X0
-	SHA256RNDS2 X0, X3, X4
+	VMOVQ (keyed_first+32)(R13), X0
+	SHA256RNDS2 X0, X1, X2
 	VMOVQ (keyed_second+296)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VMOVQ (keyed_first+24)(R13), X0
-	SHA256RNDS2 X0, X2, X1
+	VMOVQ (keyed_first+224)(R13), X0
+	SHA256RNDS2 X0, X3, X4
 	VMOVDQU (keyed_spill+48)(R14), X10
 	SHA256MSG1 keyed_spill(R14), X10
 	VPALIGNR $0x4, X11, X9, X0
@@ -304,20 +304,18 @@ group:
 	VMOVDQU X10, (keyed_spill+48)(R14)
 	VMOVQ (keyed_second+48)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VMOVQ (keyed_first+216)(R13), X0
-	SHA256RNDS2 X0, X4, X3
 	SHA256MSG1 X13, X12
 	VPALIGNR $0x4, X14, X15, X0
 	VPADDD X0, X12, X12
 	SHA256MSG2 X15, X12
 	VPADDD 192(R8), X12, X0
 	VMOVDQU X0, (keyed_first+128)(R14)
-	VMOVQ (keyed_first+32)(R13), X0
-	SHA256RNDS2 X0, X1, X2
+	VMOVQ (keyed_first+40)(R13), X0
+	SHA256RNDS2 X0, X2, X1
 	VMOVQ (keyed_second+304)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VMOVQ (keyed_first+224)(R13), X0
-	SHA256RNDS2 X0, X3, X4
+	VMOVQ (keyed_first+232)(R13), X0
+	SHA256RNDS2 X0, X4, X3
 	VMOVQ (keyed_second+56)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVDQU keyed_spill(R14), X11
@@ -328,8 +326,8 @@ group:
 	VPADDD 192(R8), X11, X0
 	VMOVDQU X0, (keyed_second+160)(R14)
 	VMOVDQU X11, keyed_spill(R14)
-	VMOVQ (keyed_first+40)(R13), X0
-	SHA256RNDS2 X0, X2, X1
+	VMOVQ (keyed_first+48)(R13), X0
+	SHA256RNDS2 X0, X1, X2
 	SHA256MSG1 X14, X13
 	VPALIGNR $0x4, X15, X12, X0
 	VPADDD X0, X13, X13
@@ -338,12 +336,12 @@ group:
 	VMOVDQU X0, (keyed_first+144)(R14)
 	VMOVQ (keyed_second+312)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VMOVQ (keyed_first+232)(R13), X0
-	SHA256RNDS2 X0, X4, X3
+	VMOVQ (keyed_first+240)(R13), X0
+	SHA256RNDS2 X0, X3, X4
 	VMOVQ (keyed_second+64)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VMOVQ (keyed_first+48)(R13), X0
-	SHA256RNDS2 X0, X1, X2
+	VMOVQ (keyed_first+56)(R13), X0
+	SHA256RNDS2 X0, X2, X1
 	VMOVDQU (keyed_spill+16)(R14), X9
 	SHA256MSG1 (keyed_spill+32)(R14), X9
 	VPALIGNR $0x4, X10, X11, X0
@@ -353,8 +351,8 @@ group:
 	VMOVDQU X0, (keyed_second+176)(R14)
 	VMOVQ (keyed_second+320)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VMOVQ (keyed_first+240)(R13), X0
-	SHA256RNDS2 X0, X3, X4
+	VMOVQ (keyed_first+248)(R13), X0
+	SHA256RNDS2 X0, X4, X3
 	SHA256MSG1 X15, X14
 	VPALIGNR $0x4, X12, X13, X0
 	VPADDD X0, X14, X14
@@ -363,8 +361,8 @@ group:
 	VMOVDQU X0, (keyed_first+160)(R14)
 	VMOVQ (keyed_second+72)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VMOVQ (keyed_first+56)(R13), X0
-	SHA256RNDS2 X0, X2, X1
+	VMOVQ (keyed_first+64)(R13), X0
+	SHA256RNDS2 X0, X1, X2
 	VMOVQ (keyed_second+328)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VMOVDQU (keyed_spill+32)(R14), X10
@@ -374,22 +372,22 @@ group:
 	SHA256MSG2 X9, X10
 	VPADDD 224(R8), X10, X0
 	VMOVDQU X0, (keyed_second+192)(R14)
-	VMOVQ (keyed_first+248)(R13), X0
-	SHA256RNDS2 X0, X4, X3
+	VMOVQ (keyed_first+256)(R13), X0
+	SHA256RNDS2 X0, X3, X4
 	VMOVQ (keyed_second+80)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VMOVQ (keyed_first+64)(R13), X0
-	SHA256RNDS2 X0, X1, X2
+	VMOVQ (keyed_first+72)(R13), X0
+	SHA256RNDS2 X0, X2, X1
 	SHA256MSG1 X12, X15
 	VPALIGNR $0x4, X13, X14, X0
 	VPADDD X0, X15, X15
 	SHA256MSG2 X14, X15
 	VPADDD 240(R8), X15, X0
 	VMOVDQU X0, (keyed_first+176)(R14)
-	VMOVQ (keyed_first+256)(R13), X0
-	SHA256RNDS2 X0, X3, X4
 	VMOVQ (keyed_second+336)(R13), X0
 	SHA256RNDS2 X0, X7, X8
+	VMOVQ (keyed_first+264)(R13), X0
+	SHA256RNDS2 X0, X4, X3
 	VMOVDQU (keyed_spill+48)(R14), X11
 	SHA256MSG1 keyed_spill(R14), X11
 	VPALIGNR $0x4, X9, X10, X0
@@ -397,23 +395,22 @@ group:
 	SHA256MSG2 X10, X11
 	VPADDD 240(R8), X11, X0
 	VMOVDQU X0, (keyed_second+208)(R14)
-	VMOVQ (keyed_first+72)(R13), X0
-	SHA256RNDS2 X0, X2, X1
 	VMOVQ (keyed_second+88)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VMOVQ (keyed_first+264)(R13), X0
-	SHA256RNDS2 X0, X4, X3
+	VMOVQ (keyed_first+80)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VMOVQ (keyed_first+272)(R13), X0
+	SHA256RNDS2 X0, X3, X4
 	VMOVQ (keyed_second+344)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VMOVDQU pipeline_nonceInWords(DI), X12
-	VPADDD (pipeline_laneWords+16)(DI), X12, X12
+	VMOVDQU pipeline_nonce(DI), X12
+	VPADDD pipeline_lane(DI), X12, X12
 	VPSHUFB 416(R8), X12, X12
+	VMOVDQU X12, (keyed_nonce+16)(R14)
 	SHA256MSG1 384(R8), X12
 	VPADDD pipeline_words16(DI), X12, X12
 	VPADDD 64(R8), X12, X0
 	VMOVDQU X0, (keyed_first+192)(R14)
-	VMOVQ (keyed_first+80)(R13), X0
-	SHA256RNDS2 X0, X1, X2
 	VMOVDQU (pipeline_handOver+32)(DI), X11
 	VMOVDQU (pipeline_handOver+48)(DI), X10
 	VPADDD 352(R8), X11, X0
@@ -422,18 +419,16 @@ group:
 	VMOVDQU X0, (keyed_second+272)(R14)
 	VPUNPCKLQDQ X10, X11, X9
 	VPUNPCKHQDQ X10, X11, X10
-	VMOVQ (keyed_second+96)(R13), X0
-	SHA256RNDS2 X0, X5, X6
-	VMOVQ (keyed_first+272)(R13), X0
-	SHA256RNDS2 X0, X3, X4
-	VMOVQ (keyed_second+352)(R13), X0
-	SHA256RNDS2 X0, X7, X8
 	VMOVQ (keyed_first+88)(R13), X0
 	SHA256RNDS2 X0, X2, X1
-	VMOVDQU pipeline_words20(DI), X13
-	SHA256MSG2 X12, X13
-	VPADDD 80(R8), X13, X0
-	VMOVDQU X0, (keyed_first+208)(R14)
+	VMOVQ (keyed_second+96)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VMOVQ (keyed_first+280)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VMOVQ (keyed_second+352)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VMOVQ (keyed_first+96)(R13), X0
+	SHA256RNDS2 X0, X1, X2
 	SHA256MSG1 X10, X9
 	SHA256MSG2 400(R8), X9
 	VPADDD 64(R8), X9, X0
@@ -441,12 +436,16 @@ group:
 	VMOVDQU X9, (keyed_spill+64)(R14)
 	VMOVQ (keyed_second+104)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VMOVQ (keyed_first+280)(R13), X0
-	SHA256RNDS2 X0, X4, X3
+	VMOVDQU pipeline_words20(DI), X13
+	SHA256MSG2 X12, X13
+	VPADDD 80(R8), X13, X0
+	VMOVDQU X0, (keyed_first+208)(R14)
+	VMOVQ (keyed_first+288)(R13), X0
+	SHA256RNDS2 X0, X3, X4
 	VMOVQ (keyed_second+360)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VMOVQ (keyed_first+96)(R13), X0
-	SHA256RNDS2 X0, X1, X2
+	VMOVQ (keyed_first+104)(R13), X0
+	SHA256RNDS2 X0, X2, X1
 	VPALIGNR $0x4, X12, X13, X14
 	SHA256MSG2 X13, X14
 	VPADDD 96(R8), X14, X0
@@ -460,19 +459,17 @@ group:
 	VMOVDQU X10, (keyed_spill+80)(R14)
 	VMOVQ (keyed_second+112)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VMOVQ (keyed_first+288)(R13), X0
-	SHA256RNDS2 X0, X3, X4
-	VMOVQ (keyed_first+104)(R13), X0
-	SHA256RNDS2 X0, X2, X1
+	VMOVQ (keyed_first+296)(R13), X0
+	SHA256RNDS2 X0, X4, X3
 	VMOVQ (keyed_second+368)(R13), X0
 	SHA256RNDS2 X0, X7, X8
+	VMOVQ (keyed_first+112)(R13), X0
+	SHA256RNDS2 X0, X1, X2
 	VPALIGNR $0x4, X13, X14, X15
 	VPADDD pipeline_words28(DI), X15, X15
 	SHA256MSG2 X14, X15
 	VPADDD 112(R8), X15, X0
 	VMOVDQU X0, (keyed_first+240)(R14)
-	VMOVQ (keyed_first+296)(R13), X0
-	SHA256RNDS2 X0, X4, X3
 	VMOVQ (keyed_second+120)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPALIGNR $0x4, X9, X10, X11
@@ -481,20 +478,20 @@ group:
 	VPADDD 96(R8), X11, X0
 	VMOVDQU X0, (keyed_second+320)(R14)
 	VMOVDQU X11, (keyed_spill+96)(R14)
-	VMOVQ (keyed_first+112)(R13), X0
-	SHA256RNDS2 X0, X1, X2
-	VMOVQ (keyed_second+376)(R13), X0
-	SHA256RNDS2 X0, X8, X7
 	VMOVQ (keyed_first+304)(R13), X0
 	SHA256RNDS2 X0, X3, X4
+	VMOVQ (keyed_second+376)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VMOVQ (keyed_first+120)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVQ (keyed_second+128)(R13), X0
+	SHA256RNDS2 X0, X5, X6
 	SHA256MSG1 X13, X12
 	VPALIGNR $0x4, X14, X15, X0
 	VPADDD X0, X12, X12
 	SHA256MSG2 X15, X12
 	VPADDD 128(R8), X12, X0
 	VMOVDQU X0, (keyed_first+256)(R14)
-	VMOVQ (keyed_second+128)(R13), X0
-	SHA256RNDS2 X0, X5, X6
 	VMOVDQU 400(R8), X9
 	SHA256MSG1 (keyed_spill+64)(R14), X9
 	VPALIGNR $0x4, X10, X11, X0
@@ -503,22 +500,16 @@ group:
 	VPADDD 112(R8), X9, X0
 	VMOVDQU X0, (keyed_second+336)(R14)
 	VMOVDQU X9, (keyed_spill+112)(R14)
-	VMOVQ (keyed_first+120)(R13), X0
-	SHA256RNDS2 X0, X2, X1
-	VMOVQ (keyed_second+384)(R13), X0
-	SHA256RNDS2 X0, X7, X8
 	VMOVQ (keyed_first+312)(R13), X0
 	SHA256RNDS2 X0, X4, X3
-	VMOVQ (keyed_second+136)(R13), X0
-	SHA256RNDS2 X0, X6, X5
+	VMOVQ (keyed_second+384)(R13), X0
+	SHA256RNDS2 X0, X7, X8
 	VMOVQ (keyed_first+128)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	SHA256MSG1 X14, X13
-	VPALIGNR $0x4, X15, X12, X0
-	VPADDD X0, X13, X13
-	SHA256MSG2 X12, X13
-	VPADDD 144(R8), X13, X0
-	VMOVDQU X0, (keyed_first+272)(R14)
+	VMOVQ (keyed_second+136)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VMOVQ (keyed_first+320)(R13), X0
+	SHA256RNDS2 X0, X3, X4
 	VMOVDQU (keyed_spill+64)(R14), X10
 	SHA256MSG1 (keyed_spill+80)(R14), X10
 	VPALIGNR $0x4, X11, X9, X0
@@ -527,24 +518,24 @@ group:
 	VPADDD 128(R8), X10, X0
 	VMOVDQU X0, (keyed_second+352)(R14)
 	VMOVDQU X10, (keyed_spill+64)(R14)
+	SHA256MSG1 X14, X13
+	VPALIGNR $0x4, X15, X12, X0
+	VPADDD X0, X13, X13
+	SHA256MSG2 X12, X13
+	VPADDD 144(R8), X13, X0
+	VMOVDQU X0, (keyed_first+272)(R14)
 	VMOVQ (keyed_second+392)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VMOVQ (keyed_first+320)(R13), X0
-	SHA256RNDS2 X0, X3, X4
-	VMOVQ (keyed_second+144)(R13), X0
-	SHA256RNDS2 X0, X5, X6
 	VMOVQ (keyed_first+136)(R13), X0
 	SHA256RNDS2 X0, X2, X1
+	VMOVQ (keyed_second+144)(R13), X0
+	SHA256RNDS2 X0, X5, X6
 	VMOVQ (keyed_first+328)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVQ (keyed_second+400)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	SHA256MSG1 X15, X14
-	VPALIGNR $0x4, X12, X13, X0
-	VPADDD X0, X14, X14
-	SHA256MSG2 X13, X14
-	VPADDD 160(R8), X14, X0
-	VMOVDQU X0, (keyed_first+288)(R14)
+	VMOVQ (keyed_first+144)(R13), X0
+	SHA256RNDS2 X0, X1, X2
 	VMOVDQU (keyed_spill+80)(R14), X11
 	SHA256MSG1 (keyed_spill+96)(R14), X11
 	VPALIGNR $0x4, X9, X10, X0
@@ -553,24 +544,24 @@ group:
 	VPADDD 144(R8), X11, X0
 	VMOVDQU X0, (keyed_second+368)(R14)
 	VMOVDQU X11, (keyed_spill+80)(R14)
-	VMOVQ (keyed_first+144)(R13), X0
-	SHA256RNDS2 X0, X1, X2
-	VMOVQ (keyed_second+152)(R13), X0
-	SHA256RNDS2 X0, X6, X5
+	SHA256MSG1 X15, X14
+	VPALIGNR $0x4, X12, X13, X0
+	VPADDD X0, X14, X14
+	SHA256MSG2 X13, X14
+	VPADDD 160(R8), X14, X0
+	VMOVDQU X0, (keyed_first+288)(R14)
 	VMOVQ (keyed_first+336)(R13), X0
 	SHA256RNDS2 X0, X3, X4
-	VMOVQ (keyed_second+408)(R13), X0
-	SHA256RNDS2 X0, X8, X7
+	VMOVQ (keyed_second+152)(R13), X0
+	SHA256RNDS2 X0, X6, X5
 	VMOVQ (keyed_first+152)(R13), X0
 	SHA256RNDS2 X0, X2, X1
+	VMOVQ (keyed_second+408)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VMOVQ (keyed_first+344)(R13), X0
+	SHA256RNDS2 X0, X4, X3
 	VMOVQ (keyed_second+160)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	SHA256MSG1 X12, X15
-	VPALIGNR $0x4, X13, X14, X0
-	VPADDD X0, X15, X15
-	SHA256MSG2 X14, X15
-	VPADDD 176(R8), X15, X0
-	VMOVDQU X0, (keyed_first+304)(R14)
 	VMOVDQU (keyed_spill+96)(R14), X9
 	SHA256MSG1 (keyed_spill+112)(R14), X9
 	VPALIGNR $0x4, X10, X11, X0
@@ -579,22 +570,22 @@ group:
 	VPADDD 160(R8), X9, X0
 	VMOVDQU X0, (keyed_second+384)(R14)
 	VMOVDQU X9, (keyed_spill+96)(R14)
-	VMOVQ (keyed_first+344)(R13), X0
-	SHA256RNDS2 X0, X4, X3
-	VMOVQ (keyed_second+416)(R13), X0
-	SHA256RNDS2 X0, X7, X8
+	SHA256MSG1 X12, X15
+	VPALIGNR $0x4, X13, X14, X0
+	VPADDD X0, X15, X15
+	SHA256MSG2 X14, X15
+	VPADDD 176(R8), X15, X0
+	VMOVDQU X0, (keyed_first+304)(R14)
 	VMOVQ (keyed_first+160)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	VMOVQ (keyed_second+168)(R13), X0
-	SHA256RNDS2 X0, X6, X5
+	VMOVQ (keyed_second+416)(R13), X0
+	SHA256RNDS2 X0, X7, X8
 	VMOVQ (keyed_first+352)(R13), X0
 	SHA256RNDS2 X0, X3, X4
-	SHA256MSG1 X13, X12
-	VPALIGNR $0x4, X14, X15, X0
-	VPADDD X0, X12, X12
-	SHA256MSG2 X15, X12
-	VPADDD 192(R8), X12, X0
-	VMOVDQU X0, (keyed_first+320)(R14)
+	VMOVQ (keyed_second+168)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VMOVQ (keyed_first+168)(R13), X0
+	SHA256RNDS2 X0, X2, X1
 	VMOVDQU (keyed_spill+112)(R14), X10
 	SHA256MSG1 (keyed_spill+64)(R14), X10
 	VPALIGNR $0x4, X11, X9, X0
@@ -603,18 +594,22 @@ group:
 	VPADDD 176(R8), X10, X0
 	VMOVDQU X0, (keyed_second+400)(R14)
 	VMOVDQU X10, (keyed_spill+112)(R14)
+	SHA256MSG1 X13, X12
+	VPALIGNR $0x4, X14, X15, X0
+	VPADDD X0, X12, X12
+	SHA256MSG2 X15, X12
+	VPADDD 192(R8), X12, X0
+	VMOVDQU X0, (keyed_first+320)(R14)
 	VMOVQ (keyed_second+424)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VMOVQ (keyed_first+168)(R13), X0
-	SHA256RNDS2 X0, X2, X1
-	VMOVQ (keyed_second+176)(R13), X0
-	SHA256RNDS2 X0, X5, X6
 	VMOVQ (keyed_first+360)(R13), X0
 	SHA256RNDS2 X0, X4, X3
-	VMOVQ (keyed_second+432)(R13), X0
-	SHA256RNDS2 X0, X7, X8
+	VMOVQ (keyed_second+176)(R13), X0
+	SHA256RNDS2 X0, X5, X6
 	VMOVQ (keyed_first+176)(R13), X0
 	SHA256RNDS2 X0, X1, X2
+	VMOVQ (keyed_second+432)(R13), X0
+	SHA256RNDS2 X0, X7, X8
 	VMOVDQU (keyed_spill+64)(R14), X11
 	SHA256MSG1 (keyed_spill+80)(R14), X11
 	VPALIGNR $0x4, X9, X10, X0
@@ -623,14 +618,14 @@ group:
 	VPADDD 192(R8), X11, X0
 	VMOVDQU X0, (keyed_second+416)(R14)
 	VMOVDQU X11, (keyed_spill+64)(R14)
+	VMOVQ (keyed_first+368)(R13), X0
+	SHA256RNDS2 X0, X3, X4
 	SHA256MSG1 X14, X13
 	VPALIGNR $0x4, X15, X12, X0
 	VPADDD X0, X13, X13
 	SHA256MSG2 X12, X13
 	VPADDD 208(R8), X13, X0
 	VMOVDQU X0, (keyed_first+336)(R14)
-	VMOVQ (keyed_first+368)(R13), X0
-	SHA256RNDS2 X0, X3, X4
 	VMOVQ (keyed_second+184)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVQ (keyed_first+184)(R13), X0
@@ -694,9 +689,9 @@ group:
 	SHA256MSG2 X10, X11
 	VPADDD 240(R8), X11, X0
 	VMOVDQU X0, (keyed_second+464)(R14)
-	VMOVDQU pipeline_nonceInWords(DI), X0
-	VPADDD pipeline_stepWords(DI), X0, X0
-	VMOVDQU X0, pipeline_nonceInWords(DI)
+	VMOVDQU pipeline_nonce(DI), X0
+	VPADDD pipeline_step(DI), X0, X0
+	VMOVDQU X0, pipeline_nonce(DI)
 	VMOVQ (keyed_second+464)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVD X6, AX
@@ -753,8 +748,9 @@ TEXT ·scanRolled(SB), NOSPLIT, $0-32
 	ADDQ DI, R14
 	PCALIGN $64
 nonce:
-	VMOVDQU pipeline_nonceInWords(DI), X9
+	VMOVDQU pipeline_nonce(DI), X9
 	VPSHUFB 416(R8), X9, X9
+	VMOVDQU X9, pipeline_shared(DI)
 	SHA256MSG1 384(R8), X9
 	VPADDD pipeline_words16(DI), X9, X9
 	VPADDD 64(R8), X9, X0
@@ -820,29 +816,23 @@ nonce:
 	SHA256MSG2 X11, X12
 	VPADDD 240(R8), X12, X0
 	VMOVDQU X0, (pipeline_keyed16+176)(DI)
-	VMOVDQU pipeline_nonceInState(DI), X0
-	VPSHUFB 416(R8), X0, X0
-	VMOVDQU X0, pipeline_nowInState(DI)
-	VMOVDQU pipeline_nonceInState(DI), X0
-	VPADDD pipeline_stepState(DI), X0, X0
-	VMOVDQU X0, pipeline_nonceInState(DI)
-	VMOVDQU pipeline_nonceInWords(DI), X0
-	VPADDD pipeline_stepWords(DI), X0, X0
-	VMOVDQU X0, pipeline_nonceInWords(DI)
+	VMOVDQU pipeline_nonce(DI), X0
+	VPADDD pipeline_step(DI), X0, X0
+	VMOVDQU X0, pipeline_nonce(DI)
 	MOVQ versions+24(FP), BX
 	MOVQ R9, SI
 	PCALIGN $64
 group:
 	VMOVDQU 320(R8), X5
 	VMOVDQU 336(R8), X6
-	VMOVDQU pipeline_nowInState(DI), X1
+	VPSHUFD $0xcc, pipeline_shared(DI), X1
 	VPADDD 0(SI), X1, X1
 	VMOVDQU 16(SI), X2
 	VMOVDQU 320(R8), X7
 	VMOVDQU 336(R8), X8
 	VMOVQ keyed_second(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VMOVDQU pipeline_nowInState(DI), X3
+	VPSHUFD $0xcc, pipeline_shared(DI), X3
 	VPADDD 64(SI), X3, X3
 	VMOVDQU 80(SI), X4
 	VMOVDQU pipeline_handOver(DI), X11

@@ -116,9 +116,9 @@ func (g *shaGen) scanner(name string, rolled bool) {
 	} else {
 		for l := range lanes {
 			left = append(left, g.schedule2(l, few)...)
-			right = append(right, g.schedule1(l, many, buffered("first", "R14").plus(keyedFirst*l))...)
+			right = append(right, g.schedule1(l, many, buffered("first", "R14").plus(keyedFirst*l), buffered("nonce", "R14").plus(16*l))...)
 		}
-		right.add(advance("nonceInWords", "stepWords")...)
+		right.add(g.nextNonce()...)
 	}
 	g.emit(merge(g.rounds1(&one, rolled), g.rounds2(&two), left, right)...)
 
@@ -154,16 +154,13 @@ func (g *shaGen) scanner(name string, rolled bool) {
 // sharedSchedule is the schedule of the tail for one nonce, which all versions
 // share, and the step to the next nonce.
 func (g *shaGen) sharedSchedule() stream {
-	s := g.schedule1(0, []x{9, 10, 11, 12}, field("keyed16"))
-	s.add(in("VMOVDQU", field("nonceInState"), x(0)), in("VPSHUFB", g.swap, x(0), x(0)), in("VMOVDQU", x(0), field("nowInState")))
-	s.add(advance("nonceInState", "stepState")...)
-	s.add(advance("nonceInWords", "stepWords")...)
+	s := g.schedule1(0, []x{9, 10, 11, 12}, field("keyed16"), field("shared"))
+	s.add(g.nextNonce()...)
 	return s
 }
 
-// advance lets a counter take its step.
-func advance(counter, step string) []string {
-	return []string{in("VMOVDQU", field(counter), x(0)), in("VPADDD", field(step), x(0), x(0)), in("VMOVDQU", x(0), field(counter))}
+func (g *shaGen) nextNonce() []string {
+	return []string{in("VMOVDQU", field("nonce"), x(0)), in("VPADDD", field("step"), x(0), x(0)), in("VMOVDQU", x(0), field("nonce"))}
 }
 
 // rounds1 are rounds 4–63 of the tail, for a group, and what comes after them.
@@ -176,15 +173,12 @@ func (g *shaGen) rounds1(state *[lanes]pair, rolled bool) stream {
 		return place{bytes: l * laneSize, register: "SI"}
 	}
 	for l, p := range state {
-		if rolled {
-			s.add(in("VMOVDQU", field("nowInState"), p.abef), in("VPADDD", lane(l), p.abef, p.abef), in("VMOVDQU", lane(l).plus(16), p.cdgh))
-		} else {
-			s.add(in("VMOVDQU", field("nonceInState"), p.abef), in("VPADDD", field("laneState").plus(16*l), p.abef, p.abef), in("VPSHUFB", g.swap, p.abef, p.abef),
-				in("VPADDD", lane(l), p.abef, p.abef), in("VMOVDQU", lane(l).plus(16), p.cdgh))
+		nonce := field("shared")
+		if !rolled {
+			nonce = buffered("nonce", "R13").plus(16 * l)
 		}
-	}
-	if !rolled {
-		s.add(advance("nonceInState", "stepState")...)
+		// Word 3 is an addend of e and a, into which its round went without it.
+		s.add(in("VPSHUFD", 0xcc, nonce, p.abef), in("VPADDD", lane(l), p.abef, p.abef), in("VMOVDQU", lane(l).plus(16), p.cdgh))
 	}
 	for two := range 30 {
 		if expanded := 8*two - 48; expanded >= 0 && !rolled {
@@ -238,15 +232,16 @@ func (g *shaGen) second(l, two int) place {
 }
 
 // schedule1 makes words 16–63 of the tail for one lane and puts them, keyed, into
-// their place. Its first 16 words are constants but for the nonce, word 3.
-func (g *shaGen) schedule1(l int, regs []x, to place) stream {
+// their place. Its first 16 words are constants but for the nonce, word 3, which has
+// a place too.
+func (g *shaGen) schedule1(l int, regs []x, to, nonce place) stream {
 	e := g.expand(l, regs, to)
 	w4, w5, w6 := regs[0], regs[1], regs[2]
-	begin := []string{in("VMOVDQU", field("nonceInWords"), w4)}
+	begin := []string{in("VMOVDQU", field("nonce"), w4)}
 	if l > 0 {
-		begin = append(begin, in("VPADDD", field("laneWords").plus(16*l), w4, w4))
+		begin = append(begin, in("VPADDD", field("lane"), w4, w4))
 	}
-	begin = append(begin, in("VPSHUFB", g.swap, w4, w4))
+	begin = append(begin, in("VPSHUFB", g.swap, w4, w4), in("VMOVDQU", w4, nonce))
 	e.step(4, w4, append(begin, in("SHA256MSG1", g.pad8, w4), in("VPADDD", field("words16"), w4, w4))...)
 	e.step(5, w5, in("VMOVDQU", field("words20"), w5), e.newest(5, w5))
 	e.step(6, w6, e.seventh(6, w6), e.newest(6, w6))

@@ -1,5 +1,7 @@
 package consensus
 
+import "github.com/kapok-chain/kapok/internal/sha256d"
+
 // MerkleRoot returns the root of Bitcoin's hash tree over the leaves, and
 // whether two neighbours at some level are equal. A level of odd length repeats
 // its last node, so a list that ends in a repetition can have the root of the
@@ -21,10 +23,7 @@ func reduce(level []Hash) (root Hash, mutated bool) {
 		if len(level)%2 == 1 {
 			level = append(level, level[len(level)-1])
 		}
-		for i := range len(level) / 2 {
-			level[i] = merkleNode(level[2*i], level[2*i+1])
-		}
-		level = level[:len(level)/2]
+		level = sha256d.HashLevel(level)
 	}
 	return level[0], mutated
 }

@@ -112,11 +112,7 @@ func (m *Miner) Run(ctx context.Context) error {
 			return fmt.Errorf("miner: template: %w", err)
 		}
 		m.searching(t)
-		block := m.round(ctx, t)
-		if block == nil {
-			continue
-		}
-		if err := m.submit(block); err != nil {
+		if err := m.round(ctx, t); err != nil {
 			return err
 		}
 		if s := m.Stats(); m.cfg.Blocks > 0 && s.Found >= m.cfg.Blocks {
@@ -147,11 +143,13 @@ func (m *Miner) searching(t *Template) {
 }
 
 // round lets all threads work on one template: until one solves it, the tip
-// changes or the template is old. It returns the solved block, or nil.
-func (m *Miner) round(ctx context.Context, t *Template) *consensus.Block {
+// changes or the template is old. A solved block is handed in before anything else,
+// also before the other threads have noticed. The error ends the search.
+func (m *Miner) round(ctx context.Context, t *Template) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshEvery)
-	defer cancel()
 	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
 	wg.Go(func() {
 		m.source.Wait(ctx, t.Parent)
 		cancel()
@@ -161,14 +159,18 @@ func (m *Miner) round(ctx context.Context, t *Template) *consensus.Block {
 		wg.Go(func() {
 			if block := m.thread(ctx, t, thread); block != nil {
 				solved <- block
-				cancel()
 			}
 		})
 	}
-	wg.Wait()
 	select {
 	case block := <-solved: // a second one would only be its rival
-		return block
+		return m.submit(block)
+	case <-ctx.Done():
+	}
+	wg.Wait()
+	select {
+	case block := <-solved: // in the last moment; the source says what it is worth
+		return m.submit(block)
 	default:
 		return nil
 	}

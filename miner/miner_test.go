@@ -133,7 +133,7 @@ func TestMinesBlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := m.Stats()
-		if l.tip.Height != 8 || s.Found != 8 || s.Stale+s.Refused != 0 || s.Hashes == 0 || s.SinceBlock != 0 || s.Best.IsZero() {
+		if l.tip.Height != 8 || s.Found != 8 || s.Stale+s.Refused != 0 || s.Hashes == 0 || s.SinceBlock >= s.Hashes || s.Best.IsZero() {
 			t.Errorf("height %d, %+v", l.tip.Height, s)
 		}
 		if want := 16 / float64(s.Hashes); math.Abs(s.Luck-want) > 1e-9 { // two hashes a block

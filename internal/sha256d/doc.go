@@ -11,6 +11,9 @@
 // only, so that all of them share the message schedule of the second one: a
 // kernel tries a nonce on every version before it goes on to the next.
 //
+// Kernels in assembly are written by the command gen; docs/kernels.md has the data
+// flow. The same instructions make the nodes of Merkle trees: HashLevel.
+//
 // The package is pure. A Work does not change after New, and the kernels have
 // no state: both may be shared among threads.
 package sha256d

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"math"
 	"math/big"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -180,8 +179,8 @@ func TestNamed(t *testing.T) {
 	if _, ok := Named("abacus"); ok {
 		t.Error("there is a kernel called abacus")
 	}
-	if Best() != Kernels()[0] {
-		t.Error("the best kernel is not the first one")
+	if !slices.Contains(Kernels(), Best()) || Best() != Best() {
+		t.Errorf("the best kernel is %s", Best().Name())
 	}
 }
 
@@ -246,21 +245,4 @@ func TestRoundsAgainstStdlib(t *testing.T) {
 			}
 		}
 	})
-}
-
-func BenchmarkSearch(b *testing.B) {
-	for _, kernel := range Kernels() {
-		for _, versions := range []int{1, 4} {
-			b.Run(kernel.Name()+"/versions="+string(rune('0'+versions)), func(b *testing.B) {
-				w := New([HeaderSize]byte{}, 0, make([]int32, versions)...)
-				hits := make([]Hit, versions)
-				nonces := (kernel.Batch() + uint32(versions) - 1) / uint32(versions)
-				for i := 0; b.Loop(); i++ {
-					kernel.Search(w, bits.Reverse32(uint32(i)), nonces, hits)
-				}
-				hashes := float64(b.N) * float64(nonces) * float64(versions)
-				b.ReportMetric(hashes/b.Elapsed().Seconds()/1e6, "MH/s")
-			})
-		}
-	}
 }

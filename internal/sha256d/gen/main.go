@@ -1,10 +1,11 @@
-// Command gen writes the assembly of package sha256d for amd64:
+// Command gen writes the assembly of package sha256d:
 //
 //	go generate ./internal/sha256d
 //
-// One file of this package for each file that it writes: shani.go has the
-// pipelined nonce scanners, pairs.go the nodes of hash trees, avx2.go the
-// scanner for CPUs without SHA instructions. docs/kernels.md draws the data flow.
+// In shani.go are the pipelined nonce scanners for the SHA instructions of amd64, in
+// nodes.go the nodes of hash trees, in avx2.go the scanner for CPUs without such
+// instructions, in sha2.go the one for those of arm64. docs/kernels.md draws the
+// data flow.
 package main
 
 import (
@@ -12,11 +13,15 @@ import (
 	"os"
 )
 
+// files are what it writes.
+var files = map[string]func() *file{
+	"shani_amd64.s": shaNI,
+	"avx2_amd64.s":  avx2,
+	"sha2_arm64.s":  sha2,
+}
+
 func main() {
-	for name, write := range map[string]func() *file{
-		"shani_amd64.s": shaNI,
-		"avx2_amd64.s":  avx2,
-	} {
+	for name, write := range files {
 		if err := os.WriteFile(name, write().bytes(), 0o644); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

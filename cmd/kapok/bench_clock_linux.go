@@ -21,8 +21,30 @@ func workClock() time.Duration {
 	return time.Duration(now.Nano())
 }
 
-// lockThread keeps the calling goroutine, and so its clock, on one thread.
-func lockThread() (unlock func()) {
+// lockThread keeps the calling goroutine, and so its clock, on one thread, and that
+// on one core: the number-th of those that the process may use, counted round.
+func lockThread(number int) (unlock func()) {
 	runtime.LockOSThread()
-	return runtime.UnlockOSThread
+	var all, one unix.CPUSet
+	if unix.SchedGetaffinity(0, &all) != nil || all.Count() == 0 {
+		return runtime.UnlockOSThread
+	}
+	number %= all.Count()
+	for cpu := 0; ; cpu++ {
+		if !all.IsSet(cpu) {
+			continue
+		}
+		if number == 0 {
+			one.Set(cpu)
+			break
+		}
+		number--
+	}
+	if unix.SchedSetaffinity(0, &one) != nil { // not ours to say, perhaps
+		return runtime.UnlockOSThread
+	}
+	return func() {
+		_ = unix.SchedSetaffinity(0, &all)
+		runtime.UnlockOSThread()
+	}
 }

@@ -14,7 +14,7 @@ const clockMethod = "wall time: this system tells no thread CPU time, so other p
 func workClock() time.Duration { return time.Since(started) }
 
 // lockThread keeps the calling goroutine on one thread.
-func lockThread() (unlock func()) {
+func lockThread(int) (unlock func()) {
 	runtime.LockOSThread()
 	return runtime.UnlockOSThread
 }

@@ -1,32 +1,16 @@
 package main
 
 import (
-	"context"
+	"crypto/sha256"
+	"encoding"
+	"encoding/binary"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"runtime"
-	"time"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/kapok-chain/kapok/consensus"
-	"github.com/kapok-chain/kapok/energy"
 	"github.com/kapok-chain/kapok/internal/sha256d"
-)
-
-// Bounds and defaults of `kapok bench hash`.
-const (
-	benchHashSeconds = 10
-	maxBenchSeconds  = 24 * 3600
-	maxBenchThreads  = 1024
-
-	// hashSlice is for how long one contender works before the next one does:
-	// long against the clocks' steps, short against what else the machine does.
-	hashSlice = 40 * time.Millisecond
-	// hashSliceLimit is when a slice ends on a machine that leaves us hardly any
-	// CPU time.
-	hashSliceLimit = 20 * hashSlice
 )
 
 func benchHashCommand() *cli.Command {
@@ -39,154 +23,129 @@ func benchHashCommand() *cli.Command {
 			"Examples:\n" +
 			"   kapok bench hash                      one thread, 10 s\n" +
 			"   kapok bench hash --threads 8          eight threads at once; figures are of all together\n" +
-			"   kapok bench hash --seconds 60 --json",
-		Flags: []cli.Flag{
-			&cli.Float64Flag{Name: "seconds", Value: benchHashSeconds, Usage: "measure for `S` seconds in all"},
-			&cli.IntFlag{Name: "threads", Value: 1, Usage: "search with `N` threads at once"},
-			jsonFlag,
-		},
-		Action: func(c *cli.Context) error {
-			if err := exactArgs(c, 0); err != nil {
-				return err
-			}
-			seconds, threads := c.Float64("seconds"), c.Int("threads")
-			if !(seconds > 0 && seconds <= maxBenchSeconds) {
-				return usageError(fmt.Sprintf("--seconds %g: choose more than 0, at most %d", seconds, maxBenchSeconds))
-			}
-			if threads < 1 || threads > maxBenchThreads {
-				return usageError(fmt.Sprintf("--threads %d: choose 1 to %d", threads, maxBenchThreads))
-			}
-			report, err := benchHash(c.Context, seconds, threads, newProgress(c.App.ErrWriter))
-			if err != nil {
-				return err
-			}
-			if c.Bool(jsonFlag.Name) {
-				return printJSON(c.App.Writer, report)
-			}
-			report.print(c.App.Writer)
-			return nil
-		},
+			"   kapok bench hash --seconds 60 --json --svg hash.svg",
+		Flags:  raceFlags(),
+		Action: raceAction(func() (*race, error) { return hashRace(devHeader()) }),
 	}
 }
 
-// benchHash lets all contenders take turns for so many seconds.
-func benchHash(ctx context.Context, seconds float64, threads int, p progress) (*hashReport, error) {
-	began := time.Now()
+// devHeader is a solved one.
+func devHeader() [sha256d.HeaderSize]byte {
 	header := consensus.Dev().Genesis().Header
-	contenders, err := hashContenders([sha256d.HeaderSize]byte(header.Append(nil)))
-	if err != nil {
-		return nil, err
-	}
-	crew := newHashCrew(threads)
-	defer crew.dismiss()
-	meter := energy.NewMeter()
-	random := rand.New(rand.NewPCG(1, 1)) // of the order only
-	tallies := make([]hashTally, len(contenders))
-	var used energy.Reading
-	rounds := 0
-	for ; ctx.Err() == nil && (rounds == 0 || time.Since(began).Seconds() < seconds); rounds++ {
-		p.show("  measuring %d contenders, %.0f of %g s", len(contenders), time.Since(began).Seconds(), seconds)
-		samples := make([]hashSample, len(contenders))
-		for _, i := range random.Perm(len(contenders)) {
-			samples[i] = crew.slice(contenders[i])
-			now := meter.Read(used.Hashes + samples[i].hashes)
-			samples[i].joules = now.Joules - used.Joules
-			used = now
+	return [sha256d.HeaderSize]byte(header.Append(nil))
+}
+
+// Names of the baselines.
+const (
+	twiceName    = "crypto/sha256 twice, 80 bytes"
+	midstateName = "crypto/sha256, restored midstate"
+)
+
+// baselineBatch is how many nonces a baseline tries in half a millisecond or less.
+const baselineBatch = 2000
+
+// hashRace is among all kernels for this CPU, each with as many versions of the
+// header as it is best at, and the baselines. The header must be a solved one: each
+// kernel has to find its nonce first, for a search that misses blocks would be fast
+// for nothing.
+func hashRace(header [sha256d.HeaderSize]byte) (*race, error) {
+	r := &race{bench: "hash", unit: "hashes", rounds: sha256d.RoundsPerHash}
+	for _, kernel := range sha256d.Kernels() {
+		if err := proveKernel(kernel, header); err != nil {
+			return nil, err
 		}
-		for i := range tallies { // whole rounds only: each ratio is of one round
-			tallies[i].add(samples[i], samples[midstateAt(contenders)])
+		r.contenders = append(r.contenders, kernelContender(kernel, header))
+	}
+	r.baseline = len(r.contenders)
+	r.contenders = append(r.contenders,
+		contender{name: midstateName, kind: "baseline", versions: 1, batch: baselineBatch, start: func() func(uint32, uint32) int { return midstateSearch(header) }},
+		contender{name: twiceName, kind: "baseline", versions: 1, batch: baselineBatch, start: func() func(uint32, uint32) int { return twiceSearch(header) }},
+	)
+	return r, nil
+}
+
+// proveKernel makes sure that a kernel finds the nonce of a solved header.
+func proveKernel(kernel sha256d.Kernel, header [sha256d.HeaderSize]byte) error {
+	nonce := binary.LittleEndian.Uint32(header[76:])
+	first := sha256.Sum256(header[:])
+	hash := sha256.Sum256(first[:])
+	work := sha256d.New(header, binary.LittleEndian.Uint32(hash[28:]), rolled(header, kernel)...)
+	hits := make([]sha256d.Hit, work.Versions()+16)
+	found, _ := kernel.Search(work, nonce-100, 200, hits)
+	for _, hit := range hits[:found] {
+		if work.Header(hit) == header {
+			return nil
 		}
 	}
-	p.clear()
-	if rounds == 0 {
-		return nil, ctx.Err()
-	}
-	complete := time.Since(began).Seconds() >= seconds
-	return newHashReport(contenders, tallies, used, threads, time.Since(began), complete), nil
+	return fmt.Errorf("kernel %s does not find a nonce that solves a block: it is not measured, and must not mine", kernel.Name())
 }
 
-// hashSample is one slice of one contender, all threads together.
-type hashSample struct {
-	rate   float64 // hashes per second of thread CPU time, summed over the threads
-	hashes float64
-	joules float64
-}
-
-// hashCrew is threads that search side by side, slice by slice.
-type hashCrew struct {
-	jobs []chan hashContender
-	done chan hashSample
-}
-
-// newHashCrew starts the threads, which wait for work.
-func newHashCrew(threads int) *hashCrew {
-	crew := &hashCrew{done: make(chan hashSample)}
-	for i := range threads {
-		jobs := make(chan hashContender)
-		crew.jobs = append(crew.jobs, jobs)
-		nonce := uint32(i) << 24
-		go func() {
-			defer lockThread()()
-			for job := range jobs {
-				var s hashSample
-				s, nonce = searchSlice(job.search(), job.batch, nonce)
-				crew.done <- s
+// kernelContender has a kernel search for what is not there: a top word of 0.
+func kernelContender(kernel sha256d.Kernel, header [sha256d.HeaderSize]byte) contender {
+	work := sha256d.New(header, 0, rolled(header, kernel)...)
+	versions := work.Versions()
+	return contender{
+		name: kernel.Name(), kind: "kernel", versions: versions, batch: max(1, kernel.Batch()/uint32(versions)),
+		sha: strings.HasPrefix(kernel.Name(), "sha-ni"),
+		start: func() func(uint32, uint32) int {
+			hits := make([]sha256d.Hit, versions+16)
+			return func(start, n uint32) int {
+				_, tried := kernel.Search(work, start, n, hits)
+				return int(tried) * versions
 			}
-		}()
-	}
-	return crew
-}
-
-// slice lets all threads search with one contender and returns what they did.
-func (crew *hashCrew) slice(c hashContender) (sum hashSample) {
-	for _, jobs := range crew.jobs {
-		jobs <- c
-	}
-	for range crew.jobs {
-		s := <-crew.done
-		sum.rate += s.rate
-		sum.hashes += s.hashes
-	}
-	return sum
-}
-
-// dismiss ends the threads.
-func (crew *hashCrew) dismiss() {
-	for _, jobs := range crew.jobs {
-		close(jobs)
+		},
 	}
 }
 
-// searchSlice searches for a slice of the thread's CPU time and returns the
-// nonce to go on with.
-func searchSlice(search func(start, n uint32) int, batch, nonce uint32) (hashSample, uint32) {
-	search(nonce, batch) // what the last contender left in the caches is not our business
-	nonce += batch
-	limit := time.Now().Add(hashSliceLimit)
-	start := workClock()
-	var hashes int
-	var worked time.Duration
-	for worked < hashSlice && (hashes == 0 || time.Now().Before(limit)) {
-		hashes += search(nonce, batch)
-		nonce += batch
-		worked = workClock() - start
+// rolled are the versions that a kernel is to try: the header's own, and others that
+// differ in bits that are the miner's (BIP320).
+func rolled(header [sha256d.HeaderSize]byte, kernel sha256d.Kernel) []int32 {
+	versions := make([]int32, kernel.Versions())
+	for i := range versions {
+		versions[i] = int32(binary.LittleEndian.Uint32(header[:])) ^ int32(i)<<13
 	}
-	seconds := max(worked.Seconds(), 1e-9) // a clock that stood still
-	return hashSample{rate: float64(hashes) / seconds, hashes: float64(hashes)}, nonce
+	return versions
 }
 
-// print writes the report for people.
-func (r *hashReport) print(w io.Writer) {
-	fmt.Fprintf(w, "%s\n%d thread(s), %d rounds in %.1f s, by %s\n\n", r.Machine, r.Threads, r.Rounds, r.ElapsedS, r.Method.Clock)
-	fmt.Fprintf(w, "%-34s %9s %9s %8s %11s %12s\n", "contender", "MH/s p50", "MH/s p90", "spread", "x midstate", "J per hash")
-	for _, c := range r.Contenders {
-		fmt.Fprintf(w, "%-34s %9.3f %9.3f %7.1f%% %11.3f %12.3g\n", c.label(), c.MedianHashesPerS/1e6, c.P90HashesPerS/1e6,
-			100*c.Spread, c.RatioToMidstate, c.JoulesPerHash)
+// twiceSearch is what one writes first: SHA-256 of all 80 bytes, and of that.
+func twiceSearch(header [sha256d.HeaderSize]byte) func(start, n uint32) int {
+	var zero [4]byte
+	return func(start, n uint32) int {
+		for i := range n {
+			binary.LittleEndian.PutUint32(header[76:], start+i)
+			first := sha256.Sum256(header[:])
+			hash := sha256.Sum256(first[:])
+			if [4]byte(hash[28:]) == zero {
+				continue // a miner would look closer
+			}
+		}
+		return int(n)
 	}
-	fmt.Fprintf(w, "\nspread: %s; x midstate: %s.\n", r.Method.Spread, r.Method.Ratio)
-	fmt.Fprintf(w, "energy: %s.\n", r.Energy.Method)
-	if r.Threads > runtime.NumCPU() {
-		fmt.Fprintf(w, "More threads than this machine has cores (%d): the rate is per CPU time, not per second.\n", runtime.NumCPU())
+}
+
+// midstateSearch hashes the first 64 bytes once and restores the state for each
+// nonce: the best that the standard library's interface allows.
+func midstateSearch(header [sha256d.HeaderSize]byte) func(start, n uint32) int {
+	digest := sha256.New()
+	digest.Write(header[:64])
+	state := digest.(interface { // by contract of sha256.New
+		encoding.BinaryMarshaler
+		encoding.BinaryUnmarshaler
+	})
+	mid, _ := state.MarshalBinary() // neither call fails on its own digest's state
+	tail := header[64:]
+	sum := make([]byte, 0, sha256.Size)
+	var zero [4]byte
+	return func(start, n uint32) int {
+		for i := range n {
+			binary.LittleEndian.PutUint32(tail[12:], start+i)
+			_ = state.UnmarshalBinary(mid)
+			digest.Write(tail)
+			hash := sha256.Sum256(digest.Sum(sum))
+			if [4]byte(hash[28:]) == zero {
+				continue // a miner would look closer
+			}
+		}
+		return int(n)
 	}
-	fmt.Fprint(w, complaint(r.Complete))
 }

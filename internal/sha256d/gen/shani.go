@@ -23,6 +23,7 @@ func shaNI() *file {
 	g.scanner("scanPlain", false)
 	g.scanner("scanRolled", true)
 	g.nodes()
+	g.probes()
 	return g.file
 }
 

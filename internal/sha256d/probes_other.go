@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package sha256d
+
+var clockProbe, unitProbe Probe

@@ -98,12 +98,13 @@ func (l *ledger) made() (templates, blocks int) {
 // dummy is a kernel that takes no time and finds nothing, but for what see
 // makes of it.
 type dummy struct {
-	see func(w *sha256d.Work, start, n uint32, hits []sha256d.Hit) int
+	see      func(w *sha256d.Work, start, n uint32, hits []sha256d.Hit) int
+	versions int
 }
 
 func (dummy) Name() string  { return "dummy" }
 func (dummy) Batch() uint32 { return 1000 }
-func (dummy) Versions() int { return 1 }
+func (d dummy) Versions() int { return max(1, d.versions) }
 
 func (d dummy) Search(w *sha256d.Work, start, n uint32, hits []sha256d.Hit) (int, uint32) {
 	if d.see == nil {
@@ -173,6 +174,12 @@ func TestHashrateLimit(t *testing.T) {
 // Two threads and three hours: no header is tried twice, and its time is the
 // clock's.
 func TestSearchesDoNotOverlap(t *testing.T) {
+	for _, versions := range []int{1, 5} {
+		searchesDoNotOverlap(t, versions)
+	}
+}
+
+func searchesDoNotOverlap(t *testing.T, versions int) {
 	type header struct {
 		root consensus.Hash
 		time uint32
@@ -181,7 +188,10 @@ func TestSearchesDoNotOverlap(t *testing.T) {
 		var mu sync.Mutex
 		next := make(map[header]uint32)
 		roots := make(map[consensus.Hash]bool)
-		kernel := dummy{func(w *sha256d.Work, start, n uint32, _ []sha256d.Hit) int {
+		kernel := dummy{versions: versions, see: func(w *sha256d.Work, start, n uint32, _ []sha256d.Hit) int {
+			if w.Versions() != versions {
+				t.Errorf("%d versions, expected %d", w.Versions(), versions)
+			}
 			raw := w.Header(sha256d.Hit{Version: Version})
 			h, err := consensus.DecodeHeader(raw[:])
 			if err != nil {
@@ -217,7 +227,7 @@ func TestNewTipStopsOldWork(t *testing.T) {
 		l := newLedger(network(t, nil))
 		var mu sync.Mutex
 		var parent consensus.Hash
-		kernel := dummy{func(w *sha256d.Work, _, _ uint32, _ []sha256d.Hit) int {
+		kernel := dummy{see: func(w *sha256d.Work, _, _ uint32, _ []sha256d.Hit) int {
 			raw := w.Header(sha256d.Hit{})
 			h, _ := consensus.DecodeHeader(raw[:])
 			mu.Lock()
@@ -311,7 +321,7 @@ func TestCandidatesAreHashedAgain(t *testing.T) {
 		l := newLedger(network(t, nil))
 		bits := l.params.StartBits
 		target, _, _ := consensus.CompactToTarget(bits)
-		kernel := dummy{func(w *sha256d.Work, start, n uint32, hits []sha256d.Hit) int {
+		kernel := dummy{see: func(w *sha256d.Work, start, n uint32, hits []sha256d.Hit) int {
 			found := 0
 			for i := range n {
 				hit := sha256d.Hit{Nonce: start + i, Version: Version}

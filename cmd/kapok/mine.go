@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -68,8 +66,8 @@ func runMine(c *cli.Context) error {
 		return err
 	}
 	m := miner.New(*mining, source)
-	report := newMineReport(c.App.Writer, m, energy.NewMeter(), c.Bool(jsonFlag.Name))
-	source.found = report.found
+	report := newMineReport(c.App.Writer, cfg.Params, m, energy.NewMeter(), c.Bool(jsonFlag.Name))
+	source.working, source.found = report.working, report.found
 	report.begin(to, source.where)
 
 	var view sync.WaitGroup
@@ -114,18 +112,20 @@ func workSource(ctx context.Context, cancel context.CancelFunc, c *cli.Context, 
 	return source, func() error { return <-ended }, nil
 }
 
-// countedSource tells a view of every block that is handed in.
+// countedSource tells a view what is worked on, and of every block that is handed in.
 type countedSource struct {
 	miner.Source
-	where  string // whom it is mined for
-	height uint32 // of the last template, which every block handed in was made of
-	found  func(height uint32, b *consensus.Block, err error)
+	where   string // whom it is mined for
+	height  uint32 // of the last template, which every block handed in was made of
+	working func(*miner.Template)
+	found   func(height uint32, b *consensus.Block, err error)
 }
 
 func (s *countedSource) Template() (*miner.Template, error) {
 	t, err := s.Source.Template()
 	if err == nil {
 		s.height = t.Height
+		s.working(t)
 	}
 	return t, err
 }
@@ -194,127 +194,4 @@ func (s *rpcSource) Submit(b *consensus.Block) error {
 		return miner.ErrStale
 	}
 	return &consensus.RuleError{Code: consensus.Code(reason), Kind: consensus.Invalid}
-}
-
-// mineReport is the view of `kapok mine`: a line a block, on a terminal a live
-// line below them, and figures at the end.
-type mineReport struct {
-	w      io.Writer
-	live   bool
-	asJSON bool
-	miner  *miner.Miner
-	meter  *energy.Meter
-	began  time.Time
-
-	mu     sync.Mutex
-	blocks []minedBlock
-}
-
-// minedBlock is a block that was handed in.
-type minedBlock struct {
-	Height uint32  `json:"height"`
-	Hash   string  `json:"hash"`
-	AfterS float64 `json:"after_s"` // since the start
-	Answer string  `json:"answer"`  // accepted, stale, or the rule that it broke
-}
-
-func newMineReport(w io.Writer, m *miner.Miner, meter *energy.Meter, asJSON bool) *mineReport {
-	return &mineReport{w: w, live: isTerminal(w) && !asJSON, asJSON: asJSON, miner: m, meter: meter, began: time.Now(),
-		blocks: []minedBlock{}} // [] in JSON where there are none, not null
-}
-
-// begin says for whom is mined.
-func (r *mineReport) begin(to, where string) {
-	if !r.asJSON {
-		fmt.Fprintf(r.w, "mining to %s, %s\n", to, where)
-	}
-}
-
-func (r *mineReport) found(height uint32, b *consensus.Block, err error) {
-	mined := minedBlock{Height: height, Hash: b.Hash().String(), AfterS: time.Since(r.began).Seconds(), Answer: "accepted"}
-	switch rule := consensus.AsRuleError(err); {
-	case errors.Is(err, miner.ErrStale):
-		mined.Answer = "stale"
-	case rule != nil:
-		mined.Answer = string(rule.Code)
-	case err != nil:
-		mined.Answer = "lost: " + err.Error()
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.blocks = append(r.blocks, mined)
-	if r.asJSON {
-		return
-	}
-	if r.live {
-		fmt.Fprint(r.w, "\r\x1b[K")
-	}
-	fmt.Fprintf(r.w, "%8.1f s  block %d  %s  %s\n", mined.AfterS, mined.Height, mined.Hash, mined.Answer)
-}
-
-// mineViewPeriod is how often the live line is written anew.
-const mineViewPeriod = 500 * time.Millisecond
-
-// watch writes the live line until the context ends.
-func (r *mineReport) watch(ctx context.Context) {
-	ticker := time.NewTicker(mineViewPeriod)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		s := r.miner.Stats()
-		r.mu.Lock()
-		used := r.meter.Read(float64(s.Hashes))
-		if r.live {
-			fmt.Fprint(r.w, "\r\x1b[K"+fitted(r.w, mineLine(s, used)))
-		}
-		r.mu.Unlock()
-	}
-}
-
-func mineLine(s miner.Stats, used energy.Reading) string {
-	if s.Waiting != "" {
-		return "  " + s.Waiting
-	}
-	return fmt.Sprintf("  %s (%d threads, %s) · height %d · a block every %s expected · found %d, stale %d, luck %.2f · %.3g J/hash",
-		formatHashrate(s.Rate), len(s.ThreadRates), s.Kernel, s.Height,
-		(time.Duration(s.ExpectedSeconds * float64(time.Second))).Round(100*time.Millisecond), s.Found, s.Stale, s.Luck, used.PerHash())
-}
-
-// mineSummary is the JSON document of `kapok mine --json`.
-type mineSummary struct {
-	Kernel     string        `json:"kernel"`
-	Threads    int           `json:"threads"`
-	ElapsedS   float64       `json:"elapsed_s"`
-	Hashes     uint64        `json:"hashes"`
-	HashesPerS float64       `json:"hashes_per_s"`
-	Found      int           `json:"found"`
-	Stale      int           `json:"stale"`
-	Refused    int           `json:"refused"`
-	Luck       float64       `json:"luck"`
-	Energy     energySummary `json:"energy"`
-	Blocks     []minedBlock  `json:"blocks"`
-}
-
-func (r *mineReport) end() error {
-	s := r.miner.Stats()
-	elapsed := time.Since(r.began).Seconds()
-	used := r.meter.Read(float64(s.Hashes))
-	sum := mineSummary{
-		Kernel: s.Kernel, Threads: len(s.ThreadRates), ElapsedS: elapsed, Hashes: s.Hashes, HashesPerS: float64(s.Hashes) / elapsed,
-		Found: s.Found, Stale: s.Stale, Refused: s.Refused, Luck: s.Luck, Blocks: r.blocks,
-		Energy: energyOf(used, s.Hashes, uint32(s.Found), 0),
-	}
-	if r.asJSON {
-		return printJSON(r.w, sum)
-	}
-	if r.live {
-		fmt.Fprint(r.w, "\r\x1b[K")
-	}
-	_, err := fmt.Fprintf(r.w, "%d blocks found, %d stale, in %.1f s at %s; %.3g J, %.3g J per hash\n  %s\n",
-		sum.Found, sum.Stale, elapsed, formatHashrate(sum.HashesPerS), used.Joules, used.PerHash(), used.Method)
-	return err
 }

@@ -102,8 +102,8 @@ type dummy struct {
 	versions int
 }
 
-func (dummy) Name() string  { return "dummy" }
-func (dummy) Batch() uint32 { return 1000 }
+func (dummy) Name() string    { return "dummy" }
+func (dummy) Batch() uint32   { return 1000 }
 func (d dummy) Versions() int { return max(1, d.versions) }
 
 func (d dummy) Search(w *sha256d.Work, start, n uint32, hits []sha256d.Hit) (int, uint32) {

@@ -159,6 +159,11 @@ func (r *raceReport) print(w io.Writer) {
 	fmt.Fprintf(w, "\nspread: %s; base: %s; x base: %s.\n", r.Method.Spread, r.Method.Baseline, r.Method.Ratio)
 	fmt.Fprintf(w, "cycles: %s.\nlimit: %s.\n", r.Method.Cycles, r.Method.Limit)
 	fmt.Fprintf(w, "energy: %s.\n", r.Energy.Method)
+	if r.Unit == "hashes" {
+		for _, other := range []energy.Model{energy.ASICFleet(), energy.ASIC()} {
+			fmt.Fprintf(w, "   for comparison: %.3g J a hash, %s (%s)\n", other.JoulesPerHash, other.Name, other.Source)
+		}
+	}
 	if r.Threads > runtime.NumCPU() {
 		fmt.Fprintf(w, "More threads than this machine has cores (%d): the rate is per CPU time, not per second.\n", runtime.NumCPU())
 	}

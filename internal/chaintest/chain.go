@@ -1,7 +1,6 @@
 package chaintest
 
 import (
-	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -179,6 +178,9 @@ func (c *Chain) learn(tx *consensus.Tx) {
 	}
 }
 
+// maxNonces is how many a test has time for: some seconds.
+const maxNonces = 1 << 24
+
 // solve finds the nonce. A block whose bits are no target stays unsolved.
 func (c *Chain) solve(h *consensus.Header) {
 	c.t.Helper()
@@ -186,12 +188,12 @@ func (c *Chain) solve(h *consensus.Header) {
 	if negative || overflow || target.IsZero() {
 		return
 	}
-	for nonce := uint64(0); nonce <= math.MaxUint32; nonce++ {
-		if h.Nonce = uint32(nonce); consensus.HashMeetsTarget(h.Hash(), target) {
+	for nonce := range uint32(maxNonces) {
+		if h.Nonce = nonce; consensus.HashMeetsTarget(h.Hash(), target) {
 			return
 		}
 	}
-	c.t.Fatalf("chaintest: no nonce solves a block with bits %08x", h.Bits)
+	c.t.Fatalf("chaintest: no nonce up to %d solves a block with bits %08x", maxNonces, h.Bits)
 }
 
 func (c *Chain) entry(name string) *entry {

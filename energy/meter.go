@@ -82,6 +82,10 @@ func New(c Config) *Meter {
 	return m
 }
 
+// Measures reports whether there are counters, so that an idle baseline is worth
+// waiting for.
+func (m *Meter) Measures() bool { return m.rapl != nil }
+
 // Idle says that the machine did nothing of ours from the meter's start, or the
 // last Read, until now: what it drew is its idle baseline, which later readings
 // are less by. It counts nothing.

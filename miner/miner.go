@@ -164,6 +164,7 @@ func (m *Miner) round(ctx context.Context, t *Template) error {
 	}
 	select {
 	case block := <-solved: // a second one would only be its rival
+		cancel() // the others stop meanwhile; nobody waits for them
 		return m.submit(block)
 	case <-ctx.Done():
 	}

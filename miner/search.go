@@ -8,8 +8,8 @@ import (
 	"github.com/kapok-chain/kapok/internal/sha256d"
 )
 
-// rolledShift is where the bits of a version begin that a miner may choose: 13 to 28
-// (BIP320), of which the versions of one search take the lowest eight.
+// rolledShift is where consensus.VersionRollMask begins, of whose bits the versions of
+// one search take the lowest eight.
 const rolledShift = 13
 
 // moreHits is room for candidates beside those of one nonce's versions. Where there

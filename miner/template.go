@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/internal/sha256d"
 )
 
 // Version is that of templates: BIP9's top bits, and none of those that
@@ -139,11 +141,7 @@ func merkleBranch(rest []consensus.Hash) (branch []consensus.Hash) {
 		if len(rest)%2 == 1 {
 			rest = append(rest[:len(rest):len(rest)], rest[len(rest)-1])
 		}
-		level := make([]consensus.Hash, len(rest)/2)
-		for i := range level {
-			level[i] = merkleNode(rest[2*i], rest[2*i+1])
-		}
-		rest = level
+		rest = sha256d.HashLevel(slices.Clone(rest))
 	}
 	return branch
 }

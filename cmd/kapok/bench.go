@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/kapok-chain/kapok/energy"
 )
 
 func benchCommand() *cli.Command {
@@ -37,11 +41,14 @@ func (m machine) String() string {
 	return fmt.Sprintf("%s, %d cores, %s/%s, %s", m.CPU, m.Cores, m.OS, m.Arch, m.Go)
 }
 
+// unknownCPU begins the name of a processor that the system does not tell.
+const unknownCPU = "unknown "
+
 // cpuName is the processor's name for people, where the system tells it.
 func cpuName() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
-		return "unknown " + runtime.GOARCH + " processor"
+		return unknownCPU + runtime.GOARCH + " processor"
 	}
 	return cpuNameOf(string(text))
 }
@@ -57,7 +64,7 @@ func cpuNameOf(cpuinfo string) string {
 			}
 		}
 	}
-	return "unknown " + runtime.GOARCH + " processor"
+	return unknownCPU + runtime.GOARCH + " processor"
 }
 
 // progress shows how far a measurement is, on a terminal only.
@@ -76,4 +83,22 @@ func complaint(complete bool) string {
 		return ""
 	}
 	return "INTERRUPTED: the results are partial.\n"
+}
+
+// restFor is how long a machine is watched at rest before work on it is measured.
+const restFor = time.Second
+
+// restedMeter is an energy meter that knows what the machine draws at rest, where it
+// has counters to ask: then this takes a second.
+func restedMeter(ctx context.Context) *energy.Meter {
+	meter := energy.NewMeter()
+	if !meter.Measures() {
+		return meter
+	}
+	select {
+	case <-time.After(restFor):
+		meter.Idle()
+	case <-ctx.Done():
+	}
+	return meter
 }

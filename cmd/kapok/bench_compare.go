@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -73,7 +74,7 @@ type comparison struct {
 	A     float64 `json:"a_per_s"` // medians
 	B     float64 `json:"b_per_s"`
 	Ratio float64 `json:"ratio"`
-	Low   float64 `json:"ratio_low"` // from the ends of the two medians' intervals
+	Low   float64 `json:"ratio_low"` // of an interval of 95 % or more: from the ends of the medians' intervals
 	High  float64 `json:"ratio_high"`
 }
 
@@ -84,6 +85,10 @@ func compareReports(a, b *raceReport) ([]comparison, error) {
 		return nil, fmt.Errorf("one is of bench %s, the other of bench %s", a.Bench, b.Bench)
 	case a.Machine.CPU != b.Machine.CPU || a.Machine.Cores != b.Machine.Cores || a.Machine.OS != b.Machine.OS || a.Machine.Arch != b.Machine.Arch:
 		return nil, fmt.Errorf("they were made on different machines: %s; and %s", a.Machine, b.Machine)
+	case strings.HasPrefix(b.Machine.CPU, unknownCPU):
+		return nil, fmt.Errorf("it is not known what processors they were made on, only: %s", b.Machine.CPU)
+	case !a.Complete || !b.Complete:
+		return nil, errors.New("one of them was interrupted")
 	case a.Threads != b.Threads:
 		return nil, fmt.Errorf("one has %d threads, the other %d", a.Threads, b.Threads)
 	}
@@ -105,7 +110,7 @@ func compareReports(a, b *raceReport) ([]comparison, error) {
 }
 
 func printComparison(w io.Writer, list []comparison) {
-	fmt.Fprintf(w, "%-34s %10s %10s %8s   %s\n", "contender", "A, M/s", "B, M/s", "B / A", "95 % interval")
+	fmt.Fprintf(w, "%-34s %10s %10s %8s   %s\n", "contender", "A, M/s", "B, M/s", "B / A", "interval, 95 % or more")
 	for _, c := range list {
 		fmt.Fprintf(w, "%-34s %10.3f %10.3f %8.3f   %.3f to %.3f\n", c.Name, c.A/1e6, c.B/1e6, c.Ratio, c.Low, c.High)
 	}

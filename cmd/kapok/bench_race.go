@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -64,7 +66,7 @@ func raceFlags() []cli.Flag {
 }
 
 // raceAction runs a race as its flags say.
-func raceAction(make func() (*race, error)) cli.ActionFunc {
+func raceAction(prepare func() (*race, error)) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if err := exactArgs(c, 0); err != nil {
 			return err
@@ -76,7 +78,7 @@ func raceAction(make func() (*race, error)) cli.ActionFunc {
 		if threads < 1 || threads > maxBenchThreads {
 			return usageError(fmt.Sprintf("--threads %d: choose 1 to %d", threads, maxBenchThreads))
 		}
-		r, err := make()
+		r, err := prepare()
 		if err != nil {
 			return err
 		}
@@ -84,16 +86,15 @@ func raceAction(make func() (*race, error)) cli.ActionFunc {
 		if err != nil {
 			return err
 		}
-		if file := c.String("svg"); file != "" {
-			if err := writeChart(file, report); err != nil {
-				return err
-			}
-		}
 		if c.Bool(jsonFlag.Name) {
-			return printJSON(c.App.Writer, report)
+			err = printJSON(c.App.Writer, report)
+		} else {
+			report.print(c.App.Writer)
 		}
-		report.print(c.App.Writer)
-		return nil
+		if file := c.String("svg"); file != "" {
+			err = errors.Join(err, writeChart(file, report))
+		}
+		return err
 	}
 }
 
@@ -102,7 +103,7 @@ func (r *race) run(ctx context.Context, seconds float64, threads int, p progress
 	began := time.Now()
 	crew := newCrew(threads)
 	defer crew.dismiss()
-	meter := energy.NewMeter()
+	meter := restedMeter(ctx)
 	random := rand.New(rand.NewPCG(1, 1)) // of the order only
 	tallies := make([]tally, len(r.contenders))
 	var probes probeRates
@@ -118,7 +119,8 @@ func (r *race) run(ctx context.Context, seconds float64, threads int, p progress
 			used = now
 		}
 		probes.add(probe(sha256d.ClockProbe()), probe(sha256d.UnitProbe()))
-		for i := range tallies { // whole rounds only: each ratio is of one round
+		used = meter.Read(used.Hashes) // the probes' energy is nobody's
+		for i := range tallies {       // whole rounds only: each ratio is of one round
 			tallies[i].add(samples[i], samples[r.baseline])
 		}
 	}
@@ -158,8 +160,9 @@ func probe(run sha256d.Probe) float64 {
 
 // crew is threads that work side by side, slice by slice.
 type crew struct {
-	jobs []chan contender
-	done chan sample
+	jobs    []chan contender
+	done    chan sample
+	threads sync.WaitGroup
 }
 
 // newCrew starts the threads, which wait for work.
@@ -169,14 +172,14 @@ func newCrew(threads int) *crew {
 		jobs := make(chan contender)
 		c.jobs = append(c.jobs, jobs)
 		at := uint32(i) << 24
-		go func() {
+		c.threads.Go(func() {
 			defer lockThread(i)()
 			for job := range jobs {
 				var s sample
 				s, at = timeSlice(job.start(), job.batch, at, raceSlice)
 				c.done <- s
 			}
-		}()
+		})
 	}
 	return c
 }
@@ -199,6 +202,7 @@ func (c *crew) dismiss() {
 	for _, jobs := range c.jobs {
 		close(jobs)
 	}
+	c.threads.Wait()
 }
 
 // timeSlice works for a slice of the thread's CPU time and returns the number to go

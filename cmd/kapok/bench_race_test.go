@@ -112,7 +112,7 @@ func TestBenchMerkle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := report.Contenders; report.Unit != "nodes" || len(c) != 2 || c[1].Ratio != 1 || c[0].Count <= 0 {
+	if c := report.Contenders; report.Unit != "nodes" || len(c) == 0 || c[len(c)-1].Ratio != 1 || c[0].Count <= 0 || (len(c) == 2) != (sha256d.NodeKernel() != "") {
 		t.Errorf("%+v", report)
 	}
 }
@@ -151,7 +151,7 @@ func TestBlindKernelIsRefused(t *testing.T) {
 }
 
 func reportOf(cpu string, threads int, rates ...float64) *raceReport {
-	r := &raceReport{Bench: "hash", Unit: "hashes", Threads: threads, Machine: machine{CPU: cpu}}
+	r := &raceReport{Bench: "hash", Unit: "hashes", Complete: true, Threads: threads, Machine: machine{CPU: cpu}}
 	for i, rate := range rates {
 		r.Contenders = append(r.Contenders, raced{
 			Name: "<kernel> " + string(rune('a'+i)), Kind: "kernel", MedianPerS: rate, MedianLowPS: rate * 0.9, MedianHighPS: rate * 1.1, P10PerS: rate / 2, P90PerS: rate * 2,
@@ -170,7 +170,10 @@ func TestCompareReports(t *testing.T) {
 	}
 	merkle := reportOf("one", 1, 1)
 	merkle.Bench = "merkle"
+	partial := reportOf("one", 1, 1)
+	partial.Complete = false
 	for want, b := range map[string]*raceReport{
+		"was interrupted": partial, "not known": reportOf("unknown arm64 processor", 1, 1),
 		"different machines": reportOf("other", 1, 1), "the other 2": reportOf("one", 2, 1), "bench merkle": merkle, "in common": reportOf("one", 1),
 	} {
 		if _, err := compareReports(reportOf("one", 1, 1), b); err == nil || !strings.Contains(err.Error(), want) {

@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/kapok-chain/kapok/consensus"
-	"github.com/kapok-chain/kapok/energy"
 	"github.com/kapok-chain/kapok/miner"
 	"github.com/kapok-chain/kapok/node"
 	"github.com/kapok-chain/kapok/rpc"
@@ -66,7 +65,7 @@ func runMine(c *cli.Context) error {
 		return err
 	}
 	m := miner.New(*mining, source)
-	report := newMineReport(c.App.Writer, cfg.Params, m, energy.NewMeter(), c.Bool(jsonFlag.Name))
+	report := newMineReport(c.App.Writer, cfg.Params, m, restedMeter(ctx), c.Bool(jsonFlag.Name))
 	source.working, source.found = report.working, report.found
 	report.begin(to, source.where)
 

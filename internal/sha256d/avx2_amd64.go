@@ -43,7 +43,6 @@ type wide struct {
 	words16    [4]eight  // words 16–19 of the tail without the nonce
 	nonces     eight     // of the next group
 	top        eight     // what the top word of a candidate is at most
-	next       uint32    // index of the next group
 	found      uint32    // hits
 	hits       [maxFound]uint32
 }
@@ -63,7 +62,6 @@ func (p *wide) begin(w *Work, l *lane, start uint32) {
 		p.nonces[i] = start + uint32(i)
 	}
 	p.top = all(w.top)
-	p.next = 0
 }
 
 // scanAVX2 tries so many groups of eight nonces, and writes found and hits.

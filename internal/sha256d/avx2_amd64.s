@@ -354,7 +354,7 @@ TEXT ·scanAVX2(SB), NOSPLIT, $0-16
 	LEAQ avx2Constants<>(SB), R8
 	MOVQ p+0(FP), DI
 	MOVQ groups+8(FP), CX
-	MOVL wide_next(DI), R11
+	XORL R11, R11
 	XORL R10, R10
 	PCALIGN $64
 group:

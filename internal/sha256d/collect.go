@@ -21,7 +21,7 @@ func searchVersions(w *Work, start, n uint32, hits []Hit, width uint32, scan fun
 		end := min(n-tried, max(1, maxScan/width))
 		at, full := scan(start+tried, end)
 		if full {
-			end = at[len(at)-1] / width // the last of these nonces has more versions
+			end = min(end, at[len(at)-1]/width) // the last of these nonces has more versions, or is beyond
 		}
 		last := uint32(0)
 		for _, i := range at {

@@ -14,6 +14,8 @@
 // Kernels in assembly are written by the command gen; docs/kernels.md has the data
 // flow. The same instructions make the nodes of Merkle trees: HashLevel.
 //
-// The package is pure. A Work does not change after New, and the kernels have
+// But for Best, which looks at the clock once, the package is pure. A Work does not change after New, and the kernels have
 // no state: both may be shared among threads.
 package sha256d
+
+//go:generate go run ./gen

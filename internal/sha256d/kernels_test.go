@@ -54,6 +54,21 @@ func TestLongSearch(t *testing.T) {
 	})
 }
 
+// Where every hash is a hit a kernel finds more than it keeps at once: it goes on, and
+// never beyond the nonces that it was asked for.
+func TestMoreHitsThanFit(t *testing.T) {
+	everyKernel(t, func(t *testing.T, kernel Kernel) {
+		for _, n := range []uint32{maxFound - 7, maxFound - 6, maxFound - 5, maxFound - 1, maxFound, maxFound + 1, 2*maxFound + 1} {
+			w := New([HeaderSize]byte{70: 4}, 1<<32-1, manyVersions(1)...)
+			hits := make([]Hit, 2000)
+			found, tried := kernel.Search(w, 3, n, hits)
+			if want := expected(w, 3, n); tried != n || !slices.Equal(hits[:found], want) {
+				t.Errorf("%d nonces: tried %d, found %d", n, tried, found)
+			}
+		}
+	})
+}
+
 func TestSearchAllocatesNothing(t *testing.T) {
 	for _, kernel := range assembly(&cpuid.CPU) {
 		for _, versions := range []int{1, kernel.Versions()} {

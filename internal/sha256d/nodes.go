@@ -15,6 +15,9 @@ func HashLevel[Hash ~[32]byte](level []Hash) []Hash {
 	return level[:len(level)/2]
 }
 
+// NodeKernel names what HashLevel uses on this CPU, "" where that is crypto/sha256.
+func NodeKernel() string { return nodeKernel }
+
 func hashLevelByStdlib(level [][32]byte) {
 	var pair [64]byte
 	for i := range len(level) / 2 {

@@ -2,10 +2,15 @@ package sha256d
 
 import "github.com/klauspost/cpuid/v2"
 
-var nodesBySHA = hasSHA(&cpuid.CPU)
+var nodeKernel = func() string {
+	if hasSHA(&cpuid.CPU) {
+		return SHANI{}.Name()
+	}
+	return ""
+}()
 
 func hashLevel(level [][32]byte) {
-	if !nodesBySHA {
+	if nodeKernel == "" {
 		hashLevelByStdlib(level)
 		return
 	}

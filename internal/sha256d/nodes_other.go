@@ -2,4 +2,6 @@
 
 package sha256d
 
+const nodeKernel = ""
+
 func hashLevel(level [][32]byte) { hashLevelByStdlib(level) }

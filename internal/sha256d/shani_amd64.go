@@ -5,8 +5,6 @@ import (
 	"unsafe"
 )
 
-//go:generate go run ./gen
-
 // SHANI searches with the SHA instructions of amd64, two nonces at a time.
 type SHANI struct{}
 

@@ -18,8 +18,8 @@ const (
 // tailLength is word 15 of the second chunk, the length of a header in bits.
 const tailLength = 8 * HeaderSize
 
-// MaxVersions bounds the versions of one Work. More than 240 gain nothing
-// (docs/mining.md), and the state of each takes 64 bytes of the cache.
+// MaxVersions bounds the versions of one Work. More gain nothing, and the state of
+// each takes 64 bytes of the cache.
 const MaxVersions = 256
 
 // Work is a header prepared for searching its nonces.
@@ -92,6 +92,15 @@ func (w *Work) WithTop(top uint32) *Work {
 	other := *w
 	other.top = top
 	return &other
+}
+
+// ListVersions returns the versions that each nonce is tried on, in their order.
+func (w *Work) ListVersions() []int32 {
+	versions := make([]int32, len(w.lanes))
+	for i := range w.lanes {
+		versions[i] = w.lanes[i].version
+	}
+	return versions
 }
 
 // Versions returns how many versions each nonce is tried on.

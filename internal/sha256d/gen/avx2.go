@@ -48,7 +48,7 @@ const (
 
 func (g *avx2Gen) scanner() {
 	g.function("func scanAVX2(p *wide, groups uint64)", 16)
-	g.emit("MOVQ p+0(FP), DI", "MOVQ groups+8(FP), CX", in("MOVL", wide("next"), "R11"), "XORL R10, R10", "PCALIGN $64")
+	g.emit("MOVQ p+0(FP), DI", "MOVQ groups+8(FP), CX", "XORL R11, R11", "XORL R10, R10", "PCALIGN $64")
 	g.label("group")
 	g.emit(
 		in("VMOVDQU", wide("nonces"), t0),

@@ -9,7 +9,7 @@ func (r v) words() string { return fmt.Sprintf("V%d.S4", int(r)) }
 func (r v) bytes() string { return fmt.Sprintf("V%d.B16", int(r)) }
 func (r v) whole() string { return fmt.Sprintf("V%d", int(r)) }
 
-// lanesOf is what a nonce of a group has in registers.
+// armLane is what a nonce of a group has in registers.
 type armLane struct {
 	abcd, efgh, was v // the state, and its first half before four rounds
 	keyed           v // words with their round constants

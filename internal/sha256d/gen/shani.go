@@ -39,7 +39,7 @@ const (
 	laneSize      = 64  // struct shaLane
 	stateSize     = 32  // pipeline.handOver
 	keyedFirst    = 192 // keyed.first
-	keyedSecond   = 256 // keyed.second,
+	keyedSecond   = 256 // keyed.second
 	firstExpanded = 32  // in which words 16–63 begin here
 	spillSize     = 64  // keyed.spill
 )

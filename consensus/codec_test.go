@@ -260,3 +260,13 @@ func TestHashText(t *testing.T) {
 		}
 	}
 }
+
+// A count is refused as soon as its items cannot fit into the bytes that follow.
+func TestCountFits(t *testing.T) {
+	for count, fits := range map[byte]bool{3: true, 4: false, 12: false} {
+		d := NewDecoder(append([]byte{count}, make([]byte, 15)...))
+		if n := d.Count(4); (d.Err() == nil) != fits || fits && n != int(count) {
+			t.Errorf("%d items of 4 bytes in 15: %d, %v", count, n, d.Err())
+		}
+	}
+}

@@ -118,7 +118,7 @@ func TestInitSearchesGenesis(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := p.Genesis().Header
-	if h.Nonce != p.GenesisNonce || h.Time != p.GenesisTime || h.Nonce > 1<<20 {
+	if h.Nonce != p.GenesisNonce || h.Time != p.GenesisTime || h.Nonce > 1<<20 || h.Time != consensus.Regtest().GenesisTime {
 		t.Errorf("found nonce %d at time %d", p.GenesisNonce, p.GenesisTime)
 	}
 	for h.Nonce--; h.Nonce != 0xffffffff; h.Nonce-- {
@@ -142,6 +142,20 @@ func TestInitSearchesGenesis(t *testing.T) {
 	stated := *p
 	if err := stated.Init(); err != nil || stated.GenesisHash() != p.GenesisHash() {
 		t.Errorf("the stated nonce leads to another block (%v)", err)
+	}
+}
+
+// Up to 75 bytes of text are pushed by their length alone, as scripts do.
+func TestGenesisTextPush(t *testing.T) {
+	for length, want := range map[int]string{75: "\x00\x4b", 76: "\x00\x4c\x4c"} {
+		p := consensus.Regtest()
+		p.GenesisText = strings.Repeat("x", length)
+		if err := p.Init(); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Genesis().Txs[0].Inputs[0].ScriptSig; string(got) != want+p.GenesisText {
+			t.Errorf("%d bytes of text: %x", length, got)
+		}
 	}
 }
 

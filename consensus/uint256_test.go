@@ -201,3 +201,36 @@ func TestDifficulty(t *testing.T) {
 		}
 	}
 }
+
+// The last bits that are a target of 256 bits, for each length, and the first that
+// overflow.
+func TestCompactOverflowsBeyond256Bits(t *testing.T) {
+	for bits, want := range map[uint32]bool{
+		0x207fffff: false, 0x2100ffff: false, 0x21010000: true, 0x220000ff: false, 0x22000100: true, 0x23000001: true, 0xff000000: false,
+	} {
+		if _, _, overflow := CompactToTarget(bits); overflow != want {
+			t.Errorf("%08x overflows: %v", bits, overflow)
+		}
+	}
+}
+
+// What is no target is worth no work.
+func TestNoWorkWithoutATarget(t *testing.T) {
+	for _, bits := range []uint32{0, 0x1d000000, 0x1d80ffff, 0xff00ffff} {
+		if work := WorkOf(bits); !work.IsZero() {
+			t.Errorf("%08x is worth %v", bits, work)
+		}
+	}
+}
+
+// A hash that is the target meets it, and one that is greater by one does not.
+func TestHashOnItsTarget(t *testing.T) {
+	target, _, _ := CompactToTarget(0x1d00ffff)
+	hash := Hash{26: 0xff, 27: 0xff} // 0xffff at bytes 26 and 27, the lowest byte first
+	if !HashMeetsTarget(hash, target) {
+		t.Error("a hash that is the target does not meet it")
+	}
+	if hash[0]++; HashMeetsTarget(hash, target) {
+		t.Error("a hash above the target meets it")
+	}
+}

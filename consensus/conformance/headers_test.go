@@ -39,7 +39,7 @@ var headerCases = append(append([]conformanceCase{
 		s.brokenBits(0x20880000, 0x20080000)
 		s.brokenBits(0x1d80ffff, 0x20080000)
 	}},
-	{number: 4, name: "hdr-bits-zero", rules: "H2 D1", run: func(s *stage) {
+	{number: 4, name: "hdr-bits-zero", rules: "D1", run: func(s *stage) {
 		s.network(twoEncodings)
 		for _, bits := range []uint32{0, 0x20000000, 0x20800000, 0x00123456, 0x01003456} {
 			s.brokenBits(bits, 0x20080000)

@@ -142,7 +142,7 @@ var mempoolCases = []conformanceCase{
 	}},
 	{number: 153, name: "mp-persist", deferred: "the mempool is not kept on disk: a node begins with an empty one"},
 	{number: 154, name: "gbt-valid", rules: "M15", run: templatesConnect},
-	{number: 155, name: "submit-dup", rules: "H7 H10 H11 B4 B10 C3", run: submitAnswers, door: "submitblock over HTTP"},
+	{number: 155, name: "submit-dup", rules: "H7 H11 B4 B10 C3", run: submitAnswers, door: "submitblock over HTTP"},
 	{number: 156, name: "proposal", rules: "H3 H4 H7 H8 B1 B5 B7 T4 L1 C2 B10 B13 C3 S9", run: proposals,
 		door: "all, Node.Propose for every refused block of the suite; getblocktemplate's proposal over HTTP"},
 }

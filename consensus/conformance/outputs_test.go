@@ -21,6 +21,8 @@ var outputCases = []conformanceCase{
 		s.rejectForms([]form{
 			{"31 bytes", "\x51\x1f" + zeros(31)},
 			{"33 bytes", "\x51\x21" + zeros(33)},
+			{"31 bytes announced, 32 there", "\x51\x1f" + zeros(32)},
+			{"33 bytes announced, 32 there", "\x51\x21" + zeros(32)},
 			{"32 bytes announced, 31 there", "\x51\x20" + zeros(31)},
 			{"32 bytes announced, 33 there", "\x51\x20" + zeros(33)},
 			{"OP_PUSHDATA1", "\x51\x4c\x20" + zeros(32)},

@@ -18,7 +18,7 @@ import (
 // orders.
 var hardReorgCases = []conformanceCase{
 	{number: 138, name: "reorg-missing-body", rules: "W2 N9 N10", run: missingBodies, door: "p2p, in virtual time"},
-	{number: 139, name: "reorg-crash", rules: "W2 W7 X1", run: crashInAReorg, door: "submit; a store in memory that forgets what a kill " +
+	{number: 139, name: "reorg-crash", rules: "W7 X1", run: crashInAReorg, door: "submit; a store in memory that forgets what a kill " +
 		"would, after each step, and processes on Badger that are killed: after 3 of the steps, with KAPOK_LONG after all"},
 	{number: 140, name: "reorg-tx-too-big", rules: "W7 X1", run: beyondOneTransaction, door: "submit, on Badger; " +
 		"kills between the pieces: TestKilledAtEachCommit and TestBeyondTheLimit of storage"},

@@ -94,9 +94,8 @@ func shaOrder(s *state) (abef, cdgh [4]uint32) {
 // to stage. Its fields have names in the assembly (go_asm.h); SHA instructions want
 // aligned operands, to which offsets and pipelines keep.
 type pipeline struct {
-	nonce       [4]uint32    // of the next group, where word 3 has its place: 0, 0, 0, n
-	step        [4]uint32    // what it grows by
-	lane        [4]uint32    // what the second lane's is greater by
+	nonces      [4]uint32    // of the next group's lanes, in the first two
+	step        [4]uint32    // what they grow by
 	words16     [4]uint32    // what words 16–19 are without the nonce
 	words20     [4]uint32    // words 20–23 without sigma1 of 18–21
 	words28     [4]uint32    // words 28–31 without words 21–24 and sigma1 of 26–29
@@ -127,7 +126,6 @@ var pipelines = sync.Pool{New: func() any {
 	b := make([]byte, unsafe.Sizeof(pipeline{})+align-1)
 	skip := -uintptr(unsafe.Pointer(&b[0])) % align
 	p := (*pipeline)(unsafe.Pointer(&b[skip]))
-	p.lane = word3(1)
 	return p
 }}
 
@@ -138,12 +136,10 @@ const (
 	_ = -(unsafe.Offsetof(keyed{}.spill) % 16)
 )
 
-func word3(n uint32) [4]uint32 { return [4]uint32{0, 0, 0, n} }
-
 // begin prepares a scan from a nonce on. late is how many hashes come out before the
 // first one that counts.
 func (p *pipeline) begin(w *Work, start, step, late uint32) {
-	p.nonce, p.step = word3(start), word3(step)
+	p.nonces, p.step = [4]uint32{start, start + 1}, [4]uint32{step, step}
 	p.words16 = w.words16
 	p.words20 = [4]uint32{padding, 0, tailLength, w.words16[0]}
 	p.words28 = [4]uint32{0, 0, sigma0(tailLength), tailLength + sigma0(w.words16[0])}

@@ -74,13 +74,8 @@ func (g *shaGen) padRounds(state *pair) stream {
 	for two := range 32 {
 		s.add(in("VMOVQ", keyed.plus(8*two), x(0)), state.rounds())
 	}
-	to := field("handOver")
-	s.add(
-		in("VPADDD", mid, state.abef, state.abef), in("VPADDD", mid.plus(16), state.cdgh, state.cdgh),
-		in("VPSHUFD", 0x1b, state.abef, state.abef), in("VPSHUFD", 0x1b, state.cdgh, state.cdgh),
-		in("VMOVDQU", state.abef, to), in("VMOVDQU", state.cdgh, to.plus(16)),
-	)
-	return s
+	return append(s, append(atom{in("VPADDD", mid, state.abef, state.abef), in("VPADDD", mid.plus(16), state.cdgh, state.cdgh)},
+		inOrder(*state, field("handOver"))...))
 }
 
 // nodeRounds2 leaves the bytes of the hash in the two registers.

@@ -50,10 +50,10 @@ type shaGen struct {
 	k              [16]place // round constants by step, which is four rounds
 	fixed          [4]place  // keyed words 8–15 of the second hash, two each
 	ivABEF, ivCDGH place
-	kABEF, kCDGH   place // round constants for words that lie as a state does
-	pad8           place // words 8–11 of the second hash, and 4–7 of the tail
-	pad12          place // words 12–15 of the second hash
-	swap           place // turns the bytes of each word around, as those of a nonce are
+	pad8           place        // words 8–11 of the second hash, and 4–7 of the tail
+	pad12          place        // words 12–15 of the second hash
+	swap           place        // turns the bytes of each word around
+	nonces         [lanes]place // takes a lane's nonce out of pipeline.nonces to word 3, and turns its bytes around
 }
 
 func newShaGen() *shaGen {
@@ -68,11 +68,11 @@ func newShaGen() *shaGen {
 	}
 	g.ivABEF = f.constant(iv[5], iv[4], iv[1], iv[0])
 	g.ivCDGH = f.constant(iv[7], iv[6], iv[3], iv[2])
-	g.kABEF = f.constant(k[0], k[1], k[4], k[5])
-	g.kCDGH = f.constant(k[2], k[3], k[6], k[7])
 	g.pad8 = f.constant(pad[:4]...)
 	g.pad12 = f.constant(pad[4:]...)
 	g.swap = f.constant(0x00010203, 0x04050607, 0x08090a0b, 0x0c0d0e0f)
+	const zero = 0x80808080
+	g.nonces = [lanes]place{f.constant(zero, zero, zero, 0x00010203), f.constant(zero, zero, zero, 0x04050607)}
 	return g
 }
 
@@ -161,7 +161,7 @@ func (g *shaGen) sharedSchedule() stream {
 }
 
 func (g *shaGen) nextNonce() []string {
-	return []string{in("VMOVDQU", field("nonce"), x(0)), in("VPADDD", field("step"), x(0), x(0)), in("VMOVDQU", x(0), field("nonce"))}
+	return []string{in("VMOVDQU", field("nonces"), x(0)), in("VPADDD", field("step"), x(0), x(0)), in("VMOVDQU", x(0), field("nonces"))}
 }
 
 // rounds1 are rounds 4–63 of the tail, for a group, and what comes after them.
@@ -191,15 +191,19 @@ func (g *shaGen) rounds1(state *[lanes]pair, rolled bool) stream {
 		words := field("keyed4").plus(8 * two) // keyed16 follows
 		s.add(in("VMOVQ", words, x(0)), state[0].rounds(), state[1].rounds())
 	}
-	for l, p := range state { // add the midstate, and turn the words the right way round
-		to := field("handOver").plus(stateSize * l)
-		s.add(
-			in("VPADDD", lane(l).plus(32), p.abef, p.abef), in("VPADDD", lane(l).plus(48), p.cdgh, p.cdgh),
-			in("VPSHUFD", 0x1b, p.abef, p.abef), in("VPSHUFD", 0x1b, p.cdgh, p.cdgh),
-			in("VMOVDQU", p.abef, to), in("VMOVDQU", p.cdgh, to.plus(16)),
-		)
+	for l, p := range state {
+		s = append(s, append(atom{in("VPADDD", lane(l).plus(32), p.abef, p.abef), in("VPADDD", lane(l).plus(48), p.cdgh, p.cdgh)},
+			inOrder(p, field("handOver").plus(stateSize*l))...))
 	}
 	return s
+}
+
+// inOrder puts a state, which is f e b a and h g d c, to a place as a b c d e f g h.
+func inOrder(p pair, to place) []string {
+	return []string{
+		in("VSHUFPS", 0xbb, p.cdgh, p.abef, x(0)), in("VMOVDQU", x(0), to),
+		in("VSHUFPS", 0x11, p.cdgh, p.abef, x(0)), in("VMOVDQU", x(0), to.plus(16)),
+	}
 }
 
 // rounds2 are rounds 0–61 of the second hash, for a group.
@@ -224,8 +228,8 @@ func (g *shaGen) rounds2(state *[lanes]pair) stream {
 func (g *shaGen) second(l, two int) place {
 	words := buffered("second", "R13").plus(keyedSecond * l)
 	switch {
-	case two < 4: // words 0–7 lie as a state does: 0 1 4 5 2 3 6 7
-		return words.plus([4]int{0, 16, 8, 24}[two])
+	case two < 4:
+		return words.plus(8 * two)
 	case two < 8:
 		return g.fixed[two-4]
 	}
@@ -238,12 +242,8 @@ func (g *shaGen) second(l, two int) place {
 func (g *shaGen) schedule1(l int, regs []x, to, nonce place) stream {
 	e := g.expand(l, regs, to)
 	w4, w5, w6 := regs[0], regs[1], regs[2]
-	begin := []string{in("VMOVDQU", field("nonce"), w4)}
-	if l > 0 {
-		begin = append(begin, in("VPADDD", field("lane"), w4, w4))
-	}
-	begin = append(begin, in("VPSHUFB", g.swap, w4, w4), in("VMOVDQU", w4, nonce))
-	e.step(4, w4, append(begin, in("SHA256MSG1", g.pad8, w4), in("VPADDD", field("words16"), w4, w4))...)
+	e.step(4, w4, in("VMOVDQU", field("nonces"), w4), in("VPSHUFB", g.nonces[l], w4, w4), in("VMOVDQU", w4, nonce),
+		in("SHA256MSG1", g.pad8, w4), in("VPADDD", field("words16"), w4, w4))
 	e.step(5, w5, in("VMOVDQU", field("words20"), w5), e.newest(5, w5))
 	e.step(6, w6, e.seventh(6, w6), e.newest(6, w6))
 	w7 := e.free(7)
@@ -259,10 +259,8 @@ func (g *shaGen) schedule2(l int, regs []x) stream {
 	e := g.expand(l, regs, to.plus(firstExpanded))
 	w0, w1, w2 := regs[0], regs[1], regs[2]
 	e.out.add(
-		in("VMOVDQU", from, w2), in("VMOVDQU", from.plus(16), w1), // 0 1 4 5 and 2 3 6 7
-		in("VPADDD", g.kABEF, w2, x(0)), in("VMOVDQU", x(0), to),
-		in("VPADDD", g.kCDGH, w1, x(0)), in("VMOVDQU", x(0), to.plus(16)),
-		in("VPUNPCKLQDQ", w1, w2, w0), in("VPUNPCKHQDQ", w1, w2, w1),
+		in("VMOVDQU", from, w0), in("VPADDD", g.k[0], w0, x(0)), in("VMOVDQU", x(0), to),
+		in("VMOVDQU", from.plus(16), w1), in("VPADDD", g.k[1], w1, x(0)), in("VMOVDQU", x(0), to.plus(16)),
 	)
 	e.step(4, w0, in("SHA256MSG1", w1, w0), in("SHA256MSG2", g.pad12, w0))
 	e.step(5, w1, in("SHA256MSG1", g.pad8, w1), in("VPALIGNR", 4, g.pad12, w0, x(0)), in("VPADDD", x(0), w1, w1), e.newest(5, w1))

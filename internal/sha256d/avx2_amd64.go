@@ -9,8 +9,8 @@ type AVX2 struct{}
 // Name implements Kernel.
 func (AVX2) Name() string { return "avx2" }
 
-// Batch implements Kernel: half a millisecond at 12 million hashes a second.
-func (AVX2) Batch() uint32 { return 6_000 }
+// Batch implements Kernel: a fifth of a millisecond at 13 million hashes a second.
+func (AVX2) Batch() uint32 { return 2_600 }
 
 // Versions implements Kernel.
 func (AVX2) Versions() int { return 1 }

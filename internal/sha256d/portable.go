@@ -10,8 +10,8 @@ type Portable struct{}
 // Name implements Kernel.
 func (Portable) Name() string { return "go" }
 
-// Batch implements Kernel: half a millisecond at 3 million hashes a second.
-func (Portable) Batch() uint32 { return 1500 }
+// Batch implements Kernel: a fifth of a millisecond at 2 million hashes a second.
+func (Portable) Batch() uint32 { return 400 }
 
 // Versions implements Kernel.
 func (Portable) Versions() int { return 1 }

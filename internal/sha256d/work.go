@@ -124,7 +124,7 @@ type Kernel interface {
 	// Name identifies the kernel in reports, such as "go" or "sha-ni".
 	Name() string
 
-	// Batch is how many hashes (nonces times versions) take about half a
+	// Batch is how many hashes (nonces times versions) take about a fifth of a
 	// millisecond. A call cannot be interrupted, so that callers keep to it
 	// if they are to notice a new tip in time.
 	Batch() uint32

@@ -89,6 +89,9 @@ func TestBlockAgainstCoins(t *testing.T) {
 		{"97 one coin above all money", func(s *scene) *Block {
 			return s.blockOf(0, s.spend([]OutPoint{s.coin(MaxMoney+1, 1)}, pay(1, 2)))
 		}, ErrInputSumTooLarge},
+		{"97 a coin below nothing", func(s *scene) *Block {
+			return s.blockOf(0, s.spend([]OutPoint{s.coin(-1, 1), s.coin(5_000, 1)}, pay(1, 2)))
+		}, ErrInputSumTooLarge},
 		{"97 at the edge", func(s *scene) *Block {
 			return s.blockOf(0, s.spend([]OutPoint{s.coin(MaxMoney-1, 1), s.coin(1, 1)}, pay(1, 2)))
 		}, ""},

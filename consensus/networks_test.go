@@ -159,6 +159,48 @@ func TestGenesisTextPush(t *testing.T) {
 	}
 }
 
+// The limits themselves are within them, and one beyond is refused.
+func TestInitLimits(t *testing.T) {
+	set := func(change func(p *consensus.Params, n int64)) func(int64) error {
+		return func(n int64) error {
+			p := consensus.Regtest()
+			change(p, n)
+			return p.Init()
+		}
+	}
+	for name, limit := range map[string]struct {
+		low, high int64
+		with      func(int64) error
+	}{
+		"length of the name": {1, 32, set(func(p *consensus.Params, n int64) { p.Name = strings.Repeat("a", int(n)) })},
+		"spacing":            {1, 21_600, set(func(p *consensus.Params, n int64) { p.Spacing = n })},
+		"future_limit":       {1, 86_400, set(func(p *consensus.Params, n int64) { p.FutureLimit = n })},
+		"coinbase_maturity":  {1, 1<<31 - 1, set(func(p *consensus.Params, n int64) { p.Maturity = uint32(n) })},
+		"max_weight":         {4_000, 4_000_000, set(func(p *consensus.Params, n int64) { p.MaxWeight = int(n) })},
+		"halving_interval":   {1, 210_000, set(func(p *consensus.Params, n int64) { p.HalvingInterval = uint32(n) })},
+		"p2p_port":           {0, 65_535, set(func(p *consensus.Params, n int64) { p.P2PPort = int(n) })},
+		"rpc_port":           {0, 65_535, set(func(p *consensus.Params, n int64) { p.RPCPort = int(n) })},
+		"coin_type":          {0, 1<<31 - 1, set(func(p *consensus.Params, n int64) { p.CoinType = uint32(n) })},
+		"half_life": {2, 31_536_000, set(func(p *consensus.Params, n int64) {
+			p.Rule, p.HalfLife, p.FutureLimit = consensus.RuleASERT, n, 1
+		})},
+		"length of the hrp":                         {1, 30, set(func(p *consensus.Params, n int64) { p.HRP = strings.Repeat("k", int(n)) })},
+		"length of the text":                        {0, 97, set(func(p *consensus.Params, n int64) { p.GenesisText = strings.Repeat("t", int(n)) })},
+		"character of the hrp up to the upper case": {33, 'A' - 1, set(func(p *consensus.Params, n int64) { p.HRP = "k" + string(rune(n)) })},
+		"character of the hrp after it":             {'Z' + 1, 126, set(func(p *consensus.Params, n int64) { p.HRP = "k" + string(rune(n)) })},
+		"character of the text":                     {' ', 126, set(func(p *consensus.Params, n int64) { p.GenesisText = string(rune(n)) })},
+	} {
+		for n, within := range map[int64]bool{limit.low: true, limit.high: true, limit.high + 1: false, limit.low - 1: false} {
+			if n < 0 {
+				continue // of what has no sign
+			}
+			if err := limit.with(n); (err == nil) != within {
+				t.Errorf("%s %d: %v", name, n, err)
+			}
+		}
+	}
+}
+
 func TestInitRefuses(t *testing.T) {
 	for _, test := range []struct {
 		says   string

@@ -10,7 +10,8 @@
 // compiled from an overlay, so that no file of the tree changes, and killed when
 // a case of the suite fails; where none does, the other tests of consensus,
 // address, mempool, p2p and node are asked, which must all pass without a mutant.
-// What they do not notice either is a survivor, and makes the exit status 1.
+// What they do not notice either is a survivor, and makes the exit status 1; so does
+// a mutant under which tests never end, of which nothing is known.
 //
 // At the end the question is turned round: each case of the suite names the rules
 // that it shows, and must fail under a mutant of each of them.

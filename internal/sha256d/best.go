@@ -23,7 +23,7 @@ func Best() Kernel { return best() }
 
 var best = sync.OnceValue(func() Kernel { return fastest(Kernels(), time.Now) })
 
-// Calibration: a round is a batch of each kernel, about half a millisecond.
+// Calibration: a round is a batch of each kernel.
 const (
 	calibrationRounds = 5
 	calibrationLimit  = 40 * time.Millisecond // no round begins later

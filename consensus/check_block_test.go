@@ -217,6 +217,12 @@ func TestWitnessCommitment(t *testing.T) {
 			s.ok(good)
 		})
 	}
+	t.Run("44 in the first output", func(t *testing.T) {
+		s, b := goodBlock(t, 2)
+		outs := b.Txs[0].Outputs
+		b.Txs[0].Outputs = []TxOut{outs[1], outs[0]}
+		s.ok(reroot(b))
+	})
 	t.Run("44 blk-wit-two-commitments", func(t *testing.T) {
 		s, b := goodBlock(t, 2)
 		outs := b.Txs[0].Outputs

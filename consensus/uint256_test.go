@@ -234,3 +234,13 @@ func TestHashOnItsTarget(t *testing.T) {
 		t.Error("a hash above the target meets it")
 	}
 }
+
+// Quotients of numbers of the same length, and those that leave nothing.
+func TestUint256DivAtTheEdges(t *testing.T) {
+	for _, c := range [][3]uint64{{7, 5, 1}, {5, 5, 1}, {4, 5, 0}, {6, 3, 2}, {8, 1, 8}, {0, 9, 0}} {
+		a, d := Uint256{0, 0, c[0]}, Uint256{0, 0, c[1]}
+		if got := a.div(d); got != (Uint256{c[2]}) {
+			t.Errorf("%v / %v = %v, want %d", a, d, got, c[2])
+		}
+	}
+}

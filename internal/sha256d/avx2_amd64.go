@@ -38,6 +38,7 @@ func all(word uint32) (e eight) {
 
 // wide is the memory of a scan. Its fields have names in the assembly (go_asm.h).
 type wide struct {
+	//lint:ignore U1000 the assembly alone uses them
 	words      [64]eight // of the message
 	mid, third [8]eight  // see lane
 	words16    [4]eight  // words 16–19 of the tail without the nonce

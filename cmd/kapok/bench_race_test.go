@@ -173,12 +173,20 @@ func TestCompareReports(t *testing.T) {
 	partial := reportOf("one", 1, 1)
 	partial.Complete = false
 	for want, b := range map[string]*raceReport{
-		"was interrupted": partial, "not known": reportOf("unknown arm64 processor", 1, 1),
+		"was interrupted": partial,
 		"different machines": reportOf("other", 1, 1), "the other 2": reportOf("one", 2, 1), "bench merkle": merkle, "in common": reportOf("one", 1),
 	} {
 		if _, err := compareReports(reportOf("one", 1, 1), b); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+}
+
+// Two machines that do not say what they are may be unlike.
+func TestCompareRefusesUnknownProcessors(t *testing.T) {
+	a, b := reportOf(cpuNameOf("nothing"), 1, 1), reportOf(cpuNameOf("nothing"), 1, 1)
+	if _, err := compareReports(a, b); err == nil || !strings.Contains(err.Error(), "not known") {
+		t.Errorf("got %v", err)
 	}
 }
 

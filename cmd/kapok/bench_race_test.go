@@ -173,7 +173,7 @@ func TestCompareReports(t *testing.T) {
 	partial := reportOf("one", 1, 1)
 	partial.Complete = false
 	for want, b := range map[string]*raceReport{
-		"was interrupted": partial,
+		"was interrupted":    partial,
 		"different machines": reportOf("other", 1, 1), "the other 2": reportOf("one", 2, 1), "bench merkle": merkle, "in common": reportOf("one", 1),
 	} {
 		if _, err := compareReports(reportOf("one", 1, 1), b); err == nil || !strings.Contains(err.Error(), want) {

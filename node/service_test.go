@@ -79,7 +79,7 @@ func TestThreeServices(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	c := chaintest.New(t, consensus.Regtest())
 	c.Grow("genesis - a1..a101")
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second) // a peer that missed an announcement is polled every 30 s
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second) // for slow machines
 	defer cancel()
 
 	dir := t.TempDir()

@@ -45,7 +45,7 @@ func (e *Engine) onHello(now time.Time, p *peer, m *Hello) {
 		e.book.add(p, p.Addr)
 	}
 	p.sendIDsAt = now
-	p.pollAt = now.Add(pollEvery)
+	p.pollAt = now.Add(pollAfterNews) // a block found between the two hellos is told to nobody
 	p.addrsAt = now
 	e.tickPing(now, p)
 	e.tickMempool(now, p)

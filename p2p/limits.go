@@ -9,7 +9,7 @@ const (
 	pongTimeout      = 60 * time.Second // after it the peer is dead
 	headersLate      = 10 * time.Second // then another peer is asked for headers
 	headersTimeout   = 30 * time.Second // then the peer is dropped; 2000 headers are 160 kB
-	pollAfterNews    = 2 * time.Second  // of quiet, then the peer that told of a block is asked for more
+	pollAfterNews    = 2 * time.Second  // of quiet after a hello or news of a block, then the peer is asked for more
 	pollEvery        = 30 * time.Second // headers, from each peer: an announcement may have been lost
 	askHeadersEvery  = time.Second      // a peer that announces blocks of unknown parents
 	stallAfter       = 2 * time.Second  // without any body: another peer is asked too (CVE-2024-52922)

@@ -79,6 +79,18 @@ func TestPartitionHeals(t *testing.T) {
 	})
 }
 
+// TestBlockBetweenHellos: a block found after the hello that it is missing from,
+// and before the peer may be talked to, is not announced to it. It asks soon.
+func TestBlockBetweenHellos(t *testing.T) {
+	w := newWorld(t, 5)
+	w.chain.Grow("genesis - b1")
+	miner, joiner := w.add("miner"), w.add("joiner")
+	miner.mute = func(out p2p.Outgoing) bool { return out.To == p2p.Everyone } // no mesh yet
+	w.link(joiner, miner)
+	miner.give(w.chain.Block("b1"))
+	w.until(3*time.Second, "the joiner has the block", allAt(w.chain.Hash("b1"), joiner))
+}
+
 // TestLongForkIsSynced: the better branch needs more than one Headers, and ends
 // below our own best header for the first of them.
 func TestLongForkIsSynced(t *testing.T) {

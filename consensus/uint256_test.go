@@ -2,7 +2,9 @@ package consensus
 
 import (
 	"encoding/hex"
+	"math"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -232,6 +234,23 @@ func TestHashOnItsTarget(t *testing.T) {
 	}
 	if hash[0]++; HashMeetsTarget(hash, target) {
 		t.Error("a hash above the target meets it")
+	}
+}
+
+// A product whose words carry into each other.
+func TestMul64Carries(t *testing.T) {
+	const most = math.MaxUint64
+	for _, f := range []uint64{0, 1, 2, most - 1, most} {
+		for _, a := range []Uint256{{most, most, most, most}, {most, 1, most, 1}, {2, most, 0, most}} {
+			p := a.mul64(f)
+			got := new(big.Int)
+			for _, word := range slices.Backward(p[:]) {
+				got.Add(got.Lsh(got, 64), new(big.Int).SetUint64(word))
+			}
+			if want := new(big.Int).Mul(a.Big(), new(big.Int).SetUint64(f)); got.Cmp(want) != 0 {
+				t.Errorf("%v times %d is %d, want %d", a, f, got, want)
+			}
+		}
 	}
 }
 

@@ -46,6 +46,7 @@ func TestUndoDamaged(t *testing.T) {
 		"height above 2^32":     bytes.Join([][]byte{{1}, {5}, AppendCompactSize(nil, 1<<33), key}, nil),
 		"trailing byte":         bytes.Join([][]byte{{1}, {5}, {2}, key, {0}}, nil),
 		"count":                 {0xfe, 0, 0, 0, 1},
+		"count before a coin":   bytes.Join([][]byte{{0xff, 0, 0, 0, 0, 0, 0, 0, 0x10}, {5}, {2}, key}, nil),
 	} {
 		if _, err := DecodeUndo(raw); err == nil || AsRuleError(err) != nil {
 			t.Errorf("%s: %v, want an error of our own", name, err)

@@ -108,6 +108,8 @@ func (m *Miner) Run(ctx context.Context) error {
 		case errors.As(err, &early):
 			m.pause(ctx, early)
 			continue
+		case err != nil && ctx.Err() != nil:
+			return nil
 		case err != nil:
 			return fmt.Errorf("miner: template: %w", err)
 		}

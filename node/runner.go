@@ -260,13 +260,14 @@ func (r *Runner) SubmitBlock(ctx context.Context, block *consensus.Block) (activ
 		index, err = n.SubmitBlock(now, block)
 		return err
 	})
-	if err != nil && !errors.Is(err, consensus.ErrDuplicate) { // one that is known may be on its way to the disk
+	known := errors.Is(err, consensus.ErrDuplicate) // it may be on its way to the disk
+	if err != nil && !known {
 		return false, err
 	}
 	if err := r.Settle(ctx); err != nil {
 		return false, err
 	}
-	if err != nil {
+	if known {
 		return false, err
 	}
 	err = r.Do(func(n *Node, _ time.Time) error {

@@ -8,22 +8,22 @@ import (
 	"github.com/kapok-chain/kapok/miner"
 )
 
-// How often new payments are looked at for a better template. A template of a full
-// mempool takes some 50 ms under the node's lock: one that is looked at costs at
-// most a fiftieth of the time.
+// How often new payments are looked at for a better template. One of a full mempool takes
+// some 50 ms under the node's lock, and whoever has a block waits for it: that is half a
+// percent of the time at most, so that one block in two hundred meets it.
 const (
 	lookAfter = 250 * time.Millisecond
-	lookShare = 50
+	lookShare = 200
 )
 
 // minerSource is the chain as this node's own miner sees it, while the context of the
-// service lasts. It is for one miner, which calls one method at a time, but for Submit.
+// service lasts. It is for one miner.
 type minerSource struct {
 	*Runner
 	life context.Context
 
 	fees int64           // units, of the template that is worked on
-	seen uint64          // Node.poolSequence, when it was made
+	seen uint64          // Node.poolSequence, when the last one was made
 	took time.Duration   // to make it
 	next *miner.Template // a better one, which Wait has found
 }
@@ -31,35 +31,36 @@ type minerSource struct {
 // Template returns the one that Wait has found, or makes one, once the tip is the best
 // block.
 func (s *minerSource) Template() (*miner.Template, error) {
-	if t := s.next; t != nil {
-		s.next = nil
-		return t, nil
+	t := s.next
+	s.next = nil
+	if t == nil || isClosed(s.Stale(t.Parent)) {
+		if err := s.Settle(s.life); err != nil {
+			return nil, err
+		}
+		err := s.DoSettled(s.life, func(n *Node, now time.Time) (err error) {
+			t, err = s.make(n, now)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	if err := s.Settle(s.life); err != nil {
-		return nil, err
-	}
-	t, err := s.template(s.life)
-	if err == nil {
-		s.fees = t.Fees
-	}
-	return t, err
+	s.fees = t.Fees
+	return t, nil
 }
 
-func (s *minerSource) template(ctx context.Context) (t *miner.Template, err error) {
-	err = s.DoSettled(ctx, func(n *Node, now time.Time) (err error) {
-		s.seen = n.poolSequence
-		began := time.Now()
-		t, err = n.Template(now)
-		s.took = time.Since(began)
-		return err
-	})
+func (s *minerSource) make(n *Node, now time.Time) (*miner.Template, error) {
+	s.seen = n.poolSequence
+	began := time.Now()
+	t, err := n.Template(now)
+	s.took = time.Since(began)
 	return t, err
 }
 
 // Wait returns when a block has come that will be the tip, if it is not already, when
 // a new template would pay more, or when a context or the node ends.
 func (s *minerSource) Wait(ctx context.Context, parent consensus.Hash) {
-	stale := s.staleOn(parent)
+	stale := s.Stale(parent)
 	for {
 		look := time.NewTimer(max(lookAfter, lookShare*s.took))
 		select {
@@ -67,7 +68,7 @@ func (s *minerSource) Wait(ctx context.Context, parent consensus.Hash) {
 		case <-s.ended:
 		case <-stale:
 		case <-look.C:
-			if !s.better(ctx, parent) {
+			if !s.better(stale) {
 				continue
 			}
 		}
@@ -76,22 +77,22 @@ func (s *minerSource) Wait(ctx context.Context, parent consensus.Hash) {
 	}
 }
 
-// better looks for a template that pays more, where payments have come.
-func (s *minerSource) better(ctx context.Context, parent consensus.Hash) bool {
-	var came bool
-	err := s.Do(func(n *Node, _ time.Time) error { came = n.poolSequence != s.seen; return nil })
-	if err == nil && !came {
-		return false
+// better looks for a template that pays more, where payments have come and there is no
+// block to be taken first.
+func (s *minerSource) better(stale <-chan struct{}) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if isClosed(stale) || s.fault != nil || s.node.poolSequence == s.seen {
+		return false // Wait sees the former two
 	}
-	t, err := s.template(ctx)
-	if err != nil || t.Parent != parent {
+	t, err := s.make(s.node, s.clock())
+	if err != nil {
 		return true // Template will say why
 	}
-	if t.Fees <= s.fees {
-		return false
+	if t.Fees > s.fees {
+		s.next = t
 	}
-	s.fees, s.next = t.Fees, t
-	return true
+	return s.next != nil
 }
 
 // Submit takes a solved block; ErrStale says that another one was faster.
@@ -128,13 +129,22 @@ func (r *Runner) setBase() {
 	}
 }
 
-// staleOn returns a channel that is closed once a block is not worth mining on. It does
+// Stale returns a channel that is closed once a block is not worth mining on. It does
 // without the lock, which the step to the next tip holds while it writes.
-func (r *Runner) staleOn(parent consensus.Hash) <-chan struct{} {
+func (r *Runner) Stale(parent consensus.Hash) <-chan struct{} {
 	if b := r.base.Load(); b.hash == parent {
 		return b.over
 	}
 	over := make(chan struct{})
 	close(over)
 	return over
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"testing"
@@ -32,12 +33,27 @@ func (s *slowDisk) Connect(r consensus.Record, height uint32, b *consensus.Block
 // workshop is a node as its miner sees it.
 type workshop struct {
 	*minerSource
-	t *testing.T
-	c *chaintest.Chain
+	t    *testing.T
+	c    *chaintest.Chain
+	stop context.CancelFunc
 }
 
-// newWorkshop opens one whose tip is given.
+// newWorkshop opens one whose tip is given, and runs it.
 func newWorkshop(t *testing.T, params *consensus.Params, store storage.Store, drawing, tip string) *workshop {
+	w := newIdleWorkshop(t, params, store, drawing, tip)
+	ended := make(chan error)
+	go func() { ended <- w.Run(w.life) }()
+	t.Cleanup(func() {
+		w.stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// newIdleWorkshop opens one that takes blocks and takes no step.
+func newIdleWorkshop(t *testing.T, params *consensus.Params, store storage.Store, drawing, tip string) *workshop {
 	c := chaintest.New(t, params)
 	c.Grow(drawing)
 	n, err := New(Config{Params: params, Store: store, Mempool: mempool.DefaultConfig(), P2P: p2p.Config{Params: params}, Rand: rand.New(rand.NewPCG(1, 1))})
@@ -55,25 +71,12 @@ func newWorkshop(t *testing.T, params *consensus.Params, store storage.Store, dr
 	r := NewRunner(n, nil, consensus.Verifier{Workers: 1}, slog.New(slog.DiscardHandler))
 	r.SetMockTime(c.Now())
 	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- r.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return &workshop{&minerSource{Runner: r, life: ctx}, t, c}
+	return &workshop{&minerSource{Runner: r, life: ctx}, t, c, stop}
 }
 
 // worth reports whether a block is worth mining on.
 func (w *workshop) worth(name string) bool {
-	select {
-	case <-w.staleOn(w.c.Hash(name)):
-		return false
-	default:
-		return true
-	}
+	return !isClosed(w.Stale(w.c.Hash(name)))
 }
 
 // A better block ends the work on the tip before it is on disk: else this test stands
@@ -136,7 +139,7 @@ func TestWorkGoesOnAfterABadBlock(t *testing.T) {
 	w := newWorkshop(t, params, storage.OpenMemory(params, true), "genesis - a1..a101", "a101")
 	forged := w.c.Pay(chaintest.From(w.c.Coinbase("a1")), chaintest.To("bob", chaintest.Coins))
 	forged.Inputs[0].Witness[0][0] ^= 1
-	stale := w.staleOn(w.c.Hash("a101"))
+	stale := w.Stale(w.c.Hash("a101"))
 	if _, err := w.SubmitBlock(t.Context(), w.c.Mine("a101", "bad", chaintest.Txs(forged))); consensus.AsRuleError(err) == nil {
 		t.Fatal("got", err)
 	}
@@ -147,6 +150,75 @@ func TestWorkGoesOnAfterABadBlock(t *testing.T) {
 	if !w.worth("a101") {
 		t.Error("the tip is not worth mining on any more")
 	}
+}
+
+// Without a step nothing is settled: no template, and no answer to a submitter, also not
+// that the block is known.
+func TestNothingIsSaidBeforeTheStep(t *testing.T) {
+	params := consensus.Regtest()
+	w := newIdleWorkshop(t, params, storage.OpenMemory(params, true), "genesis - a1 - a2", "a1")
+	ended, end := context.WithCancel(t.Context())
+	end()
+	stale := w.Stale(w.c.Hash("a1"))
+	w.node.poolSequence++ // payments have come,
+	w.fees = -1           // and any template is better
+	for _, when := range []string{"a new block", "a known block"} {
+		if _, err := w.SubmitBlock(ended, w.c.Block("a2")); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: answered %v", when, err)
+		}
+	}
+	if w.better(stale) {
+		t.Error("a template is made where a block is to be taken first")
+	}
+	w.stop()
+	if next, err := w.Template(); err == nil {
+		t.Errorf("a template on %s", w.c.Name(next.Parent))
+	}
+}
+
+// A block on a side branch has no step that writes it. It is on disk with the answer all
+// the same, and a disk that fails is an error of ours.
+func TestSideBranchIsOnDisk(t *testing.T) {
+	params := consensus.Regtest()
+	store := storage.OpenMemory(params, true)
+	w := newWorkshop(t, params, store, `
+		genesis - a1 - a2
+		          a1 - b2
+		genesis - c1`, "a2")
+	if active, err := w.SubmitBlock(t.Context(), w.c.Block("b2")); active || err != nil {
+		t.Fatal(active, err)
+	}
+	if _, err := store.Crash().Block(w.c.Hash("b2")); err != nil {
+		t.Error(err)
+	}
+
+	broken := &noSync{Memory: storage.OpenMemory(params, true)}
+	idle := newIdleWorkshop(t, params, broken, "genesis - a1 - a2", "a1")
+	broken.fault = errNoSync
+	ended := make(chan error)
+	go func() { ended <- idle.Run(idle.life) }()
+	if _, err := idle.SubmitBlock(t.Context(), idle.c.Block("a2")); !errors.Is(err, errNoSync) {
+		t.Errorf("the submitter got %v", err)
+	}
+	if err := <-ended; !errors.Is(err, errNoSync) || consensus.AsRuleError(err) != nil {
+		t.Errorf("the node ended with %v", err)
+	}
+	idle.stop()
+}
+
+var errNoSync = errors.New("input/output error")
+
+// noSync is a store that cannot sync bodies while it has a fault.
+type noSync struct {
+	*storage.Memory
+	fault error
+}
+
+func (s *noSync) Sync() error {
+	if s.fault != nil {
+		return s.fault
+	}
+	return s.Memory.Sync()
 }
 
 // A payment is worth a new template if that pays more, and no sooner than lookAfter.
@@ -182,6 +254,21 @@ func TestPaymentsAreWorthATemplate(t *testing.T) {
 		w.Wait(ctx, w.c.Hash("a103"))
 		if after := time.Since(began); after < 30*time.Second || ctx.Err() != nil || w.next == nil || w.next.Fees != 3000 {
 			t.Errorf("after %v: %+v", after, w.next)
+		}
+		if _, err := w.Template(); err != nil {
+			t.Fatal(err)
+		}
+		w.took = 20 * time.Millisecond // a template that takes long is looked at seldom
+		pay("a4", 4000)
+		began = time.Now()
+		if w.Wait(ctx, w.c.Hash("a103")); time.Since(began) != lookShare*20*time.Millisecond {
+			t.Errorf("looked after %v", time.Since(began))
+		}
+		if _, err := w.SubmitBlock(t.Context(), w.c.Mine("a103", "a104")); err != nil {
+			t.Fatal(err)
+		}
+		if next, err := w.Template(); err != nil || next.Parent != w.c.Hash("a104") {
+			t.Errorf("what was found for the tip before is handed out: %+v, %v", next, err)
 		}
 	})
 }

@@ -344,6 +344,7 @@ func (s *Badger) Load() (*State, error) {
 		})
 	})
 	if err == nil {
+		state.Records = s.fresh.over(state.Records)
 		state.Records, err = parentsFirst(s.params.GenesisHash(), state.Records)
 	}
 	if err != nil {

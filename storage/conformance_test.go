@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -189,6 +190,11 @@ func TestFreshBodies(t *testing.T) {
 					if b.Hash() != n.hash {
 						t.Error("another body")
 					}
+					state, err := s.Load()
+					must(t, err)
+					if !slices.Contains(state.Records, n.record(hasBody)) {
+						t.Error("a record that no reader sees")
+					}
 				}
 				must(t, write(s, next))
 				s = s.again(t)
@@ -209,6 +215,40 @@ func TestFreshBodies(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Bodies are read while they are written: nobody misses one, or waits for a lock that
+// nobody gives back.
+func TestReadWhileWritten(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world, s subject) {
+		nodes := make([]*node, 50)
+		for i := range nodes {
+			nodes[i] = w.grow(w.root, 0)
+		}
+		put := make(chan *node, len(nodes))
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				for n := range put {
+					for range 20 {
+						if _, err := s.RawBlock(n.hash); err != nil {
+							t.Errorf("a body that was put: %v", err)
+							return
+						}
+					}
+				}
+			})
+		}
+		for i, n := range nodes {
+			must(t, s.PutBlock(n.record(hasBody), n.block))
+			put <- n
+			if i%5 == 4 {
+				must(t, s.Sync())
+			}
+		}
+		close(put)
+		all.Wait()
+	})
 }
 
 // A reorganisation, a kill before and after a flush, and an ordinary restart.

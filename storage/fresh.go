@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -33,6 +35,23 @@ func (f *freshBodies) get(hash consensus.Hash) []byte {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return f.bodies[hash]
+}
+
+// over returns the records of the disk with those that are not there yet.
+func (f *freshBodies) over(disk []consensus.Record) []consensus.Record {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	last := make(map[consensus.Hash]consensus.Record, len(f.records))
+	for _, rec := range f.records {
+		last[rec.Hash] = rec
+	}
+	for i := range disk {
+		if rec, ok := last[disk[i].Hash]; ok {
+			disk[i] = rec
+			delete(last, rec.Hash)
+		}
+	}
+	return slices.AppendSeq(disk, maps.Values(last))
 }
 
 // clear forgets them, once they are on disk.

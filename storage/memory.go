@@ -84,7 +84,7 @@ func OpenMemory(p *consensus.Params, index bool) *Memory {
 }
 
 // Crash returns the store as the next start would find it after a kill: what
-// was acknowledged is there, and the coins are those of the last flush. Called
+// was acknowledged is there, bodies that no write followed are not, and the coins are those of the last flush. Called
 // after Close it is an ordinary restart. The old store is closed.
 func (m *Memory) Crash() *Memory {
 	m.mu.Lock()
@@ -414,9 +414,8 @@ func (m *Memory) ResetCoins() error {
 		return ErrClosed
 	}
 	m.pins.reset()
-	m.fresh = nil
-	fresh := OpenMemory(m.params, m.index)
-	m.coins, m.places, m.keys, m.head, m.journal = fresh.coins, fresh.places, fresh.keys, fresh.head, nil
+	empty := OpenMemory(m.params, m.index)
+	m.coins, m.places, m.keys, m.head, m.journal, m.fresh = empty.coins, empty.places, empty.keys, empty.head, nil, nil
 	return nil
 }
 

@@ -66,7 +66,7 @@ func (r *mineReport) working(t *miner.Template) {
 }
 
 func (r *mineReport) found(height uint32, b *consensus.Block, err error) {
-	mined := minedBlock{Height: height, Hash: b.Hash().String(), Payments: max(0, len(b.Txs)-1), AfterS: time.Since(r.began).Seconds(), Answer: accepted}
+	mined := minedBlock{Height: height, Hash: b.Hash().String(), Payments: len(b.Txs) - 1, AfterS: time.Since(r.began).Seconds(), Answer: accepted}
 	switch rule := consensus.AsRuleError(err); {
 	case errors.Is(err, miner.ErrStale):
 		mined.Answer = "stale"
@@ -107,16 +107,20 @@ func (r *mineReport) watch(ctx context.Context) {
 		}
 		s := r.miner.Stats()
 		r.mu.Lock()
-		used := r.meter.Read(float64(s.Hashes))
 		switch {
 		case r.live:
-			r.draw(mineLines(s, r.work, r.params, energyOf(used, s.Hashes, uint32(s.Found), uint32(r.payments))))
+			r.draw(mineLines(s, r.work, r.params, r.energy(s)))
 		case !r.asJSON && time.Since(line) >= mineLinePeriod:
 			line = time.Now()
-			fmt.Fprintf(r.w, "%8.1f s  %s\n", time.Since(r.began).Seconds(), strings.Join(mineLines(s, r.work, r.params, energyOf(used, s.Hashes, uint32(s.Found), uint32(r.payments))), "; "))
+			fmt.Fprintf(r.w, "%8.1f s  %s\n", time.Since(r.began).Seconds(), strings.Join(mineLines(s, r.work, r.params, r.energy(s)), "; "))
 		}
 		r.mu.Unlock()
 	}
+}
+
+// energy is what was used so far.
+func (r *mineReport) energy(s miner.Stats) energySummary {
+	return energyOf(r.meter.Read(float64(s.Hashes)), s.Hashes, uint32(s.Found), uint32(r.payments))
 }
 
 // erase takes the live lines off the terminal.
@@ -217,17 +221,16 @@ type mineSummary struct {
 func (r *mineReport) end() error {
 	s := r.miner.Stats()
 	elapsed := time.Since(r.began).Seconds()
-	used := r.meter.Read(float64(s.Hashes))
 	sum := mineSummary{
 		Kernel: s.Kernel, Threads: len(s.ThreadRates), ElapsedS: elapsed, Hashes: s.Hashes, HashesPerS: float64(s.Hashes) / elapsed,
 		BestHash: s.Best.String(), Found: s.Found, Stale: s.Stale, Refused: s.Refused, Luck: s.Luck, Blocks: r.blocks,
-		Energy: energyOf(used, s.Hashes, uint32(s.Found), uint32(r.payments)),
+		Energy: r.energy(s),
 	}
 	if r.asJSON {
 		return printJSON(r.w, sum)
 	}
 	r.erase()
 	_, err := fmt.Fprintf(r.w, "%d blocks found, %d stale, in %.1f s at %s; %.3g J, %s\n  %s\n",
-		sum.Found, sum.Stale, elapsed, formatHashrate(sum.HashesPerS), used.Joules, sum.Energy.perUnit(), used.Method)
+		sum.Found, sum.Stale, elapsed, formatHashrate(sum.HashesPerS), sum.Energy.TotalJoules, sum.Energy.perUnit(), sum.Energy.Method)
 	return err
 }

@@ -48,7 +48,7 @@ func TestMineViewDraws(t *testing.T) {
 	r := &mineReport{w: &out, live: true}
 	r.draw([]string{"a", "b"})
 	r.draw([]string{"c"})
-	r.found(7, &consensus.Block{}, miner.ErrStale)
+	r.found(7, &consensus.Block{Txs: make([]*consensus.Tx, 1)}, miner.ErrStale)
 	got := out.String()
 	if want := "  a\n  b\n\x1b[2A\r\x1b[J  c\n\x1b[1A\r\x1b[J"; !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "  stale\n") || r.drawn != 0 {
 		t.Errorf("%q", got)

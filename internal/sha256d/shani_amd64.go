@@ -157,7 +157,8 @@ var pipelines = sync.Pool{New: func() any {
 	return p
 }}
 
-// Compile-time checks that the operands of SHA instructions are aligned.
+// Compile-time checks that the operands of SHA instructions are aligned, and that no
+// vector lies in two lines of the cache.
 const (
 	_ = -(unsafe.Offsetof(pipeline{}.buffers) % 16)
 	_ = -(unsafe.Sizeof(keyed{}) % 16)

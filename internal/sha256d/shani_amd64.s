@@ -694,13 +694,13 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit0
-	on0:
+on0:
 	VMOVD X8, AX
 	ADDL $0x5be0cd19, AX
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit1
-	on1:
+on1:
 	XCHGQ R13, R14
 	ADDL $0x2, R11
 	DECQ CX
@@ -1224,13 +1224,13 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit0
-	on0:
+on0:
 	VMOVD X8, AX
 	ADDL $0x5be0cd19, AX
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit1
-	on1:
+on1:
 	XCHGQ R13, R14
 	ADDL $0x2, R11
 	ADDQ $0x80, SI

@@ -68,8 +68,8 @@ func (SHANIVectorRolled) Search(w *Work, start, n uint32, hits []Hit) (found int
 	})
 }
 
-// hasVectors reports whether there is what both need: rotations, and shifts of two
-// registers into one, on 256 bits of AVX-512.
+// hasVectors reports whether there is what both need: AVX-512 on 256 bits (VL), its
+// rotations (F), byte shuffles (BW) and shifts of two registers into one (VBMI2).
 func hasVectors(cpu *cpuid.CPUInfo) bool {
 	return hasSHA(cpu) && cpu.Supports(cpuid.AVX512F, cpuid.AVX512VL, cpuid.AVX512BW, cpuid.AVX512VBMI2)
 }

@@ -57,148 +57,148 @@ DATA vectorConstants<>+400(SB)/8, $0x8080808080808080
 DATA vectorConstants<>+408(SB)/8, $0x0001020380808080
 DATA vectorConstants<>+416(SB)/8, $0x8080808080808080
 DATA vectorConstants<>+424(SB)/8, $0x0405060780808080
-DATA vectorConstants<>+432(SB)/8, $0x71374491428a2f98
-DATA vectorConstants<>+440(SB)/8, $0x71374491428a2f98
+DATA vectorConstants<>+432(SB)/8, $0x0000000000000000
+DATA vectorConstants<>+440(SB)/8, $0x0000000000000000
 DATA vectorConstants<>+448(SB)/8, $0x71374491428a2f98
 DATA vectorConstants<>+456(SB)/8, $0x71374491428a2f98
-DATA vectorConstants<>+464(SB)/8, $0xe9b5dba5b5c0fbcf
-DATA vectorConstants<>+472(SB)/8, $0xe9b5dba5b5c0fbcf
+DATA vectorConstants<>+464(SB)/8, $0x71374491428a2f98
+DATA vectorConstants<>+472(SB)/8, $0x71374491428a2f98
 DATA vectorConstants<>+480(SB)/8, $0xe9b5dba5b5c0fbcf
 DATA vectorConstants<>+488(SB)/8, $0xe9b5dba5b5c0fbcf
-DATA vectorConstants<>+496(SB)/8, $0x59f111f13956c25b
-DATA vectorConstants<>+504(SB)/8, $0x59f111f13956c25b
+DATA vectorConstants<>+496(SB)/8, $0xe9b5dba5b5c0fbcf
+DATA vectorConstants<>+504(SB)/8, $0xe9b5dba5b5c0fbcf
 DATA vectorConstants<>+512(SB)/8, $0x59f111f13956c25b
 DATA vectorConstants<>+520(SB)/8, $0x59f111f13956c25b
-DATA vectorConstants<>+528(SB)/8, $0xab1c5ed5923f82a4
-DATA vectorConstants<>+536(SB)/8, $0xab1c5ed5923f82a4
+DATA vectorConstants<>+528(SB)/8, $0x59f111f13956c25b
+DATA vectorConstants<>+536(SB)/8, $0x59f111f13956c25b
 DATA vectorConstants<>+544(SB)/8, $0xab1c5ed5923f82a4
 DATA vectorConstants<>+552(SB)/8, $0xab1c5ed5923f82a4
-DATA vectorConstants<>+560(SB)/8, $0x12835b01d807aa98
-DATA vectorConstants<>+568(SB)/8, $0x12835b01d807aa98
+DATA vectorConstants<>+560(SB)/8, $0xab1c5ed5923f82a4
+DATA vectorConstants<>+568(SB)/8, $0xab1c5ed5923f82a4
 DATA vectorConstants<>+576(SB)/8, $0x12835b01d807aa98
 DATA vectorConstants<>+584(SB)/8, $0x12835b01d807aa98
-DATA vectorConstants<>+592(SB)/8, $0x550c7dc3243185be
-DATA vectorConstants<>+600(SB)/8, $0x550c7dc3243185be
+DATA vectorConstants<>+592(SB)/8, $0x12835b01d807aa98
+DATA vectorConstants<>+600(SB)/8, $0x12835b01d807aa98
 DATA vectorConstants<>+608(SB)/8, $0x550c7dc3243185be
 DATA vectorConstants<>+616(SB)/8, $0x550c7dc3243185be
-DATA vectorConstants<>+624(SB)/8, $0x80deb1fe72be5d74
-DATA vectorConstants<>+632(SB)/8, $0x80deb1fe72be5d74
+DATA vectorConstants<>+624(SB)/8, $0x550c7dc3243185be
+DATA vectorConstants<>+632(SB)/8, $0x550c7dc3243185be
 DATA vectorConstants<>+640(SB)/8, $0x80deb1fe72be5d74
 DATA vectorConstants<>+648(SB)/8, $0x80deb1fe72be5d74
-DATA vectorConstants<>+656(SB)/8, $0xc19bf1749bdc06a7
-DATA vectorConstants<>+664(SB)/8, $0xc19bf1749bdc06a7
+DATA vectorConstants<>+656(SB)/8, $0x80deb1fe72be5d74
+DATA vectorConstants<>+664(SB)/8, $0x80deb1fe72be5d74
 DATA vectorConstants<>+672(SB)/8, $0xc19bf1749bdc06a7
 DATA vectorConstants<>+680(SB)/8, $0xc19bf1749bdc06a7
-DATA vectorConstants<>+688(SB)/8, $0xefbe4786e49b69c1
-DATA vectorConstants<>+696(SB)/8, $0xefbe4786e49b69c1
+DATA vectorConstants<>+688(SB)/8, $0xc19bf1749bdc06a7
+DATA vectorConstants<>+696(SB)/8, $0xc19bf1749bdc06a7
 DATA vectorConstants<>+704(SB)/8, $0xefbe4786e49b69c1
 DATA vectorConstants<>+712(SB)/8, $0xefbe4786e49b69c1
-DATA vectorConstants<>+720(SB)/8, $0x240ca1cc0fc19dc6
-DATA vectorConstants<>+728(SB)/8, $0x240ca1cc0fc19dc6
+DATA vectorConstants<>+720(SB)/8, $0xefbe4786e49b69c1
+DATA vectorConstants<>+728(SB)/8, $0xefbe4786e49b69c1
 DATA vectorConstants<>+736(SB)/8, $0x240ca1cc0fc19dc6
 DATA vectorConstants<>+744(SB)/8, $0x240ca1cc0fc19dc6
-DATA vectorConstants<>+752(SB)/8, $0x4a7484aa2de92c6f
-DATA vectorConstants<>+760(SB)/8, $0x4a7484aa2de92c6f
+DATA vectorConstants<>+752(SB)/8, $0x240ca1cc0fc19dc6
+DATA vectorConstants<>+760(SB)/8, $0x240ca1cc0fc19dc6
 DATA vectorConstants<>+768(SB)/8, $0x4a7484aa2de92c6f
 DATA vectorConstants<>+776(SB)/8, $0x4a7484aa2de92c6f
-DATA vectorConstants<>+784(SB)/8, $0x76f988da5cb0a9dc
-DATA vectorConstants<>+792(SB)/8, $0x76f988da5cb0a9dc
+DATA vectorConstants<>+784(SB)/8, $0x4a7484aa2de92c6f
+DATA vectorConstants<>+792(SB)/8, $0x4a7484aa2de92c6f
 DATA vectorConstants<>+800(SB)/8, $0x76f988da5cb0a9dc
 DATA vectorConstants<>+808(SB)/8, $0x76f988da5cb0a9dc
-DATA vectorConstants<>+816(SB)/8, $0xa831c66d983e5152
-DATA vectorConstants<>+824(SB)/8, $0xa831c66d983e5152
+DATA vectorConstants<>+816(SB)/8, $0x76f988da5cb0a9dc
+DATA vectorConstants<>+824(SB)/8, $0x76f988da5cb0a9dc
 DATA vectorConstants<>+832(SB)/8, $0xa831c66d983e5152
 DATA vectorConstants<>+840(SB)/8, $0xa831c66d983e5152
-DATA vectorConstants<>+848(SB)/8, $0xbf597fc7b00327c8
-DATA vectorConstants<>+856(SB)/8, $0xbf597fc7b00327c8
+DATA vectorConstants<>+848(SB)/8, $0xa831c66d983e5152
+DATA vectorConstants<>+856(SB)/8, $0xa831c66d983e5152
 DATA vectorConstants<>+864(SB)/8, $0xbf597fc7b00327c8
 DATA vectorConstants<>+872(SB)/8, $0xbf597fc7b00327c8
-DATA vectorConstants<>+880(SB)/8, $0xd5a79147c6e00bf3
-DATA vectorConstants<>+888(SB)/8, $0xd5a79147c6e00bf3
+DATA vectorConstants<>+880(SB)/8, $0xbf597fc7b00327c8
+DATA vectorConstants<>+888(SB)/8, $0xbf597fc7b00327c8
 DATA vectorConstants<>+896(SB)/8, $0xd5a79147c6e00bf3
 DATA vectorConstants<>+904(SB)/8, $0xd5a79147c6e00bf3
-DATA vectorConstants<>+912(SB)/8, $0x1429296706ca6351
-DATA vectorConstants<>+920(SB)/8, $0x1429296706ca6351
+DATA vectorConstants<>+912(SB)/8, $0xd5a79147c6e00bf3
+DATA vectorConstants<>+920(SB)/8, $0xd5a79147c6e00bf3
 DATA vectorConstants<>+928(SB)/8, $0x1429296706ca6351
 DATA vectorConstants<>+936(SB)/8, $0x1429296706ca6351
-DATA vectorConstants<>+944(SB)/8, $0x2e1b213827b70a85
-DATA vectorConstants<>+952(SB)/8, $0x2e1b213827b70a85
+DATA vectorConstants<>+944(SB)/8, $0x1429296706ca6351
+DATA vectorConstants<>+952(SB)/8, $0x1429296706ca6351
 DATA vectorConstants<>+960(SB)/8, $0x2e1b213827b70a85
 DATA vectorConstants<>+968(SB)/8, $0x2e1b213827b70a85
-DATA vectorConstants<>+976(SB)/8, $0x53380d134d2c6dfc
-DATA vectorConstants<>+984(SB)/8, $0x53380d134d2c6dfc
+DATA vectorConstants<>+976(SB)/8, $0x2e1b213827b70a85
+DATA vectorConstants<>+984(SB)/8, $0x2e1b213827b70a85
 DATA vectorConstants<>+992(SB)/8, $0x53380d134d2c6dfc
 DATA vectorConstants<>+1000(SB)/8, $0x53380d134d2c6dfc
-DATA vectorConstants<>+1008(SB)/8, $0x766a0abb650a7354
-DATA vectorConstants<>+1016(SB)/8, $0x766a0abb650a7354
+DATA vectorConstants<>+1008(SB)/8, $0x53380d134d2c6dfc
+DATA vectorConstants<>+1016(SB)/8, $0x53380d134d2c6dfc
 DATA vectorConstants<>+1024(SB)/8, $0x766a0abb650a7354
 DATA vectorConstants<>+1032(SB)/8, $0x766a0abb650a7354
-DATA vectorConstants<>+1040(SB)/8, $0x92722c8581c2c92e
-DATA vectorConstants<>+1048(SB)/8, $0x92722c8581c2c92e
+DATA vectorConstants<>+1040(SB)/8, $0x766a0abb650a7354
+DATA vectorConstants<>+1048(SB)/8, $0x766a0abb650a7354
 DATA vectorConstants<>+1056(SB)/8, $0x92722c8581c2c92e
 DATA vectorConstants<>+1064(SB)/8, $0x92722c8581c2c92e
-DATA vectorConstants<>+1072(SB)/8, $0xa81a664ba2bfe8a1
-DATA vectorConstants<>+1080(SB)/8, $0xa81a664ba2bfe8a1
+DATA vectorConstants<>+1072(SB)/8, $0x92722c8581c2c92e
+DATA vectorConstants<>+1080(SB)/8, $0x92722c8581c2c92e
 DATA vectorConstants<>+1088(SB)/8, $0xa81a664ba2bfe8a1
 DATA vectorConstants<>+1096(SB)/8, $0xa81a664ba2bfe8a1
-DATA vectorConstants<>+1104(SB)/8, $0xc76c51a3c24b8b70
-DATA vectorConstants<>+1112(SB)/8, $0xc76c51a3c24b8b70
+DATA vectorConstants<>+1104(SB)/8, $0xa81a664ba2bfe8a1
+DATA vectorConstants<>+1112(SB)/8, $0xa81a664ba2bfe8a1
 DATA vectorConstants<>+1120(SB)/8, $0xc76c51a3c24b8b70
 DATA vectorConstants<>+1128(SB)/8, $0xc76c51a3c24b8b70
-DATA vectorConstants<>+1136(SB)/8, $0xd6990624d192e819
-DATA vectorConstants<>+1144(SB)/8, $0xd6990624d192e819
+DATA vectorConstants<>+1136(SB)/8, $0xc76c51a3c24b8b70
+DATA vectorConstants<>+1144(SB)/8, $0xc76c51a3c24b8b70
 DATA vectorConstants<>+1152(SB)/8, $0xd6990624d192e819
 DATA vectorConstants<>+1160(SB)/8, $0xd6990624d192e819
-DATA vectorConstants<>+1168(SB)/8, $0x106aa070f40e3585
-DATA vectorConstants<>+1176(SB)/8, $0x106aa070f40e3585
+DATA vectorConstants<>+1168(SB)/8, $0xd6990624d192e819
+DATA vectorConstants<>+1176(SB)/8, $0xd6990624d192e819
 DATA vectorConstants<>+1184(SB)/8, $0x106aa070f40e3585
 DATA vectorConstants<>+1192(SB)/8, $0x106aa070f40e3585
-DATA vectorConstants<>+1200(SB)/8, $0x1e376c0819a4c116
-DATA vectorConstants<>+1208(SB)/8, $0x1e376c0819a4c116
+DATA vectorConstants<>+1200(SB)/8, $0x106aa070f40e3585
+DATA vectorConstants<>+1208(SB)/8, $0x106aa070f40e3585
 DATA vectorConstants<>+1216(SB)/8, $0x1e376c0819a4c116
 DATA vectorConstants<>+1224(SB)/8, $0x1e376c0819a4c116
-DATA vectorConstants<>+1232(SB)/8, $0x34b0bcb52748774c
-DATA vectorConstants<>+1240(SB)/8, $0x34b0bcb52748774c
+DATA vectorConstants<>+1232(SB)/8, $0x1e376c0819a4c116
+DATA vectorConstants<>+1240(SB)/8, $0x1e376c0819a4c116
 DATA vectorConstants<>+1248(SB)/8, $0x34b0bcb52748774c
 DATA vectorConstants<>+1256(SB)/8, $0x34b0bcb52748774c
-DATA vectorConstants<>+1264(SB)/8, $0x4ed8aa4a391c0cb3
-DATA vectorConstants<>+1272(SB)/8, $0x4ed8aa4a391c0cb3
+DATA vectorConstants<>+1264(SB)/8, $0x34b0bcb52748774c
+DATA vectorConstants<>+1272(SB)/8, $0x34b0bcb52748774c
 DATA vectorConstants<>+1280(SB)/8, $0x4ed8aa4a391c0cb3
 DATA vectorConstants<>+1288(SB)/8, $0x4ed8aa4a391c0cb3
-DATA vectorConstants<>+1296(SB)/8, $0x682e6ff35b9cca4f
-DATA vectorConstants<>+1304(SB)/8, $0x682e6ff35b9cca4f
+DATA vectorConstants<>+1296(SB)/8, $0x4ed8aa4a391c0cb3
+DATA vectorConstants<>+1304(SB)/8, $0x4ed8aa4a391c0cb3
 DATA vectorConstants<>+1312(SB)/8, $0x682e6ff35b9cca4f
 DATA vectorConstants<>+1320(SB)/8, $0x682e6ff35b9cca4f
-DATA vectorConstants<>+1328(SB)/8, $0x78a5636f748f82ee
-DATA vectorConstants<>+1336(SB)/8, $0x78a5636f748f82ee
+DATA vectorConstants<>+1328(SB)/8, $0x682e6ff35b9cca4f
+DATA vectorConstants<>+1336(SB)/8, $0x682e6ff35b9cca4f
 DATA vectorConstants<>+1344(SB)/8, $0x78a5636f748f82ee
 DATA vectorConstants<>+1352(SB)/8, $0x78a5636f748f82ee
-DATA vectorConstants<>+1360(SB)/8, $0x8cc7020884c87814
-DATA vectorConstants<>+1368(SB)/8, $0x8cc7020884c87814
+DATA vectorConstants<>+1360(SB)/8, $0x78a5636f748f82ee
+DATA vectorConstants<>+1368(SB)/8, $0x78a5636f748f82ee
 DATA vectorConstants<>+1376(SB)/8, $0x8cc7020884c87814
 DATA vectorConstants<>+1384(SB)/8, $0x8cc7020884c87814
-DATA vectorConstants<>+1392(SB)/8, $0xa4506ceb90befffa
-DATA vectorConstants<>+1400(SB)/8, $0xa4506ceb90befffa
+DATA vectorConstants<>+1392(SB)/8, $0x8cc7020884c87814
+DATA vectorConstants<>+1400(SB)/8, $0x8cc7020884c87814
 DATA vectorConstants<>+1408(SB)/8, $0xa4506ceb90befffa
 DATA vectorConstants<>+1416(SB)/8, $0xa4506ceb90befffa
-DATA vectorConstants<>+1424(SB)/8, $0xc67178f2bef9a3f7
-DATA vectorConstants<>+1432(SB)/8, $0xc67178f2bef9a3f7
+DATA vectorConstants<>+1424(SB)/8, $0xa4506ceb90befffa
+DATA vectorConstants<>+1432(SB)/8, $0xa4506ceb90befffa
 DATA vectorConstants<>+1440(SB)/8, $0xc67178f2bef9a3f7
 DATA vectorConstants<>+1448(SB)/8, $0xc67178f2bef9a3f7
-DATA vectorConstants<>+1456(SB)/8, $0x0000000080000000
-DATA vectorConstants<>+1464(SB)/8, $0x0000000080000000
+DATA vectorConstants<>+1456(SB)/8, $0xc67178f2bef9a3f7
+DATA vectorConstants<>+1464(SB)/8, $0xc67178f2bef9a3f7
 DATA vectorConstants<>+1472(SB)/8, $0x0000000080000000
 DATA vectorConstants<>+1480(SB)/8, $0x0000000080000000
-DATA vectorConstants<>+1488(SB)/8, $0x0000010000000000
-DATA vectorConstants<>+1496(SB)/8, $0x0000010000000000
+DATA vectorConstants<>+1488(SB)/8, $0x0000000080000000
+DATA vectorConstants<>+1496(SB)/8, $0x0000000080000000
 DATA vectorConstants<>+1504(SB)/8, $0x0000010000000000
 DATA vectorConstants<>+1512(SB)/8, $0x0000010000000000
-DATA vectorConstants<>+1520(SB)/8, $0x0405060700010203
-DATA vectorConstants<>+1528(SB)/8, $0x0c0d0e0f08090a0b
+DATA vectorConstants<>+1520(SB)/8, $0x0000010000000000
+DATA vectorConstants<>+1528(SB)/8, $0x0000010000000000
 DATA vectorConstants<>+1536(SB)/8, $0x0405060700010203
 DATA vectorConstants<>+1544(SB)/8, $0x0c0d0e0f08090a0b
-DATA vectorConstants<>+1552(SB)/8, $0x0000000000000000
-DATA vectorConstants<>+1560(SB)/8, $0x0000000000000000
+DATA vectorConstants<>+1552(SB)/8, $0x0405060700010203
+DATA vectorConstants<>+1560(SB)/8, $0x0c0d0e0f08090a0b
 DATA vectorConstants<>+1568(SB)/8, $0x0000000000000000
 DATA vectorConstants<>+1576(SB)/8, $0x0000000000000000
 DATA vectorConstants<>+1584(SB)/8, $0x0000000000000000
@@ -221,7 +221,7 @@ TEXT ·scanVectorPlain(SB), NOSPLIT, $0-24
 	PCALIGN $64
 group:
 	VMOVDQU32 exchange_state(R13), Y16
-	VPADDD 432(R8), Y16, Y31
+	VPADDD 448(R8), Y16, Y31
 	VMOVDQU32 Y31, exchange_second(R14)
 	VMOVDQU 320(R8), X7
 	VMOVDQU 336(R8), X8
@@ -229,25 +229,25 @@ group:
 	VMOVDDUP exchange_nonce(R13), X1
 	VPADDD 0(SI), X1, X1
 	VMOVDQU 16(SI), X2
-	VPADDD 464(R8), Y17, Y31
+	VPADDD 480(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+32)(R14)
 	VMOVDQU32 (exchange_state+64)(R13), Y18
-	VPADDD 496(R8), Y18, Y31
+	VPADDD 512(R8), Y18, Y31
 	VMOVDQU 320(R8), X9
 	VMOVDQU 336(R8), X10
 	VMOVDQU32 Y31, (exchange_second+64)(R14)
 	VMOVDQU32 (exchange_state+96)(R13), Y19
-	VPADDD 528(R8), Y19, Y31
+	VPADDD 544(R8), Y19, Y31
 	VMOVDDUP (exchange_nonce+8)(R13), X3
 	VPADDD 0(SI), X3, X3
 	VMOVDQU 16(SI), X4
 	VMOVDQU32 Y31, (exchange_second+96)(R14)
-	VMOVDQU32 1456(R8), Y20
+	VMOVDQU32 1472(R8), Y20
 	VMOVDQU 320(R8), X11
 	VMOVDQU 336(R8), X12
 	VPXORD Y21, Y21, Y21
 	VPXORD Y22, Y22, Y22
-	VMOVDQU32 1488(R8), Y23
+	VMOVDQU32 1504(R8), Y23
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
 	VMOVQ exchange_second(R13), X0
@@ -274,7 +274,7 @@ group:
 	SHA256RNDS2 X0, X3, X4
 	SHA256RNDS2 X0, X5, X6
 	VPADDD Y26, Y16, Y16
-	VPADDD 688(R8), Y16, Y31
+	VPADDD 704(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+256)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VPSHRDQ $0x20, Y22, Y21, Y25
@@ -299,7 +299,7 @@ group:
 	VMOVQ (exchange_second+48)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y17, Y17
-	VPADDD 720(R8), Y17, Y31
+	VPADDD 736(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+288)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
@@ -328,7 +328,7 @@ group:
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
 	SHA256RNDS2 X0, X6, X5
-	VPADDD 752(R8), Y18, Y31
+	VPADDD 768(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+320)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VPSHRDQ $0x20, Y16, Y23, Y25
@@ -353,7 +353,7 @@ group:
 	VPADDD Y26, Y19, Y19
 	VMOVQ (exchange_second+112)(R13), X0
 	SHA256RNDS2 X0, X12, X11
-	VPADDD 784(R8), Y19, Y31
+	VPADDD 800(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+352)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
@@ -378,7 +378,7 @@ group:
 	SHA256RNDS2 X0, X1, X2
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VPADDD 816(R8), Y20, Y31
+	VPADDD 832(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+384)(R14)
 	VMOVQ 272(R8), X0
 	SHA256RNDS2 X0, X8, X7
@@ -407,7 +407,7 @@ group:
 	SHA256RNDS2 X0, X2, X1
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VPADDD 848(R8), Y21, Y31
+	VPADDD 864(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+416)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VMOVQ (exchange_first+40)(R13), X0
@@ -434,7 +434,7 @@ group:
 	VPADDD Y26, Y22, Y22
 	VMOVQ (exchange_second+256)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VPADDD 880(R8), Y22, Y31
+	VPADDD 896(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+448)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
@@ -459,7 +459,7 @@ group:
 	VMOVQ (exchange_first+96)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD Y26, Y23, Y23
-	VPADDD 912(R8), Y23, Y31
+	VPADDD 928(R8), Y23, Y31
 	VMOVQ (exchange_second+288)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VMOVDQU32 Y31, (exchange_second+480)(R14)
@@ -486,7 +486,7 @@ group:
 	VMOVQ (exchange_first+128)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD Y26, Y16, Y16
-	VPADDD 944(R8), Y16, Y31
+	VPADDD 960(R8), Y16, Y31
 	VMOVQ (exchange_second+320)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 Y31, (exchange_second+512)(R14)
@@ -513,7 +513,7 @@ group:
 	VMOVQ (exchange_first+160)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD Y26, Y17, Y17
-	VPADDD 976(R8), Y17, Y31
+	VPADDD 992(R8), Y17, Y31
 	VMOVQ (exchange_second+352)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VMOVDQU32 Y31, (exchange_second+544)(R14)
@@ -540,7 +540,7 @@ group:
 	VPADDD Y26, Y18, Y18
 	VMOVQ (exchange_first+192)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	VPADDD 1008(R8), Y18, Y31
+	VPADDD 1024(R8), Y18, Y31
 	VMOVQ (exchange_second+384)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 Y31, (exchange_second+576)(R14)
@@ -567,7 +567,7 @@ group:
 	VPADDD Y26, Y19, Y19
 	VMOVQ (exchange_first+224)(R13), X0
 	SHA256RNDS2 X0, X2, X1
-	VPADDD 1040(R8), Y19, Y31
+	VPADDD 1056(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+608)(R14)
 	VMOVQ (exchange_second+416)(R13), X0
 	SHA256RNDS2 X0, X8, X7
@@ -594,7 +594,7 @@ group:
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_first+256)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	VPADDD 1072(R8), Y20, Y31
+	VPADDD 1088(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+640)(R14)
 	VMOVQ (exchange_second+448)(R13), X0
 	SHA256RNDS2 X0, X7, X8
@@ -619,7 +619,7 @@ group:
 	VPSRLD $0xa, Y20, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VPADDD 1104(R8), Y21, Y31
+	VPADDD 1120(R8), Y21, Y31
 	VMOVQ (exchange_first+288)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVDQU32 Y31, (exchange_second+672)(R14)
@@ -646,7 +646,7 @@ group:
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VPADDD 1136(R8), Y22, Y31
+	VPADDD 1152(R8), Y22, Y31
 	VMOVQ (exchange_first+320)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVDQU32 Y31, (exchange_second+704)(R14)
@@ -673,7 +673,7 @@ group:
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VPADDD 1168(R8), Y23, Y31
+	VPADDD 1184(R8), Y23, Y31
 	VMOVQ (exchange_first+352)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVDQU32 Y31, (exchange_second+736)(R14)
@@ -700,7 +700,7 @@ group:
 	SHA256RNDS2 X0, X12, X11
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
-	VPADDD 1200(R8), Y16, Y31
+	VPADDD 1216(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+768)(R14)
 	VMOVQ (exchange_first+384)(R13), X0
 	SHA256RNDS2 X0, X1, X2
@@ -727,7 +727,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
-	VPADDD 1232(R8), Y17, Y31
+	VPADDD 1248(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+800)(R14)
 	VMOVQ (exchange_first+416)(R13), X0
 	SHA256RNDS2 X0, X2, X1
@@ -754,7 +754,7 @@ group:
 	SHA256RNDS2 X0, X12, X11
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 1264(R8), Y18, Y31
+	VPADDD 1280(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+832)(R14)
 	VMOVQ (exchange_first+448)(R13), X0
 	SHA256RNDS2 X0, X1, X2
@@ -781,7 +781,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VPADDD 1296(R8), Y19, Y31
+	VPADDD 1312(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+864)(R14)
 	VMOVQ (exchange_first+480)(R13), X0
 	SHA256RNDS2 X0, X2, X1
@@ -808,7 +808,7 @@ group:
 	VMOVQ (exchange_second+688)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y20, Y20
-	VPADDD 1328(R8), Y20, Y31
+	VPADDD 1344(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+896)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VMOVQ (exchange_first+512)(R13), X0
@@ -835,7 +835,7 @@ group:
 	VMOVQ (exchange_second+720)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y21, Y21
-	VPADDD 1360(R8), Y21, Y31
+	VPADDD 1376(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+928)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VMOVQ (exchange_first+544)(R13), X0
@@ -862,7 +862,7 @@ group:
 	VMOVQ (exchange_second+752)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y22, Y22
-	VPADDD 1392(R8), Y22, Y31
+	VPADDD 1408(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+960)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VMOVQ (exchange_first+576)(R13), X0
@@ -889,36 +889,36 @@ group:
 	VMOVQ (exchange_second+784)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y23, Y23
-	VPADDD 1424(R8), Y23, Y31
+	VPADDD 1440(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+992)(R14)
 	VMOVDQU32 (exchange_state+128)(R13), Y16
-	VPADDD 432(R8), Y16, Y31
+	VPADDD 448(R8), Y16, Y31
 	VMOVQ (exchange_first+608)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVQ (exchange_second+800)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VMOVDQU32 Y31, (exchange_second+1024)(R14)
 	VMOVDQU32 (exchange_state+160)(R13), Y17
-	VPADDD 464(R8), Y17, Y31
+	VPADDD 480(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+1056)(R14)
 	VMOVDQU32 (exchange_state+192)(R13), Y18
 	VMOVQ (exchange_first+616)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVQ (exchange_second+808)(R13), X0
 	SHA256RNDS2 X0, X10, X9
-	VPADDD 496(R8), Y18, Y31
+	VPADDD 512(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+1088)(R14)
 	VMOVDQU32 (exchange_state+224)(R13), Y19
-	VPADDD 528(R8), Y19, Y31
+	VPADDD 544(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+1120)(R14)
 	VMOVQ (exchange_first+624)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VMOVDQU32 1456(R8), Y20
+	VMOVDQU32 1472(R8), Y20
 	VMOVQ (exchange_second+816)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPXORD Y21, Y21, Y21
 	VPXORD Y22, Y22, Y22
-	VMOVDQU32 1488(R8), Y23
+	VMOVDQU32 1504(R8), Y23
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VMOVQ (exchange_first+640)(R13), X0
 	SHA256RNDS2 X0, X1, X2
@@ -944,7 +944,7 @@ group:
 	VMOVQ (exchange_second+848)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y16, Y16
-	VPADDD 688(R8), Y16, Y31
+	VPADDD 704(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+1280)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VMOVQ (exchange_first+672)(R13), X0
@@ -971,7 +971,7 @@ group:
 	VMOVQ (exchange_second+880)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y17, Y17
-	VPADDD 720(R8), Y17, Y31
+	VPADDD 736(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+1312)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
@@ -998,7 +998,7 @@ group:
 	VMOVQ (exchange_second+912)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y18, Y18
-	VPADDD 752(R8), Y18, Y31
+	VPADDD 768(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+1344)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VPSHRDQ $0x20, Y16, Y23, Y25
@@ -1025,7 +1025,7 @@ group:
 	VPADDD Y26, Y19, Y19
 	VMOVQ (exchange_second+944)(R13), X0
 	SHA256RNDS2 X0, X12, X11
-	VPADDD 784(R8), Y19, Y31
+	VPADDD 800(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+1376)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
@@ -1054,7 +1054,7 @@ group:
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+976)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VPADDD 816(R8), Y20, Y31
+	VPADDD 832(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+1408)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
@@ -1069,13 +1069,13 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit0
-	on0:
+on0:
 	VPRORD $0x11, Y20, Y26
 	VPRORD $0x13, Y20, Y29
 	VPSRLD $0xa, Y20, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VPADDD 848(R8), Y21, Y31
+	VPADDD 864(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+1440)(R14)
 	VPADDD 32(SI), X3, X3
 	VPADDD 48(SI), X4, X4
@@ -1098,13 +1098,13 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit1
-	on1:
+on1:
 	VPRORD $0x11, Y21, Y26
 	VPRORD $0x13, Y21, Y29
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VPADDD 880(R8), Y22, Y31
+	VPADDD 896(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+1472)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
@@ -1127,13 +1127,13 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit2
-	on2:
+on2:
 	VPRORD $0x11, Y22, Y26
 	VPRORD $0x13, Y22, Y29
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VPADDD 912(R8), Y23, Y31
+	VPADDD 928(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+1504)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
@@ -1158,7 +1158,7 @@ group:
 	VPADDD 0(SI), X3, X3
 	VMOVDQU 16(SI), X4
 	VPADDD Y26, Y16, Y16
-	VPADDD 944(R8), Y16, Y31
+	VPADDD 960(R8), Y16, Y31
 	VMOVDQU 320(R8), X11
 	VMOVDQU 336(R8), X12
 	VMOVDQU32 Y31, (exchange_second+1536)(R14)
@@ -1182,7 +1182,7 @@ group:
 	VPSRLD $0xa, Y16, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
-	VPADDD 976(R8), Y17, Y31
+	VPADDD 992(R8), Y17, Y31
 	VMOVQ (exchange_second+1032)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VMOVQ pipeline_keyed4(DI), X0
@@ -1211,7 +1211,7 @@ group:
 	VPSRLD $0xa, Y17, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 1008(R8), Y18, Y31
+	VPADDD 1024(R8), Y18, Y31
 	VMOVQ (exchange_second+1064)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VMOVDQU32 Y31, (exchange_second+1600)(R14)
@@ -1236,7 +1236,7 @@ group:
 	VPSRLD $0xa, Y18, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VPADDD 1040(R8), Y19, Y31
+	VPADDD 1056(R8), Y19, Y31
 	VMOVQ (exchange_second+1096)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VMOVDQU32 Y31, (exchange_second+1632)(R14)
@@ -1265,7 +1265,7 @@ group:
 	VPSRLD $0xa, Y19, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VPADDD 1072(R8), Y20, Y31
+	VPADDD 1088(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+1664)(R14)
 	VMOVQ (exchange_second+1128)(R13), X0
 	SHA256RNDS2 X0, X12, X11
@@ -1292,7 +1292,7 @@ group:
 	VPADDD Y26, Y21, Y21
 	VMOVQ (exchange_first+24)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	VPADDD 1104(R8), Y21, Y31
+	VPADDD 1120(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+1696)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
@@ -1321,7 +1321,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VMOVQ (exchange_first+56)(R13), X0
 	SHA256RNDS2 X0, X2, X1
-	VPADDD 1136(R8), Y22, Y31
+	VPADDD 1152(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+1728)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
@@ -1346,7 +1346,7 @@ group:
 	VPADDD Y26, Y23, Y23
 	VMOVQ (exchange_first+88)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	VPADDD 1168(R8), Y23, Y31
+	VPADDD 1184(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+1760)(R14)
 	VMOVQ (exchange_second+280)(R13), X0
 	SHA256RNDS2 X0, X7, X8
@@ -1371,7 +1371,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
-	VPADDD 1200(R8), Y16, Y31
+	VPADDD 1216(R8), Y16, Y31
 	VMOVQ (exchange_first+120)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVDQU32 Y31, (exchange_second+1792)(R14)
@@ -1398,7 +1398,7 @@ group:
 	SHA256RNDS2 X0, X12, X11
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
-	VPADDD 1232(R8), Y17, Y31
+	VPADDD 1248(R8), Y17, Y31
 	VMOVQ (exchange_first+152)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVDQU32 Y31, (exchange_second+1824)(R14)
@@ -1425,7 +1425,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 1264(R8), Y18, Y31
+	VPADDD 1280(R8), Y18, Y31
 	VMOVQ (exchange_first+184)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVDQU32 Y31, (exchange_second+1856)(R14)
@@ -1452,7 +1452,7 @@ group:
 	SHA256RNDS2 X0, X12, X11
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VPADDD 1296(R8), Y19, Y31
+	VPADDD 1312(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+1888)(R14)
 	VMOVQ (exchange_first+216)(R13), X0
 	SHA256RNDS2 X0, X1, X2
@@ -1479,7 +1479,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VPADDD 1328(R8), Y20, Y31
+	VPADDD 1344(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+1920)(R14)
 	VMOVQ (exchange_first+248)(R13), X0
 	SHA256RNDS2 X0, X2, X1
@@ -1506,7 +1506,7 @@ group:
 	VMOVQ (exchange_second+1448)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y21, Y21
-	VPADDD 1360(R8), Y21, Y31
+	VPADDD 1376(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+1952)(R14)
 	VMOVQ (exchange_first+280)(R13), X0
 	SHA256RNDS2 X0, X1, X2
@@ -1533,7 +1533,7 @@ group:
 	VMOVQ (exchange_second+1480)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y22, Y22
-	VPADDD 1392(R8), Y22, Y31
+	VPADDD 1408(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+1984)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VMOVQ (exchange_first+312)(R13), X0
@@ -1560,36 +1560,36 @@ group:
 	VMOVQ (exchange_second+1512)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y23, Y23
-	VPADDD 1424(R8), Y23, Y31
+	VPADDD 1440(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+2016)(R14)
 	VMOVDQU32 (exchange_state+256)(R13), Y16
 	VMOVQ (exchange_first+344)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	VPADDD 432(R8), Y16, Y31
+	VPADDD 448(R8), Y16, Y31
 	VMOVQ (exchange_second+536)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 Y31, (exchange_second+2048)(R14)
 	VMOVDQU32 (exchange_state+288)(R13), Y17
-	VPADDD 464(R8), Y17, Y31
+	VPADDD 480(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+2080)(R14)
 	VMOVQ (exchange_first+1088)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVDQU32 (exchange_state+320)(R13), Y18
 	VMOVQ (exchange_second+1536)(R13), X0
 	SHA256RNDS2 X0, X9, X10
-	VPADDD 496(R8), Y18, Y31
+	VPADDD 512(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+2112)(R14)
 	VMOVDQU32 (exchange_state+352)(R13), Y19
-	VPADDD 528(R8), Y19, Y31
+	VPADDD 544(R8), Y19, Y31
 	VMOVQ (exchange_first+1096)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVDQU32 Y31, (exchange_second+2144)(R14)
 	VMOVQ (exchange_second+1544)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VMOVDQU32 1456(R8), Y20
+	VMOVDQU32 1472(R8), Y20
 	VPXORD Y21, Y21, Y21
 	VPXORD Y22, Y22, Y22
-	VMOVDQU32 1488(R8), Y23
+	VMOVDQU32 1504(R8), Y23
 	VMOVQ (exchange_first+376)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y17, Y16, Y24
@@ -1615,7 +1615,7 @@ group:
 	VMOVQ (exchange_second+1576)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y16, Y16
-	VPADDD 688(R8), Y16, Y31
+	VPADDD 704(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+2304)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VMOVQ (exchange_first+408)(R13), X0
@@ -1642,7 +1642,7 @@ group:
 	VMOVQ (exchange_second+1608)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y17, Y17
-	VPADDD 720(R8), Y17, Y31
+	VPADDD 736(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+2336)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VMOVQ (exchange_first+440)(R13), X0
@@ -1669,7 +1669,7 @@ group:
 	VMOVQ (exchange_second+1640)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y18, Y18
-	VPADDD 752(R8), Y18, Y31
+	VPADDD 768(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+2368)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VMOVQ (exchange_first+472)(R13), X0
@@ -1696,7 +1696,7 @@ group:
 	VMOVQ (exchange_second+1672)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y19, Y19
-	VPADDD 784(R8), Y19, Y31
+	VPADDD 800(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+2400)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VMOVQ (exchange_first+504)(R13), X0
@@ -1723,7 +1723,7 @@ group:
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+1704)(R13), X0
 	SHA256RNDS2 X0, X12, X11
-	VPADDD 816(R8), Y20, Y31
+	VPADDD 832(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+2432)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
@@ -1750,7 +1750,7 @@ group:
 	VPADDD Y26, Y21, Y21
 	VMOVQ (exchange_second+1736)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VPADDD 848(R8), Y21, Y31
+	VPADDD 864(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+2464)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
@@ -1777,7 +1777,7 @@ group:
 	VPADDD Y26, Y22, Y22
 	VMOVQ (exchange_second+1768)(R13), X0
 	SHA256RNDS2 X0, X12, X11
-	VPADDD 880(R8), Y22, Y31
+	VPADDD 896(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+2496)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
@@ -1804,7 +1804,7 @@ group:
 	SHA256RNDS2 X0, X5, X6
 	VMOVQ (exchange_second+1800)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VPADDD 912(R8), Y23, Y31
+	VPADDD 928(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+2528)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
@@ -1829,7 +1829,7 @@ group:
 	VPADDD Y26, Y16, Y16
 	VMOVQ (exchange_first+1384)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VPADDD 944(R8), Y16, Y31
+	VPADDD 960(R8), Y16, Y31
 	VMOVQ (exchange_second+1832)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VMOVDQU32 Y31, (exchange_second+2560)(R14)
@@ -1856,7 +1856,7 @@ group:
 	VPADDD Y26, Y17, Y17
 	VMOVQ (exchange_first+1416)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VPADDD 976(R8), Y17, Y31
+	VPADDD 992(R8), Y17, Y31
 	VMOVQ (exchange_second+1864)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VMOVDQU32 Y31, (exchange_second+2592)(R14)
@@ -1881,7 +1881,7 @@ group:
 	VPSRLD $0xa, Y17, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 1008(R8), Y18, Y31
+	VPADDD 1024(R8), Y18, Y31
 	VMOVQ (exchange_first+1448)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVQ (exchange_second+1896)(R13), X0
@@ -1908,7 +1908,7 @@ group:
 	VPSRLD $0xa, Y18, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VPADDD 1040(R8), Y19, Y31
+	VPADDD 1056(R8), Y19, Y31
 	VMOVQ (exchange_first+1480)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVQ (exchange_second+1928)(R13), X0
@@ -1935,7 +1935,7 @@ group:
 	VPSRLD $0xa, Y19, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VPADDD 1072(R8), Y20, Y31
+	VPADDD 1088(R8), Y20, Y31
 	VMOVQ (exchange_first+1512)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVDQU32 Y31, (exchange_second+2688)(R14)
@@ -1966,7 +1966,7 @@ group:
 	VMOVLPS X0, (exchange_state+88)(R14)
 	VMOVHPS X0, (exchange_state+120)(R14)
 	VPADDD Y26, Y21, Y21
-	VPADDD 1104(R8), Y21, Y31
+	VPADDD 1120(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+2720)(R14)
 	VMOVQ (exchange_second+1992)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -1985,11 +1985,11 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit3
-	on3:
+on3:
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VPADDD 1136(R8), Y22, Y31
+	VPADDD 1152(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+2752)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
@@ -2014,11 +2014,11 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit4
-	on4:
+on4:
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VPADDD 1168(R8), Y23, Y31
+	VPADDD 1184(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+2784)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
@@ -2043,11 +2043,11 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit5
-	on5:
+on5:
 	VPSRLD $0xa, Y23, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
-	VPADDD 1200(R8), Y16, Y31
+	VPADDD 1216(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+2816)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VPSHRDQ $0x20, Y22, Y21, Y25
@@ -2069,7 +2069,7 @@ group:
 	VMOVDQU 336(R8), X10
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
-	VPADDD 1232(R8), Y17, Y31
+	VPADDD 1248(R8), Y17, Y31
 	VMOVDDUP (exchange_nonce+56)(R13), X3
 	VPADDD 0(SI), X3, X3
 	VMOVDQU 16(SI), X4
@@ -2096,7 +2096,7 @@ group:
 	SHA256RNDS2 X0, X9, X10
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 1264(R8), Y18, Y31
+	VPADDD 1280(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+2880)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VMOVQ (exchange_second+2048)(R13), X0
@@ -2125,7 +2125,7 @@ group:
 	SHA256RNDS2 X0, X6, X5
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VPADDD 1296(R8), Y19, Y31
+	VPADDD 1312(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+2912)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VMOVQ (exchange_second+2080)(R13), X0
@@ -2150,7 +2150,7 @@ group:
 	SHA256RNDS2 X0, X9, X10
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VPADDD 1328(R8), Y20, Y31
+	VPADDD 1344(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+2944)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VMOVQ (exchange_second+2112)(R13), X0
@@ -2179,7 +2179,7 @@ group:
 	SHA256RNDS2 X0, X3, X4
 	SHA256RNDS2 X0, X5, X6
 	VPADDD Y26, Y21, Y21
-	VPADDD 1360(R8), Y21, Y31
+	VPADDD 1376(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+2976)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
@@ -2204,7 +2204,7 @@ group:
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VPADDD 1392(R8), Y22, Y31
+	VPADDD 1408(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+3008)(R14)
 	VMOVQ (exchange_first+784)(R13), X0
 	SHA256RNDS2 X0, X1, X2
@@ -2229,7 +2229,7 @@ group:
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VPADDD 1424(R8), Y23, Y31
+	VPADDD 1440(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+3040)(R14)
 	VMOVQ 288(R8), X0
 	SHA256RNDS2 X0, X7, X8
@@ -2240,12 +2240,12 @@ group:
 	VMOVDQU32 pipeline_vectorNonces(DI), Y24
 	VPADDD pipeline_vectorStep(DI), Y24, Y25
 	VMOVDQU32 Y25, pipeline_vectorNonces(DI)
-	VPSHUFB 1520(R8), Y24, Y24
+	VPSHUFB 1536(R8), Y24, Y24
 	VMOVDQU32 Y24, exchange_nonce(R14)
 	VMOVQ (exchange_first+824)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPBROADCASTQ pipeline_words16(DI), Y16
-	VPADDD 688(R8), Y16, Y31
+	VPADDD 704(R8), Y16, Y31
 	VMOVDQU32 Y31, exchange_first(R14)
 	VPBROADCASTQ pipeline_words18(DI), Y17
 	VPRORD $0x7, Y24, Y26
@@ -2263,7 +2263,7 @@ group:
 	VMOVQ (exchange_first+848)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD Y24, Y17, Y17
-	VPADDD 720(R8), Y17, Y31
+	VPADDD 736(R8), Y17, Y31
 	VMOVQ (exchange_second+1296)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 Y31, (exchange_first+32)(R14)
@@ -2277,7 +2277,7 @@ group:
 	SHA256RNDS2 X0, X9, X10
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 752(R8), Y18, Y31
+	VPADDD 768(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_first+64)(R14)
 	VMOVQ (exchange_first+1600)(R13), X0
 	SHA256RNDS2 X0, X5, X6
@@ -2291,7 +2291,7 @@ group:
 	VMOVQ (exchange_first+880)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD Y26, Y19, Y19
-	VPADDD 784(R8), Y19, Y31
+	VPADDD 800(R8), Y19, Y31
 	VMOVQ (exchange_second+1328)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VMOVDQU32 Y31, (exchange_first+96)(R14)
@@ -2305,7 +2305,7 @@ group:
 	SHA256RNDS2 X0, X10, X9
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VPADDD 816(R8), Y20, Y31
+	VPADDD 832(R8), Y20, Y31
 	VMOVQ (exchange_first+1632)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVDQU32 Y31, (exchange_first+128)(R14)
@@ -2321,7 +2321,7 @@ group:
 	VPADDD Y26, Y21, Y21
 	VMOVQ (exchange_second+1360)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VPADDD 848(R8), Y21, Y31
+	VPADDD 864(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_first+160)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y22
 	VMOVQ (exchange_first+920)(R13), X0
@@ -2335,7 +2335,7 @@ group:
 	VPADDD Y26, Y22, Y22
 	VMOVQ (exchange_first+1664)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VPADDD 880(R8), Y22, Y31
+	VPADDD 896(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_first+192)(R14)
 	VMOVQ (exchange_second+2368)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -2353,7 +2353,7 @@ group:
 	VPADDD Y26, Y23, Y23
 	VMOVQ (exchange_first+952)(R13), X0
 	SHA256RNDS2 X0, X4, X3
-	VPADDD 912(R8), Y23, Y31
+	VPADDD 928(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_first+224)(R14)
 	VMOVQ (exchange_second+1400)(R13), X0
 	SHA256RNDS2 X0, X10, X9
@@ -2378,7 +2378,7 @@ group:
 	VPSRLD $0xa, Y23, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
-	VPADDD 944(R8), Y16, Y31
+	VPADDD 960(R8), Y16, Y31
 	VMOVQ (exchange_first+984)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVDQU32 Y31, (exchange_first+256)(R14)
@@ -2405,7 +2405,7 @@ group:
 	SHA256RNDS2 X0, X8, X7
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
-	VPADDD 976(R8), Y17, Y31
+	VPADDD 992(R8), Y17, Y31
 	VMOVQ (exchange_first+1016)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVDQU32 Y31, (exchange_first+288)(R14)
@@ -2432,7 +2432,7 @@ group:
 	SHA256RNDS2 X0, X7, X8
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 1008(R8), Y18, Y31
+	VPADDD 1024(R8), Y18, Y31
 	VMOVQ (exchange_first+1048)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVDQU32 Y31, (exchange_first+320)(R14)
@@ -2459,7 +2459,7 @@ group:
 	SHA256RNDS2 X0, X8, X7
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VPADDD 1040(R8), Y19, Y31
+	VPADDD 1056(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_first+352)(R14)
 	VMOVQ (exchange_first+1080)(R13), X0
 	SHA256RNDS2 X0, X4, X3
@@ -2486,7 +2486,7 @@ group:
 	SHA256RNDS2 X0, X7, X8
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VPADDD 1072(R8), Y20, Y31
+	VPADDD 1088(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_first+384)(R14)
 	VMOVQ (exchange_first+1112)(R13), X0
 	SHA256RNDS2 X0, X3, X4
@@ -2513,7 +2513,7 @@ group:
 	SHA256RNDS2 X0, X8, X7
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VPADDD 1104(R8), Y21, Y31
+	VPADDD 1120(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_first+416)(R14)
 	VMOVQ (exchange_first+1144)(R13), X0
 	SHA256RNDS2 X0, X4, X3
@@ -2540,7 +2540,7 @@ group:
 	VMOVQ (exchange_second+1616)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPADDD Y26, Y22, Y22
-	VPADDD 1136(R8), Y22, Y31
+	VPADDD 1152(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_first+448)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VMOVQ (exchange_first+1176)(R13), X0
@@ -2567,7 +2567,7 @@ group:
 	VMOVQ (exchange_second+1648)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VPADDD Y26, Y23, Y23
-	VPADDD 1168(R8), Y23, Y31
+	VPADDD 1184(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_first+480)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VMOVQ (exchange_first+1208)(R13), X0
@@ -2594,7 +2594,7 @@ group:
 	VMOVQ (exchange_second+1680)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPADDD Y26, Y16, Y16
-	VPADDD 1200(R8), Y16, Y31
+	VPADDD 1216(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_first+512)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VMOVQ (exchange_first+1240)(R13), X0
@@ -2621,7 +2621,7 @@ group:
 	VMOVQ (exchange_second+1712)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VPADDD Y26, Y17, Y17
-	VPADDD 1232(R8), Y17, Y31
+	VPADDD 1248(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_first+544)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
@@ -2648,7 +2648,7 @@ group:
 	VPADDD Y26, Y18, Y18
 	VMOVQ (exchange_second+1744)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VPADDD 1264(R8), Y18, Y31
+	VPADDD 1280(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_first+576)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VPSHRDQ $0x20, Y16, Y23, Y25
@@ -2675,7 +2675,7 @@ group:
 	VPADDD Y26, Y19, Y19
 	VMOVQ (exchange_second+1776)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VPADDD 1296(R8), Y19, Y31
+	VPADDD 1312(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_first+608)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
@@ -2702,7 +2702,7 @@ group:
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+1808)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VPADDD 1328(R8), Y20, Y31
+	VPADDD 1344(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_first+640)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
@@ -2729,7 +2729,7 @@ group:
 	SHA256RNDS2 X0, X2, X1
 	VMOVQ (exchange_second+1840)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VPADDD 1360(R8), Y21, Y31
+	VPADDD 1376(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_first+672)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
@@ -2754,7 +2754,7 @@ group:
 	VPADDD Y26, Y22, Y22
 	VMOVQ (exchange_first+1424)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	VPADDD 1392(R8), Y22, Y31
+	VPADDD 1408(R8), Y22, Y31
 	VMOVQ (exchange_second+1872)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 Y31, (exchange_first+704)(R14)
@@ -2781,7 +2781,7 @@ group:
 	VPADDD Y26, Y23, Y23
 	VMOVQ (exchange_first+1456)(R13), X0
 	SHA256RNDS2 X0, X2, X1
-	VPADDD 1424(R8), Y23, Y31
+	VPADDD 1440(R8), Y23, Y31
 	VMOVQ (exchange_second+1904)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VMOVDQU32 Y31, (exchange_first+736)(R14)
@@ -2790,12 +2790,12 @@ group:
 	VMOVDQU32 Y25, (pipeline_vectorNonces+32)(DI)
 	VMOVQ (exchange_first+1464)(R13), X0
 	SHA256RNDS2 X0, X4, X3
-	VPSHUFB 1520(R8), Y24, Y24
+	VPSHUFB 1536(R8), Y24, Y24
 	VMOVQ (exchange_second+1912)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VMOVDQU32 Y24, (exchange_nonce+32)(R14)
 	VPBROADCASTQ pipeline_words16(DI), Y16
-	VPADDD 688(R8), Y16, Y31
+	VPADDD 704(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_first+768)(R14)
 	VPBROADCASTQ pipeline_words18(DI), Y17
 	VMOVQ (exchange_first+2208)(R13), X0
@@ -2813,7 +2813,7 @@ group:
 	SHA256RNDS2 X0, X7, X8
 	VPADDD Y26, Y17, Y17
 	VPADDD Y24, Y17, Y17
-	VPADDD 720(R8), Y17, Y31
+	VPADDD 736(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_first+800)(R14)
 	VPBROADCASTQ pipeline_words20(DI), Y18
 	VMOVQ (exchange_first+1496)(R13), X0
@@ -2829,7 +2829,7 @@ group:
 	SHA256RNDS2 X0, X5, X6
 	VMOVQ (exchange_second+2944)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VPADDD 752(R8), Y18, Y31
+	VPADDD 768(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_first+832)(R14)
 	VPBROADCASTQ (pipeline_words20+8)(DI), Y19
 	VPRORD $0x11, Y18, Y26
@@ -2841,7 +2841,7 @@ group:
 	VPSRLD $0xa, Y18, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VPADDD 784(R8), Y19, Y31
+	VPADDD 800(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_first+864)(R14)
 	VMOVQ (exchange_first+1528)(R13), X0
 	SHA256RNDS2 X0, X4, X3
@@ -2857,7 +2857,7 @@ group:
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+2976)(R13), X0
 	SHA256RNDS2 X0, X12, X11
-	VPADDD 816(R8), Y20, Y31
+	VPADDD 832(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_first+896)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y21
 	VPRORD $0x11, Y20, Y26
@@ -2867,7 +2867,7 @@ group:
 	VPSRLD $0xa, Y20, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VPADDD 848(R8), Y21, Y31
+	VPADDD 864(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_first+928)(R14)
 	VMOVQ (exchange_second+2008)(R13), X0
 	SHA256RNDS2 X0, X9, X10
@@ -2887,7 +2887,7 @@ group:
 	VMOVQ (exchange_second+3008)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y22, Y22
-	VPADDD 880(R8), Y22, Y31
+	VPADDD 896(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_first+960)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y23
 	VPBROADCASTQ pipeline_words30(DI), Y26
@@ -2901,9 +2901,9 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit6
-	on6:
+on6:
 	VPADDD Y26, Y23, Y23
-	VPADDD 912(R8), Y23, Y31
+	VPADDD 928(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_first+992)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
@@ -2930,9 +2930,9 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit7
-	on7:
+on7:
 	VPADDD Y26, Y16, Y16
-	VPADDD 944(R8), Y16, Y31
+	VPADDD 960(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_first+1024)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VPSHRDQ $0x20, Y22, Y21, Y25
@@ -2959,9 +2959,9 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit8
-	on8:
+on8:
 	VPADDD Y26, Y17, Y17
-	VPADDD 976(R8), Y17, Y31
+	VPADDD 992(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_first+1056)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
@@ -2983,7 +2983,7 @@ group:
 	VPADDD Y26, Y18, Y18
 	VMOVDQU 320(R8), X9
 	VMOVDQU 336(R8), X10
-	VPADDD 1008(R8), Y18, Y31
+	VPADDD 1024(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_first+1088)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VMOVDDUP (exchange_nonce+80)(R13), X3
@@ -3010,7 +3010,7 @@ group:
 	VPADDD Y26, Y19, Y19
 	VMOVQ (exchange_second+2064)(R13), X0
 	SHA256RNDS2 X0, X9, X10
-	VPADDD 1040(R8), Y19, Y31
+	VPADDD 1056(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_first+1120)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
@@ -3039,7 +3039,7 @@ group:
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
 	SHA256RNDS2 X0, X6, X5
-	VPADDD 1072(R8), Y20, Y31
+	VPADDD 1088(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_first+1152)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
@@ -3064,7 +3064,7 @@ group:
 	VPADDD Y26, Y21, Y21
 	VMOVQ (exchange_second+2128)(R13), X0
 	SHA256RNDS2 X0, X9, X10
-	VPADDD 1104(R8), Y21, Y31
+	VPADDD 1120(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_first+1184)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
@@ -3087,7 +3087,7 @@ group:
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VPADDD 1136(R8), Y22, Y31
+	VPADDD 1152(R8), Y22, Y31
 	VMOVQ (exchange_second+2160)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VMOVQ (pipeline_keyed4+32)(DI), X0
@@ -3118,7 +3118,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VPADDD 1168(R8), Y23, Y31
+	VPADDD 1184(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_first+1248)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
@@ -3143,7 +3143,7 @@ group:
 	VMOVQ (exchange_first+1560)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPADDD Y26, Y16, Y16
-	VPADDD 1200(R8), Y16, Y31
+	VPADDD 1216(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_first+1280)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VPSHRDQ $0x20, Y22, Y21, Y25
@@ -3172,7 +3172,7 @@ group:
 	VMOVQ (exchange_first+1592)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y17, Y17
-	VPADDD 1232(R8), Y17, Y31
+	VPADDD 1248(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_first+1312)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
@@ -3197,7 +3197,7 @@ group:
 	VPADDD Y26, Y18, Y18
 	VMOVQ (exchange_first+1624)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VPADDD 1264(R8), Y18, Y31
+	VPADDD 1280(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_first+1344)(R14)
 	VMOVQ (exchange_second+2328)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -3224,7 +3224,7 @@ group:
 	VPADDD Y26, Y19, Y19
 	VMOVQ (exchange_first+1656)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VPADDD 1296(R8), Y19, Y31
+	VPADDD 1312(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_first+1376)(R14)
 	VMOVQ (exchange_second+2360)(R13), X0
 	SHA256RNDS2 X0, X12, X11
@@ -3251,7 +3251,7 @@ group:
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_first+1688)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VPADDD 1328(R8), Y20, Y31
+	VPADDD 1344(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_first+1408)(R14)
 	VMOVQ (exchange_second+2392)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -3276,7 +3276,7 @@ group:
 	VPSRLD $0xa, Y20, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VPADDD 1360(R8), Y21, Y31
+	VPADDD 1376(R8), Y21, Y31
 	VMOVQ (exchange_first+1720)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVDQU32 Y31, (exchange_first+1440)(R14)
@@ -3303,7 +3303,7 @@ group:
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VPADDD 1392(R8), Y22, Y31
+	VPADDD 1408(R8), Y22, Y31
 	VMOVQ (exchange_first+1752)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVDQU32 Y31, (exchange_first+1472)(R14)
@@ -3330,7 +3330,7 @@ group:
 	SHA256RNDS2 X0, X10, X9
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VPADDD 1424(R8), Y23, Y31
+	VPADDD 1440(R8), Y23, Y31
 	VMOVQ (exchange_first+1784)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVDQU32 Y31, (exchange_first+1504)(R14)
@@ -3339,14 +3339,14 @@ group:
 	SHA256RNDS2 X0, X12, X11
 	VPADDD pipeline_vectorStep(DI), Y24, Y25
 	VMOVDQU32 Y25, (pipeline_vectorNonces+64)(DI)
-	VPSHUFB 1520(R8), Y24, Y24
+	VPSHUFB 1536(R8), Y24, Y24
 	VMOVQ (exchange_first+1800)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVDQU32 Y24, (exchange_nonce+64)(R14)
 	VPBROADCASTQ pipeline_words16(DI), Y16
 	VMOVQ (exchange_second+2504)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VPADDD 688(R8), Y16, Y31
+	VPADDD 704(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_first+1536)(R14)
 	VPBROADCASTQ pipeline_words18(DI), Y17
 	VMOVQ (exchange_first+1808)(R13), X0
@@ -3364,7 +3364,7 @@ group:
 	VPADDD Y24, Y17, Y17
 	VMOVQ (exchange_second+2520)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VPADDD 720(R8), Y17, Y31
+	VPADDD 736(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_first+1568)(R14)
 	VPBROADCASTQ pipeline_words20(DI), Y18
 	VPRORD $0x11, Y17, Y26
@@ -3376,7 +3376,7 @@ group:
 	VPSRLD $0xa, Y17, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 752(R8), Y18, Y31
+	VPADDD 768(R8), Y18, Y31
 	VMOVQ (exchange_first+1840)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVDQU32 Y31, (exchange_first+1600)(R14)
@@ -3392,7 +3392,7 @@ group:
 	VMOVQ (exchange_second+2552)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y19, Y19
-	VPADDD 784(R8), Y19, Y31
+	VPADDD 800(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_first+1632)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y20
 	VMOVQ (exchange_first+1864)(R13), X0
@@ -3406,7 +3406,7 @@ group:
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_first+1872)(R13), X0
 	SHA256RNDS2 X0, X3, X4
-	VPADDD 816(R8), Y20, Y31
+	VPADDD 832(R8), Y20, Y31
 	VMOVQ (exchange_second+2576)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VMOVDQU32 Y31, (exchange_first+1664)(R14)
@@ -3420,7 +3420,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VPADDD 848(R8), Y21, Y31
+	VPADDD 864(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_first+1696)(R14)
 	VMOVQ (exchange_first+1896)(R13), X0
 	SHA256RNDS2 X0, X2, X1
@@ -3434,7 +3434,7 @@ group:
 	VMOVQ (exchange_first+1904)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPADDD Y26, Y22, Y22
-	VPADDD 880(R8), Y22, Y31
+	VPADDD 896(R8), Y22, Y31
 	VMOVQ (exchange_second+2608)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VMOVDQU32 Y31, (exchange_first+1728)(R14)
@@ -3452,7 +3452,7 @@ group:
 	VPADDD Y26, Y23, Y23
 	VMOVQ (exchange_first+1928)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	VPADDD 912(R8), Y23, Y31
+	VPADDD 928(R8), Y23, Y31
 	VMOVQ (exchange_second+2632)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 Y31, (exchange_first+1760)(R14)
@@ -3479,7 +3479,7 @@ group:
 	VPADDD Y26, Y16, Y16
 	VMOVQ (exchange_first+1960)(R13), X0
 	SHA256RNDS2 X0, X2, X1
-	VPADDD 944(R8), Y16, Y31
+	VPADDD 960(R8), Y16, Y31
 	VMOVQ (exchange_second+2664)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VMOVDQU32 Y31, (exchange_first+1792)(R14)
@@ -3506,7 +3506,7 @@ group:
 	VPADDD Y26, Y17, Y17
 	VMOVQ (exchange_first+1992)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	VPADDD 976(R8), Y17, Y31
+	VPADDD 992(R8), Y17, Y31
 	VMOVQ (exchange_second+2696)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 Y31, (exchange_first+1824)(R14)
@@ -3533,7 +3533,7 @@ group:
 	VPADDD Y26, Y18, Y18
 	VMOVQ (exchange_first+2024)(R13), X0
 	SHA256RNDS2 X0, X2, X1
-	VPADDD 1008(R8), Y18, Y31
+	VPADDD 1024(R8), Y18, Y31
 	VMOVQ (exchange_second+2728)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VMOVDQU32 Y31, (exchange_first+1856)(R14)
@@ -3558,7 +3558,7 @@ group:
 	VPSRLD $0xa, Y18, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VPADDD 1040(R8), Y19, Y31
+	VPADDD 1056(R8), Y19, Y31
 	VMOVQ (exchange_first+2056)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVDQU32 Y31, (exchange_first+1888)(R14)
@@ -3585,7 +3585,7 @@ group:
 	VPSRLD $0xa, Y19, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VPADDD 1072(R8), Y20, Y31
+	VPADDD 1088(R8), Y20, Y31
 	VMOVQ (exchange_first+2088)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVDQU32 Y31, (exchange_first+1920)(R14)
@@ -3612,7 +3612,7 @@ group:
 	VPSRLD $0xa, Y20, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VPADDD 1104(R8), Y21, Y31
+	VPADDD 1120(R8), Y21, Y31
 	VMOVQ (exchange_first+2120)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVDQU32 Y31, (exchange_first+1952)(R14)
@@ -3639,7 +3639,7 @@ group:
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VPADDD 1136(R8), Y22, Y31
+	VPADDD 1152(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_first+1984)(R14)
 	VMOVQ (exchange_first+2152)(R13), X0
 	SHA256RNDS2 X0, X2, X1
@@ -3666,7 +3666,7 @@ group:
 	SHA256RNDS2 X0, X12, X11
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VPADDD 1168(R8), Y23, Y31
+	VPADDD 1184(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_first+2016)(R14)
 	VMOVQ (exchange_first+2184)(R13), X0
 	SHA256RNDS2 X0, X1, X2
@@ -3693,7 +3693,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
-	VPADDD 1200(R8), Y16, Y31
+	VPADDD 1216(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_first+2048)(R14)
 	VMOVQ (exchange_first+2216)(R13), X0
 	SHA256RNDS2 X0, X2, X1
@@ -3720,7 +3720,7 @@ group:
 	SHA256RNDS2 X0, X12, X11
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
-	VPADDD 1232(R8), Y17, Y31
+	VPADDD 1248(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_first+2080)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VMOVQ (exchange_first+2248)(R13), X0
@@ -3747,7 +3747,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 1264(R8), Y18, Y31
+	VPADDD 1280(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_first+2112)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VMOVQ (exchange_first+2280)(R13), X0
@@ -3774,7 +3774,7 @@ group:
 	VMOVQ (exchange_second+3000)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y19, Y19
-	VPADDD 1296(R8), Y19, Y31
+	VPADDD 1312(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_first+2144)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
@@ -3803,7 +3803,7 @@ group:
 	VMOVQ (exchange_second+3032)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y20, Y20
-	VPADDD 1328(R8), Y20, Y31
+	VPADDD 1344(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_first+2176)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
@@ -3817,14 +3817,14 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit9
-	on9:
+on9:
 	VPADDD Y26, Y21, Y21
 	VPRORD $0x11, Y20, Y26
 	VPRORD $0x13, Y20, Y29
 	VPSRLD $0xa, Y20, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VPADDD 1360(R8), Y21, Y31
+	VPADDD 1376(R8), Y21, Y31
 	VPADDD 32(SI), X3, X3
 	VPADDD 48(SI), X4, X4
 	VSHUFPS $0xbb, X4, X3, X0
@@ -3846,14 +3846,14 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit10
-	on10:
+on10:
 	VPADDD Y26, Y22, Y22
 	VPRORD $0x11, Y21, Y26
 	VPRORD $0x13, Y21, Y29
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VPADDD 1392(R8), Y22, Y31
+	VPADDD 1408(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_first+2240)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
@@ -3875,14 +3875,14 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit11
-	on11:
+on11:
 	VPADDD Y26, Y23, Y23
 	VPRORD $0x11, Y22, Y26
 	VPRORD $0x13, Y22, Y29
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VPADDD 1424(R8), Y23, Y31
+	VPADDD 1440(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_first+2272)(R14)
 	XCHGQ R13, R14
 	ADDL $0xc, R11
@@ -4072,7 +4072,7 @@ nonce:
 	PCALIGN $64
 group:
 	VMOVDQU32 exchange_state(R13), Y16
-	VPADDD 432(R8), Y16, Y31
+	VPADDD 448(R8), Y16, Y31
 	VMOVDQU 320(R8), X7
 	VMOVDQU 336(R8), X8
 	VMOVDQU32 Y31, exchange_second(R14)
@@ -4080,12 +4080,12 @@ group:
 	VPADDD 0(SI), X1, X1
 	VMOVDQU 16(SI), X2
 	VMOVDQU32 (exchange_state+32)(R13), Y17
-	VPADDD 464(R8), Y17, Y31
+	VPADDD 480(R8), Y17, Y31
 	VMOVDQU 320(R8), X9
 	VMOVDQU 336(R8), X10
 	VMOVDQU32 Y31, (exchange_second+32)(R14)
 	VMOVDQU32 (exchange_state+64)(R13), Y18
-	VPADDD 496(R8), Y18, Y31
+	VPADDD 512(R8), Y18, Y31
 	VMOVDQU 320(R8), X11
 	VMOVDQU 336(R8), X12
 	VMOVDQU32 Y31, (exchange_second+64)(R14)
@@ -4093,16 +4093,16 @@ group:
 	VPADDD 64(SI), X3, X3
 	VMOVDQU 80(SI), X4
 	VMOVDQU32 (exchange_state+96)(R13), Y19
-	VPADDD 528(R8), Y19, Y31
+	VPADDD 544(R8), Y19, Y31
 	VMOVQ exchange_second(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 Y31, (exchange_second+96)(R14)
-	VMOVDQU32 1456(R8), Y20
+	VMOVDQU32 1472(R8), Y20
 	VPXORD Y21, Y21, Y21
 	VMOVQ (exchange_second+8)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPXORD Y22, Y22, Y22
-	VMOVDQU32 1488(R8), Y23
+	VMOVDQU32 1504(R8), Y23
 	VPSHUFD $0xcc, pipeline_shared(DI), X5
 	VPADDD 128(SI), X5, X5
 	VMOVDQU 144(SI), X6
@@ -4139,7 +4139,7 @@ group:
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
 	SHA256RNDS2 X0, X6, X5
-	VPADDD 688(R8), Y16, Y31
+	VPADDD 704(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+256)(R14)
 	VMOVQ (exchange_second+72)(R13), X0
 	SHA256RNDS2 X0, X9, X10
@@ -4174,7 +4174,7 @@ group:
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
 	SHA256RNDS2 X0, X6, X5
-	VPADDD 720(R8), Y17, Y31
+	VPADDD 736(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+288)(R14)
 	VMOVQ 256(R8), X0
 	SHA256RNDS2 X0, X7, X8
@@ -4211,7 +4211,7 @@ group:
 	SHA256RNDS2 X0, X4, X3
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y18, Y18
-	VPADDD 752(R8), Y18, Y31
+	VPADDD 768(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+320)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VPSHRDQ $0x20, Y16, Y23, Y25
@@ -4246,7 +4246,7 @@ group:
 	SHA256RNDS2 X0, X4, X3
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y19, Y19
-	VPADDD 784(R8), Y19, Y31
+	VPADDD 800(R8), Y19, Y31
 	VMOVQ (exchange_second+288)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VMOVDQU32 Y31, (exchange_second+352)(R14)
@@ -4283,7 +4283,7 @@ group:
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+336)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VPADDD 816(R8), Y20, Y31
+	VPADDD 832(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+384)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VMOVQ (exchange_second+352)(R13), X0
@@ -4318,7 +4318,7 @@ group:
 	VMOVQ (exchange_second+392)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPADDD Y26, Y21, Y21
-	VPADDD 848(R8), Y21, Y31
+	VPADDD 864(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+416)(R14)
 	VMOVQ (exchange_second+400)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -4353,7 +4353,7 @@ group:
 	SHA256RNDS2 X0, X6, X5
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y22, Y22
-	VPADDD 880(R8), Y22, Y31
+	VPADDD 896(R8), Y22, Y31
 	VMOVQ (exchange_second+456)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VMOVDQU32 Y31, (exchange_second+448)(R14)
@@ -4390,7 +4390,7 @@ group:
 	VPADDD Y26, Y23, Y23
 	VMOVQ (exchange_second+512)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VPADDD 912(R8), Y23, Y31
+	VPADDD 928(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+480)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VMOVQ (exchange_second+520)(R13), X0
@@ -4425,7 +4425,7 @@ group:
 	SHA256RNDS2 X0, X12, X11
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y16, Y16
-	VPADDD 944(R8), Y16, Y31
+	VPADDD 960(R8), Y16, Y31
 	VMOVQ (exchange_second+576)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 Y31, (exchange_second+512)(R14)
@@ -4462,7 +4462,7 @@ group:
 	VPADDD Y26, Y17, Y17
 	VMOVQ (exchange_second+624)(R13), X0
 	SHA256RNDS2 X0, X12, X11
-	VPADDD 976(R8), Y17, Y31
+	VPADDD 992(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+544)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VMOVQ (exchange_second+640)(R13), X0
@@ -4497,7 +4497,7 @@ group:
 	VMOVQ (exchange_second+680)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VPADDD Y26, Y18, Y18
-	VPADDD 1008(R8), Y18, Y31
+	VPADDD 1024(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+576)(R14)
 	VMOVQ (exchange_second+688)(R13), X0
 	SHA256RNDS2 X0, X12, X11
@@ -4532,7 +4532,7 @@ group:
 	SHA256RNDS2 X0, X8, X7
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y19, Y19
-	VPADDD 1040(R8), Y19, Y31
+	VPADDD 1056(R8), Y19, Y31
 	VMOVQ (exchange_second+744)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VMOVDQU32 Y31, (exchange_second+608)(R14)
@@ -4569,7 +4569,7 @@ group:
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+800)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VPADDD 1072(R8), Y20, Y31
+	VPADDD 1088(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+640)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VMOVQ (exchange_second+808)(R13), X0
@@ -4604,7 +4604,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y21, Y21
-	VPADDD 1104(R8), Y21, Y31
+	VPADDD 1120(R8), Y21, Y31
 	VMOVQ (exchange_second+864)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VMOVDQU32 Y31, (exchange_second+672)(R14)
@@ -4641,7 +4641,7 @@ group:
 	VPADDD Y26, Y22, Y22
 	VMOVQ (exchange_second+912)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VPADDD 1136(R8), Y22, Y31
+	VPADDD 1152(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+704)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VMOVQ (exchange_second+928)(R13), X0
@@ -4676,7 +4676,7 @@ group:
 	VMOVQ (exchange_second+968)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPADDD Y26, Y23, Y23
-	VPADDD 1168(R8), Y23, Y31
+	VPADDD 1184(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+736)(R14)
 	VMOVQ (exchange_second+976)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -4699,7 +4699,7 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit0
-	on0:
+on0:
 	VPXORD Y29, Y26, Y26
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y16, Y16
@@ -4709,13 +4709,13 @@ group:
 	VPXORD Y29, Y26, Y26
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y16, Y16
-	VPADDD 1200(R8), Y16, Y31
+	VPADDD 1216(R8), Y16, Y31
 	VMOVD X10, AX
 	ADDL $0x5be0cd19, AX
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit1
-	on1:
+on1:
 	VMOVDQU32 Y31, (exchange_second+768)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VPSHRDQ $0x20, Y22, Y21, Y25
@@ -4738,7 +4738,7 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit2
-	on2:
+on2:
 	VPADDD Y26, Y17, Y17
 	VPRORD $0x11, Y16, Y26
 	VPRORD $0x13, Y16, Y29
@@ -4748,7 +4748,7 @@ group:
 	VPADDD Y26, Y17, Y17
 	VMOVDQU 320(R8), X7
 	VMOVDQU 336(R8), X8
-	VPADDD 1232(R8), Y17, Y31
+	VPADDD 1248(R8), Y17, Y31
 	VPSHUFD $0xcc, pipeline_shared(DI), X1
 	VPADDD 192(SI), X1, X1
 	VMOVDQU 208(SI), X2
@@ -4784,7 +4784,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 1264(R8), Y18, Y31
+	VPADDD 1280(R8), Y18, Y31
 	VMOVQ (exchange_second+56)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VMOVDQU32 Y31, (exchange_second+832)(R14)
@@ -4821,7 +4821,7 @@ group:
 	VPADDD Y26, Y19, Y19
 	VMOVQ (exchange_second+1096)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VPADDD 1296(R8), Y19, Y31
+	VPADDD 1312(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+864)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VMOVQ (exchange_second+120)(R13), X0
@@ -4856,7 +4856,7 @@ group:
 	VPXORD Y29, Y26, Y26
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y20, Y20
-	VPADDD 1328(R8), Y20, Y31
+	VPADDD 1344(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+896)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VMOVQ (pipeline_keyed4+32)(DI), X0
@@ -4893,7 +4893,7 @@ group:
 	SHA256RNDS2 X0, X10, X9
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y21, Y21
-	VPADDD 1360(R8), Y21, Y31
+	VPADDD 1376(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+928)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VMOVQ (pipeline_keyed4+48)(DI), X0
@@ -4928,7 +4928,7 @@ group:
 	VPADDD Y26, Y22, Y22
 	VMOVQ (exchange_second+1312)(R13), X0
 	SHA256RNDS2 X0, X10, X9
-	VPADDD 1392(R8), Y22, Y31
+	VPADDD 1408(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+960)(R14)
 	VMOVQ (pipeline_keyed4+64)(DI), X0
 	SHA256RNDS2 X0, X1, X2
@@ -4963,7 +4963,7 @@ group:
 	SHA256RNDS2 X0, X8, X7
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y23, Y23
-	VPADDD 1424(R8), Y23, Y31
+	VPADDD 1440(R8), Y23, Y31
 	VMOVQ (exchange_second+1376)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VMOVDQU32 Y31, (exchange_second+992)(R14)
@@ -4972,17 +4972,17 @@ group:
 	SHA256RNDS2 X0, X3, X4
 	SHA256RNDS2 X0, X5, X6
 	VMOVDQU32 (exchange_state+128)(R13), Y16
-	VPADDD 432(R8), Y16, Y31
+	VPADDD 448(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+1024)(R14)
 	VMOVQ (exchange_second+1384)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VMOVDQU32 (exchange_state+160)(R13), Y17
-	VPADDD 464(R8), Y17, Y31
+	VPADDD 480(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+1056)(R14)
 	VMOVQ (exchange_second+408)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 (exchange_state+192)(R13), Y18
-	VPADDD 496(R8), Y18, Y31
+	VPADDD 512(R8), Y18, Y31
 	VMOVQ (pipeline_keyed4+88)(DI), X0
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
@@ -4991,16 +4991,16 @@ group:
 	VMOVQ (exchange_second+1408)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VMOVDQU32 (exchange_state+224)(R13), Y19
-	VPADDD 528(R8), Y19, Y31
+	VPADDD 544(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+1120)(R14)
 	VMOVQ (exchange_second+1416)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VMOVDQU32 1456(R8), Y20
+	VMOVDQU32 1472(R8), Y20
 	VPXORD Y21, Y21, Y21
 	VPXORD Y22, Y22, Y22
 	VMOVQ (exchange_second+440)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VMOVDQU32 1488(R8), Y23
+	VMOVDQU32 1504(R8), Y23
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VMOVQ (pipeline_keyed4+96)(DI), X0
 	SHA256RNDS2 X0, X1, X2
@@ -5034,7 +5034,7 @@ group:
 	VPADDD Y26, Y16, Y16
 	VMOVQ (exchange_second+1480)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VPADDD 688(R8), Y16, Y31
+	VPADDD 704(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+1280)(R14)
 	VMOVQ (pipeline_keyed4+112)(DI), X0
 	SHA256RNDS2 X0, X1, X2
@@ -5069,7 +5069,7 @@ group:
 	VMOVQ (exchange_second+1536)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPADDD Y26, Y17, Y17
-	VPADDD 720(R8), Y17, Y31
+	VPADDD 736(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+1312)(R14)
 	VMOVQ (exchange_second+1544)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -5104,7 +5104,7 @@ group:
 	VPXORD Y29, Y26, Y26
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 752(R8), Y18, Y31
+	VPADDD 768(R8), Y18, Y31
 	VMOVQ (exchange_second+1600)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VMOVDQU32 Y31, (exchange_second+1344)(R14)
@@ -5141,7 +5141,7 @@ group:
 	VMOVQ (exchange_second+664)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPADDD Y26, Y19, Y19
-	VPADDD 784(R8), Y19, Y31
+	VPADDD 800(R8), Y19, Y31
 	VMOVQ (pipeline_keyed4+160)(DI), X0
 	SHA256RNDS2 X0, X1, X2
 	SHA256RNDS2 X0, X3, X4
@@ -5176,7 +5176,7 @@ group:
 	SHA256RNDS2 X0, X12, X11
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y20, Y20
-	VPADDD 816(R8), Y20, Y31
+	VPADDD 832(R8), Y20, Y31
 	VMOVQ (pipeline_keyed4+176)(DI), X0
 	SHA256RNDS2 X0, X1, X2
 	SHA256RNDS2 X0, X3, X4
@@ -5217,7 +5217,7 @@ group:
 	SHA256RNDS2 X0, X1, X2
 	SHA256RNDS2 X0, X3, X4
 	SHA256RNDS2 X0, X5, X6
-	VPADDD 848(R8), Y21, Y31
+	VPADDD 864(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+1440)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VMOVQ (exchange_second+792)(R13), X0
@@ -5252,7 +5252,7 @@ group:
 	SHA256RNDS2 X0, X1, X2
 	SHA256RNDS2 X0, X3, X4
 	SHA256RNDS2 X0, X5, X6
-	VPADDD 880(R8), Y22, Y31
+	VPADDD 896(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+1472)(R14)
 	VMOVQ (exchange_second+1832)(R13), X0
 	SHA256RNDS2 X0, X12, X11
@@ -5287,7 +5287,7 @@ group:
 	SHA256RNDS2 X0, X1, X2
 	SHA256RNDS2 X0, X3, X4
 	SHA256RNDS2 X0, X5, X6
-	VPADDD 912(R8), Y23, Y31
+	VPADDD 928(R8), Y23, Y31
 	VMOVQ (exchange_second+1888)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VMOVDQU32 Y31, (exchange_second+1504)(R14)
@@ -5320,7 +5320,7 @@ group:
 	VMOVQ (exchange_second+952)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VPADDD Y26, Y16, Y16
-	VPADDD 944(R8), Y16, Y31
+	VPADDD 960(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+1536)(R14)
 	VMOVQ (exchange_second+1952)(R13), X0
 	SHA256RNDS2 X0, X10, X9
@@ -5355,7 +5355,7 @@ group:
 	SHA256RNDS2 X0, X11, X12
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y17, Y17
-	VPADDD 976(R8), Y17, Y31
+	VPADDD 992(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+1568)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPADDD 288(SI), X3, X3
@@ -5372,7 +5372,7 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit3
-	on3:
+on3:
 	VPADDD Y25, Y18, Y18
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
@@ -5388,11 +5388,11 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit4
-	on4:
+on4:
 	VPXORD Y29, Y26, Y26
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 1008(R8), Y18, Y31
+	VPADDD 1024(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+1600)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VPADDD 352(SI), X5, X5
@@ -5411,7 +5411,7 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit5
-	on5:
+on5:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPXORD Y29, Y26, Y26
@@ -5430,7 +5430,7 @@ group:
 	VMOVDQU 320(R8), X9
 	VMOVDQU 336(R8), X10
 	VPADDD Y26, Y19, Y19
-	VPADDD 1040(R8), Y19, Y31
+	VPADDD 1056(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+1632)(R14)
 	VMOVDQU 320(R8), X11
 	VMOVDQU 336(R8), X12
@@ -5467,7 +5467,7 @@ group:
 	SHA256RNDS2 X0, X1, X2
 	SHA256RNDS2 X0, X3, X4
 	SHA256RNDS2 X0, X5, X6
-	VPADDD 1072(R8), Y20, Y31
+	VPADDD 1088(R8), Y20, Y31
 	VMOVQ (exchange_second+1080)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VMOVDQU32 Y31, (exchange_second+1664)(R14)
@@ -5504,7 +5504,7 @@ group:
 	SHA256RNDS2 X0, X3, X4
 	SHA256RNDS2 X0, X5, X6
 	VPADDD Y26, Y21, Y21
-	VPADDD 1104(R8), Y21, Y31
+	VPADDD 1120(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+1696)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VMOVQ (exchange_second+1144)(R13), X0
@@ -5541,7 +5541,7 @@ group:
 	SHA256RNDS2 X0, X8, X7
 	SHA256RNDS2 X0, X10, X9
 	SHA256RNDS2 X0, X12, X11
-	VPADDD 1136(R8), Y22, Y31
+	VPADDD 1152(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+1728)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
@@ -5576,7 +5576,7 @@ group:
 	VPADDD Y26, Y23, Y23
 	VMOVQ (exchange_second+1296)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VPADDD 1168(R8), Y23, Y31
+	VPADDD 1184(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+1760)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VMOVQ (exchange_second+1304)(R13), X0
@@ -5611,7 +5611,7 @@ group:
 	VMOVQ (exchange_second+2336)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y16, Y16
-	VPADDD 1200(R8), Y16, Y31
+	VPADDD 1216(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+1792)(R14)
 	VMOVQ (exchange_second+1360)(R13), X0
 	SHA256RNDS2 X0, X7, X8
@@ -5646,7 +5646,7 @@ group:
 	SHA256RNDS2 X0, X5, X6
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y17, Y17
-	VPADDD 1232(R8), Y17, Y31
+	VPADDD 1248(R8), Y17, Y31
 	VMOVQ (exchange_second+2400)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VMOVDQU32 Y31, (exchange_second+1824)(R14)
@@ -5683,7 +5683,7 @@ group:
 	VMOVQ (exchange_second+1464)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VPADDD Y26, Y18, Y18
-	VPADDD 1264(R8), Y18, Y31
+	VPADDD 1280(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+1856)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VMOVQ (exchange_second+2464)(R13), X0
@@ -5718,7 +5718,7 @@ group:
 	SHA256RNDS2 X0, X8, X7
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y19, Y19
-	VPADDD 1296(R8), Y19, Y31
+	VPADDD 1312(R8), Y19, Y31
 	VMOVQ (exchange_second+1528)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VMOVDQU32 Y31, (exchange_second+1888)(R14)
@@ -5755,7 +5755,7 @@ group:
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+1584)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VPADDD 1328(R8), Y20, Y31
+	VPADDD 1344(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+1920)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VMOVQ (exchange_second+1592)(R13), X0
@@ -5790,7 +5790,7 @@ group:
 	VMOVQ (exchange_second+2624)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y21, Y21
-	VPADDD 1360(R8), Y21, Y31
+	VPADDD 1376(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+1952)(R14)
 	VMOVQ (exchange_second+1648)(R13), X0
 	SHA256RNDS2 X0, X8, X7
@@ -5825,7 +5825,7 @@ group:
 	VPXORD Y29, Y26, Y26
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y22, Y22
-	VPADDD 1392(R8), Y22, Y31
+	VPADDD 1408(R8), Y22, Y31
 	VMOVQ (exchange_second+2688)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VMOVDQU32 Y31, (exchange_second+1984)(R14)
@@ -5862,12 +5862,12 @@ group:
 	VMOVQ (exchange_second+1752)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPADDD Y26, Y23, Y23
-	VPADDD 1424(R8), Y23, Y31
+	VPADDD 1440(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+2016)(R14)
 	VMOVDQU32 (exchange_state+256)(R13), Y16
 	VMOVQ (exchange_second+2752)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VPADDD 432(R8), Y16, Y31
+	VPADDD 448(R8), Y16, Y31
 	VMOVQ (pipeline_keyed4+184)(DI), X0
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
@@ -5876,12 +5876,12 @@ group:
 	VMOVDQU32 (exchange_state+288)(R13), Y17
 	VMOVQ (exchange_second+1776)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VPADDD 464(R8), Y17, Y31
+	VPADDD 480(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+2080)(R14)
 	VMOVDQU32 (exchange_state+320)(R13), Y18
 	VMOVQ (exchange_second+1784)(R13), X0
 	SHA256RNDS2 X0, X10, X9
-	VPADDD 496(R8), Y18, Y31
+	VPADDD 512(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+2112)(R14)
 	VMOVDQU32 (exchange_state+352)(R13), Y19
 	VMOVQ (exchange_second+2784)(R13), X0
@@ -5890,14 +5890,14 @@ group:
 	SHA256RNDS2 X0, X1, X2
 	SHA256RNDS2 X0, X3, X4
 	SHA256RNDS2 X0, X5, X6
-	VPADDD 528(R8), Y19, Y31
+	VPADDD 544(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+2144)(R14)
-	VMOVDQU32 1456(R8), Y20
+	VMOVDQU32 1472(R8), Y20
 	VMOVQ (exchange_second+1808)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPXORD Y21, Y21, Y21
 	VPXORD Y22, Y22, Y22
-	VMOVDQU32 1488(R8), Y23
+	VMOVDQU32 1504(R8), Y23
 	VMOVQ (exchange_second+1816)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPSHRDQ $0x20, Y17, Y16, Y24
@@ -5931,7 +5931,7 @@ group:
 	SHA256RNDS2 X0, X12, X11
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y16, Y16
-	VPADDD 688(R8), Y16, Y31
+	VPADDD 704(R8), Y16, Y31
 	VMOVQ (exchange_second+1872)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 Y31, (exchange_second+2304)(R14)
@@ -5968,7 +5968,7 @@ group:
 	VPADDD Y26, Y17, Y17
 	VMOVQ (exchange_second+2912)(R13), X0
 	SHA256RNDS2 X0, X12, X11
-	VPADDD 720(R8), Y17, Y31
+	VPADDD 736(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+2336)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VMOVQ (exchange_second+1936)(R13), X0
@@ -6007,7 +6007,7 @@ group:
 	VMOVLPS X0, (exchange_state+208)(R14)
 	VMOVHPS X0, (exchange_state+240)(R14)
 	VPADDD Y26, Y18, Y18
-	VPADDD 752(R8), Y18, Y31
+	VPADDD 768(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+2368)(R14)
 	VMOVQ (exchange_second+2976)(R13), X0
 	SHA256RNDS2 X0, X12, X11
@@ -6045,8 +6045,8 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit6
-	on6:
-	VPADDD 784(R8), Y19, Y31
+on6:
+	VPADDD 800(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+2400)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
@@ -6061,7 +6061,7 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit7
-	on7:
+on7:
 	VPADDD Y26, Y20, Y20
 	VPRORD $0x11, Y19, Y26
 	VPRORD $0x13, Y19, Y29
@@ -6077,14 +6077,14 @@ group:
 	VMOVLPS X0, (exchange_state+320)(R14)
 	VMOVHPS X0, (exchange_state+352)(R14)
 	VPADDD Y26, Y20, Y20
-	VPADDD 816(R8), Y20, Y31
+	VPADDD 832(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+2432)(R14)
 	VMOVD X12, AX
 	ADDL $0x5be0cd19, AX
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit8
-	on8:
+on8:
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
 	VPADDD Y25, Y21, Y21
@@ -6112,7 +6112,7 @@ group:
 	VPADDD 640(SI), X3, X3
 	VMOVDQU 656(SI), X4
 	VPADDD Y26, Y21, Y21
-	VPADDD 848(R8), Y21, Y31
+	VPADDD 864(R8), Y21, Y31
 	VMOVQ (exchange_second+2056)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VMOVDQU32 Y31, (exchange_second+2464)(R14)
@@ -6148,7 +6148,7 @@ group:
 	VPADDD Y26, Y22, Y22
 	VMOVQ (exchange_second+2104)(R13), X0
 	SHA256RNDS2 X0, X12, X11
-	VPADDD 880(R8), Y22, Y31
+	VPADDD 896(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+2496)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VMOVQ (exchange_second+2120)(R13), X0
@@ -6183,7 +6183,7 @@ group:
 	VMOVQ (exchange_second+2160)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VPADDD Y26, Y23, Y23
-	VPADDD 912(R8), Y23, Y31
+	VPADDD 928(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+2528)(R14)
 	VMOVQ (exchange_second+2168)(R13), X0
 	SHA256RNDS2 X0, X12, X11
@@ -6218,7 +6218,7 @@ group:
 	VPXORD Y29, Y26, Y26
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y16, Y16
-	VPADDD 944(R8), Y16, Y31
+	VPADDD 960(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+2560)(R14)
 	VMOVQ 288(R8), X0
 	SHA256RNDS2 X0, X7, X8
@@ -6255,7 +6255,7 @@ group:
 	VMOVQ (exchange_second+2320)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPADDD Y26, Y17, Y17
-	VPADDD 976(R8), Y17, Y31
+	VPADDD 992(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+2592)(R14)
 	VMOVQ (exchange_second+2328)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -6290,7 +6290,7 @@ group:
 	SHA256RNDS2 X0, X7, X8
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y18, Y18
-	VPADDD 1008(R8), Y18, Y31
+	VPADDD 1024(R8), Y18, Y31
 	VMOVQ (exchange_second+2384)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VMOVDQU32 Y31, (exchange_second+2624)(R14)
@@ -6327,7 +6327,7 @@ group:
 	VPADDD Y26, Y19, Y19
 	VMOVQ (exchange_second+2440)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VPADDD 1040(R8), Y19, Y31
+	VPADDD 1056(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+2656)(R14)
 	VMOVQ (pipeline_keyed4+88)(DI), X0
 	SHA256RNDS2 X0, X2, X1
@@ -6362,7 +6362,7 @@ group:
 	VMOVQ (exchange_second+2488)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y20, Y20
-	VPADDD 1072(R8), Y20, Y31
+	VPADDD 1088(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+2688)(R14)
 	VMOVQ (exchange_second+2504)(R13), X0
 	SHA256RNDS2 X0, X7, X8
@@ -6399,7 +6399,7 @@ group:
 	VPADDD Y26, Y21, Y21
 	VMOVQ (exchange_second+2552)(R13), X0
 	SHA256RNDS2 X0, X12, X11
-	VPADDD 1104(R8), Y21, Y31
+	VPADDD 1120(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+2720)(R14)
 	VMOVQ (pipeline_keyed4+120)(DI), X0
 	SHA256RNDS2 X0, X2, X1
@@ -6434,7 +6434,7 @@ group:
 	VMOVQ (exchange_second+2608)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VPADDD Y26, Y22, Y22
-	VPADDD 1136(R8), Y22, Y31
+	VPADDD 1152(R8), Y22, Y31
 	VMOVQ (pipeline_keyed4+136)(DI), X0
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
@@ -6469,7 +6469,7 @@ group:
 	SHA256RNDS2 X0, X8, X7
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y23, Y23
-	VPADDD 1168(R8), Y23, Y31
+	VPADDD 1184(R8), Y23, Y31
 	VMOVQ (pipeline_keyed4+152)(DI), X0
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
@@ -6510,7 +6510,7 @@ group:
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
 	SHA256RNDS2 X0, X6, X5
-	VPADDD 1200(R8), Y16, Y31
+	VPADDD 1216(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+2816)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VMOVQ (exchange_second+2736)(R13), X0
@@ -6545,7 +6545,7 @@ group:
 	SHA256RNDS2 X0, X2, X1
 	SHA256RNDS2 X0, X4, X3
 	SHA256RNDS2 X0, X6, X5
-	VPADDD 1232(R8), Y17, Y31
+	VPADDD 1248(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+2848)(R14)
 	VMOVQ (exchange_second+2792)(R13), X0
 	SHA256RNDS2 X0, X8, X7
@@ -6582,7 +6582,7 @@ group:
 	SHA256RNDS2 X0, X6, X5
 	VMOVQ (exchange_second+2840)(R13), X0
 	SHA256RNDS2 X0, X11, X12
-	VPADDD 1264(R8), Y18, Y31
+	VPADDD 1280(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+2880)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VPSHRDQ $0x20, Y16, Y23, Y25
@@ -6617,7 +6617,7 @@ group:
 	SHA256RNDS2 X0, X4, X3
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y19, Y19
-	VPADDD 1296(R8), Y19, Y31
+	VPADDD 1312(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+2912)(R14)
 	VMOVQ (exchange_second+2904)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -6652,7 +6652,7 @@ group:
 	SHA256RNDS2 X0, X4, X3
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y20, Y20
-	VPADDD 1328(R8), Y20, Y31
+	VPADDD 1344(R8), Y20, Y31
 	VMOVQ (exchange_second+2960)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VMOVDQU32 Y31, (exchange_second+2944)(R14)
@@ -6689,7 +6689,7 @@ group:
 	VPADDD Y26, Y21, Y21
 	VMOVQ (exchange_second+3016)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VPADDD 1360(R8), Y21, Y31
+	VPADDD 1376(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+2976)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VMOVQ (exchange_second+3024)(R13), X0
@@ -6718,13 +6718,13 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit9
-	on9:
+on9:
 	VPRORD $0x13, Y21, Y29
 	VPSRLD $0xa, Y21, Y30
 	VPXORD Y29, Y26, Y26
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y22, Y22
-	VPADDD 1392(R8), Y22, Y31
+	VPADDD 1408(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+3008)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
@@ -6734,7 +6734,7 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit10
-	on10:
+on10:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
@@ -6757,11 +6757,11 @@ group:
 	BSWAPL AX
 	CMPL AX, R12
 	JLS hit11
-	on11:
+on11:
 	VPXORD Y29, Y26, Y26
 	VPXORD Y30, Y26, Y26
 	VPADDD Y26, Y23, Y23
-	VPADDD 1424(R8), Y23, Y31
+	VPADDD 1440(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+3040)(R14)
 	XCHGQ R13, R14
 	ADDL $0xc, R11

@@ -20,6 +20,9 @@ const (
 func vectored() *file {
 	g := &vectorGen{shaGen: newShaGen()}
 	g.table = "vectorConstants"
+	for len(g.data)%(vectorBytes/4) != 0 {
+		g.data = append(g.data, 0) // so that no vector lies in two lines of the cache
+	}
 	for j := range g.keys {
 		g.keys[j] = g.pairs(k[2*j], k[2*j+1])
 	}

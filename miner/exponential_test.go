@@ -20,7 +20,9 @@ type quarry struct {
 	found    func(*consensus.Block)
 }
 
-func (q *quarry) Template() (*Template, error)               { return q.template, nil }
+func (q *quarry) Template() (*Template, error)         { return q.template, nil }
+func (q *quarry) Stale(consensus.Hash) <-chan struct{} { return nil }
+
 func (q *quarry) Wait(ctx context.Context, _ consensus.Hash) { <-ctx.Done() }
 func (q *quarry) Submit(b *consensus.Block) error {
 	q.mu.Lock()

@@ -16,14 +16,21 @@ import (
 	"github.com/kapok-chain/kapok/internal/sha256d"
 )
 
-// Source is the chain that is mined for.
+// Source is the chain that is mined for. Template and Wait are called in turns, Submit
+// at any time.
 type Source interface {
 	// Template returns a block to work on. An error that is not a *TooEarly
 	// ends the search.
 	Template() (*Template, error)
 
-	// Wait returns when parent is not the tip any more, at once where it
-	// is not the tip now, or when ctx is done.
+	// Stale returns a channel that is closed when a block on parent is worth nothing any
+	// more, since a better one than parent is here or on its way; nil where only Wait can
+	// tell. Every thread looks at it between two batches, so that nobody has to be
+	// scheduled first for the threads to stop.
+	Stale(parent consensus.Hash) <-chan struct{}
+
+	// Wait returns when that is so, when there is a better template than the last one,
+	// or when ctx is done.
 	Wait(ctx context.Context, parent consensus.Hash)
 
 	// Submit takes a solved block. ErrStale says that it is valid but did
@@ -108,6 +115,8 @@ func (m *Miner) Run(ctx context.Context) error {
 		case errors.As(err, &early):
 			m.pause(ctx, early)
 			continue
+		case err != nil && ctx.Err() != nil:
+			return nil
 		case err != nil:
 			return fmt.Errorf("miner: template: %w", err)
 		}
@@ -142,8 +151,8 @@ func (m *Miner) searching(t *Template) {
 	}
 }
 
-// round lets all threads work on one template: until one solves it, the tip
-// changes or the template is old. A solved block is handed in before anything else,
+// round lets all threads work on one template: until one solves it, the source has
+// something better, or the template is old. A solved block is handed in before anything else,
 // also before the other threads have noticed. The error ends the search.
 func (m *Miner) round(ctx context.Context, t *Template) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshEvery)
@@ -154,10 +163,11 @@ func (m *Miner) round(ctx context.Context, t *Template) error {
 		m.source.Wait(ctx, t.Parent)
 		cancel()
 	})
+	stale := m.source.Stale(t.Parent)
 	solved := make(chan *consensus.Block, m.cfg.Threads)
 	for thread := range m.cfg.Threads {
 		wg.Go(func() {
-			if block := m.thread(ctx, t, thread); block != nil {
+			if block := m.thread(ctx, stale, t, thread); block != nil {
 				solved <- block
 			}
 		})
@@ -178,10 +188,10 @@ func (m *Miner) round(ctx context.Context, t *Template) error {
 }
 
 // thread searches one extranonce after the other.
-func (m *Miner) thread(ctx context.Context, t *Template, thread int) *consensus.Block {
-	for ctx.Err() == nil {
+func (m *Miner) thread(ctx context.Context, stale <-chan struct{}, t *Template, thread int) *consensus.Block {
+	for ctx.Err() == nil && !isClosed(stale) {
 		block := t.Block(m.cfg.Payout, m.extranonce.Add(1), m.cfg.Text)
-		if m.solve(ctx, block, t.Target, thread) {
+		if m.solve(ctx, stale, block, t.Target, thread) {
 			return block
 		}
 	}
@@ -190,11 +200,11 @@ func (m *Miner) thread(ctx context.Context, t *Template, thread int) *consensus.
 
 // solve searches a block's nonces. Once a second the header takes the time of
 // the clock, and the nonces begin anew.
-func (m *Miner) solve(ctx context.Context, block *consensus.Block, target consensus.Uint256, thread int) bool {
+func (m *Miner) solve(ctx context.Context, stale <-chan struct{}, block *consensus.Block, target consensus.Uint256, thread int) bool {
 	batch := m.limit.batch(m.cfg.Threads, m.cfg.Kernel.Batch())
 	versions := min(m.cfg.Kernel.Versions(), int(batch)) // a low limit is kept nonce by nonce
 	s := newSearch(block.Header, versions, target, m.loosestTop())
-	for s.left() > 0 && m.limit.wait(ctx, batch) {
+	for s.left() > 0 && !isClosed(stale) && m.limit.wait(ctx, batch) {
 		if now := time.Now().Unix(); now > int64(s.header.Time) {
 			s.header.Time = uint32(now)
 			s = newSearch(s.header, versions, target, m.loosestTop())
@@ -211,6 +221,15 @@ func (m *Miner) solve(ctx context.Context, block *consensus.Block, target consen
 		runtime.Gosched() // the network goes first where CPUs are few
 	}
 	return false
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
 }
 
 func (m *Miner) loosestTop() uint32 {

@@ -9,14 +9,14 @@ import (
 )
 
 // SubmitBlock takes a block from this machine: our miner's, or one that came by
-// RPC. The body is on disk when it returns; Advance decides whether it connects.
+// RPC. Advance decides whether it connects; then the body is on disk.
 func (n *Node) SubmitBlock(now time.Time, block *consensus.Block) (*consensus.BlockIndex, error) {
 	return n.addBlock(now, "", block)
 }
 
 // addBlock is the one road of a block into the node, whoever sent it: its
-// header is judged, then the block by itself and in its place, and the body is
-// stored. What it does to the coins is judged by the Step that connects it.
+// header is judged, then the block by itself and in its place, and the store takes
+// the body. What it does to the coins is judged by the Step that connects it.
 func (n *Node) addBlock(now time.Time, from p2p.PeerID, block *consensus.Block) (*consensus.BlockIndex, error) {
 	index, err := n.addHeader(now, &block.Header)
 	if err != nil {
@@ -48,6 +48,7 @@ func (n *Node) addBlock(now time.Time, from p2p.PeerID, block *consensus.Block) 
 	if err := n.store.PutBlock(n.tree.Record(index), block); err != nil {
 		return index, fmt.Errorf("store block %s: %w", index.Hash, err)
 	}
+	n.fresh = true
 	if from != "" {
 		n.origin[index.Hash] = from
 	}

@@ -59,9 +59,7 @@ func (s *dyingStore) PutBlock(r consensus.Record, b *consensus.Block) error {
 	return s.write(func() error { return s.Store.PutBlock(r, b) })
 }
 
-func (s *dyingStore) PutBlocks(bodies []storage.Body) error {
-	return s.write(func() error { return s.Store.PutBlocks(bodies) })
-}
+func (s *dyingStore) Sync() error { return s.write(s.Store.Sync) }
 
 func (s *dyingStore) Connect(r consensus.Record, height uint32, b *consensus.Block, d *consensus.Delta) error {
 	return s.write(func() error { return s.Store.Connect(r, height, b, d) })

@@ -44,6 +44,7 @@ type Node struct {
 	engine *p2p.Engine
 
 	unsaved  map[*consensus.BlockIndex]struct{} // headers that the store lacks
+	fresh    bool                               // the store has bodies that may not be on disk yet
 	origin   map[consensus.Hash]p2p.PeerID      // who sent a body that is not connected yet
 	failures failureLog
 	totals   txTotals
@@ -160,6 +161,18 @@ func (n *Node) saveHeaders() error {
 		return fmt.Errorf("save headers: %w", err)
 	}
 	clear(n.unsaved)
+	return nil
+}
+
+// sync makes sure that all bodies are on disk.
+func (n *Node) sync() error {
+	if !n.fresh {
+		return nil
+	}
+	if err := n.store.Sync(); err != nil {
+		return fmt.Errorf("store blocks: %w", err)
+	}
+	n.fresh = false
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -38,6 +39,7 @@ type Runner struct {
 	verifier consensus.Verifier
 	network  Carrier
 	wake     chan struct{} // holds one token while there may be steps to take
+	base     atomic.Pointer[base]
 
 	mu     sync.Mutex // the only lock: it guards everything below
 	node   *Node
@@ -60,6 +62,7 @@ func NewRunner(n *Node, network Carrier, verifier consensus.Verifier, log *slog.
 		events:   make(map[chan Event]struct{}),
 		ended:    make(chan struct{}),
 	}
+	r.setBase()
 	r.wake <- struct{}{} // after an unclean stop there are blocks to replay
 	return r
 }
@@ -161,6 +164,7 @@ func (r *Runner) pass(now time.Time) {
 			r.network.Disconnect(drop.ID)
 		}
 	}
+	r.setBase()
 	for _, entry := range r.node.Accepted() {
 		r.publish(Event{Time: now, Tx: entry})
 	}
@@ -170,7 +174,7 @@ func (r *Runner) pass(now time.Time) {
 	}
 	close(r.moved)
 	r.moved = make(chan struct{})
-	if _, more := r.node.tree.Next(); more {
+	if !r.node.Settled() {
 		select {
 		case r.wake <- struct{}{}:
 		default:
@@ -228,13 +232,9 @@ func (r *Runner) until(ctx context.Context, done func(n *Node) bool) error {
 	}
 }
 
-// Settle waits until the tip is the best block that is stored.
-func (r *Runner) Settle(ctx context.Context) error {
-	return r.until(ctx, func(n *Node) bool {
-		_, more := n.tree.Next()
-		return !more
-	})
-}
+// Settle waits until the tip is the best block that came, and all that came are on
+// disk.
+func (r *Runner) Settle(ctx context.Context) error { return r.until(ctx, (*Node).Settled) }
 
 // WaitTip waits until the tip is another block than the one given.
 func (r *Runner) WaitTip(ctx context.Context, known consensus.Hash) error {
@@ -252,17 +252,22 @@ func (r *Runner) SubmitTx(ctx context.Context, tx *consensus.Tx) (entry *mempool
 
 // SubmitBlock takes a block from this machine and waits for the judgement. It
 // reports whether the block is on the active chain; false without an error says
-// that it is stored on a side branch.
+// that it is stored on a side branch. Whatever it says, the block is on disk then,
+// unless it is refused.
 func (r *Runner) SubmitBlock(ctx context.Context, block *consensus.Block) (active bool, err error) {
 	var index *consensus.BlockIndex
 	err = r.Do(func(n *Node, now time.Time) (err error) {
 		index, err = n.SubmitBlock(now, block)
 		return err
 	})
-	if err != nil {
+	known := errors.Is(err, consensus.ErrDuplicate) // it may be on its way to the disk
+	if err != nil && !known {
 		return false, err
 	}
 	if err := r.Settle(ctx); err != nil {
+		return false, err
+	}
+	if known {
 		return false, err
 	}
 	err = r.Do(func(n *Node, _ time.Time) error {

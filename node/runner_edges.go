@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/miner"
 	"github.com/kapok-chain/kapok/p2p"
 )
@@ -46,39 +45,4 @@ func (r *Runner) Template(ctx context.Context) (template *miner.Template, err er
 		return err
 	})
 	return template, err
-}
-
-// minerSource is the chain as this node's own miner sees it, while the context
-// of the service lasts.
-type minerSource struct {
-	*Runner
-	life context.Context
-}
-
-func (s minerSource) Template() (*miner.Template, error) { return s.Runner.Template(s.life) }
-
-// refreshAfter is how old a template gets before new payments are worth a new one.
-const refreshAfter = 250 * time.Millisecond
-
-// Wait returns when the tip is another one, when payments have come that a new
-// template would hold, or when a context or the node ends.
-func (s minerSource) Wait(ctx context.Context, parent consensus.Hash) {
-	began, first := time.Now(), true
-	var had uint64
-	_ = s.until(ctx, func(n *Node) bool {
-		if first {
-			had, first = n.poolSequence, false
-		}
-		newPayments := n.poolSequence != had && time.Since(began) >= refreshAfter
-		return n.Tip().Hash != parent && !n.Reorganising() || newPayments
-	})
-}
-
-// Submit takes a solved block; ErrStale says that another one was faster.
-func (s minerSource) Submit(block *consensus.Block) error {
-	active, err := s.SubmitBlock(s.life, block)
-	if err == nil && !active {
-		return miner.ErrStale
-	}
-	return err
 }

@@ -173,8 +173,8 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 // Params are the rules of the node's network.
 func (s *Service) Params() *consensus.Params { return s.params }
 
-// Source is the chain to mine for, while the service runs.
-func (s *Service) Source() miner.Source { return minerSource{s.Runner, s.life} }
+// Source is the chain to mine for, for one miner, while the service runs.
+func (s *Service) Source() miner.Source { return &minerSource{Runner: s.Runner, life: s.life} }
 
 // listen binds the ports of the RPC server and of the pages.
 func (s *Service) listen(cfg ServiceConfig) (err error) {

@@ -52,11 +52,11 @@ func (n *Node) Advance(now time.Time, v consensus.Verifier) error {
 
 // Gather prepares the next step towards the best branch: it reads the block
 // and the coins that it spends, and judges all but its signatures. It returns
-// nil where the tip is the best block already.
+// nil where the tip is the best block already; then all bodies are on disk.
 func (n *Node) Gather() (*Job, error) {
 	step, ok := n.tree.Next()
 	if !ok {
-		return nil, nil
+		return nil, n.sync()
 	}
 	block, err := n.store.Block(step.Block.Hash)
 	if err != nil {
@@ -157,6 +157,17 @@ func (n *Node) fail(now time.Time, index *consensus.BlockIndex, rule *consensus.
 	return n.saveHeaders()
 }
 
+// Advancing reports whether the tip is not the best block, so that what is mined on
+// it will be stale.
+func (n *Node) Advancing() bool {
+	_, more := n.tree.Next()
+	return more
+}
+
+// Settled reports whether there is nothing to be done about the blocks that came: the
+// tip is the best of them, and they are all on disk.
+func (n *Node) Settled() bool { return !n.Advancing() && !n.fresh }
+
 // Reorganising reports whether the tip is on its way from one branch to
 // another: what observers were told is not on the active chain any more, and
 // the better branch is not reached yet.
@@ -173,7 +184,7 @@ func (n *Node) observe(now time.Time) error {
 		return n.addDeferred(now)
 	}
 	if n.Reorganising() {
-		if _, more := n.tree.Next(); more {
+		if n.Advancing() {
 			return nil
 		}
 	}

@@ -23,14 +23,16 @@ type fake struct {
 	pool   []MempoolEntry
 	sent   []*consensus.Tx
 	refuse error // of SubmitTx and SubmitBlock
-	mock   time.Time
-	stops  int
-	added  []string
-	bans   []Ban
-	index  bool
-	woken  chan struct{} // closed: the tip has changed
-	disk   error
-	main   bool
+
+	duplicates int // that SubmitBlock was given
+	mock       time.Time
+	stops      int
+	added      []string
+	bans       []Ban
+	index      bool
+	woken      chan struct{} // closed: the tip has changed
+	disk       error
+	main       bool
 
 	verified [][2]int // levels and depths that VerifyChain was asked for
 }
@@ -280,6 +282,10 @@ func (f *fake) SubmitBlock(b *consensus.Block) (bool, error) {
 	}
 	if err := consensus.CheckBlock(f.chain.Params, b); err != nil {
 		return false, err
+	}
+	if _, known := f.bodies[b.Hash()]; known {
+		f.duplicates++
+		return false, &consensus.RuleError{Code: consensus.ErrDuplicate, Kind: consensus.Temporary}
 	}
 	parent := f.tree.Lookup(b.Header.Prev)
 	if parent == nil {

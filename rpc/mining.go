@@ -287,8 +287,8 @@ func submitBlock(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if reason := c.known(block.Hash()); reason != "" {
-		return reason, nil
+	if reason := c.known(block.Hash()); reason != "" && reason != string(consensus.ErrDuplicate) {
+		return reason, nil // a duplicate may be on its way to the disk: the node says so when it is there
 	}
 	addReserved(block)
 	onTip, err := c.b.SubmitBlock(block)

@@ -67,15 +67,16 @@ func (s *noted) walk(to *node) error {
 
 // put stores bodies that are not connected, and the headers of their ancestors.
 func (s *noted) put(nodes []*node) error {
-	var bodies []Body
 	for _, n := range nodes {
 		if err := s.headers(n, 0); err != nil {
 			return err
 		}
 		s.records[n.hash], s.bodies[n.hash] = n.record(hasBody), n
-		bodies = append(bodies, Body{n.record(hasBody), n.block})
+		if err := s.PutBlock(n.record(hasBody), n.block); err != nil {
+			return err
+		}
 	}
-	return s.PutBlocks(bodies)
+	return s.Sync()
 }
 
 // headers stores the records of a node and of its ancestors, with these flags

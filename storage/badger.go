@@ -36,6 +36,7 @@ type Badger struct {
 	unflushed int  // moves of head since the last flush
 	cache     coinCache
 	pins      snapshots
+	fresh     freshBodies
 	indexed   point // the tip that the index belongs to
 	broken    error // the write that failed
 }
@@ -310,14 +311,16 @@ func (s *Badger) written() {
 	s.life.RUnlock()
 }
 
-// commit ends a writer. A failure breaks the store, because nobody knows how
+// commit ends what writer began. A failure breaks the store, because nobody knows how
 // much of it is on disk.
 func (s *Badger) commit(w *writer) error {
 	err := w.commit()
 	if err != nil {
 		s.broken = err
+		return err
 	}
-	return err
+	s.fresh.clear()
+	return nil
 }
 
 // Load returns everything that the block tree is built from.
@@ -341,6 +344,7 @@ func (s *Badger) Load() (*State, error) {
 		})
 	})
 	if err == nil {
+		state.Records = s.fresh.over(state.Records)
 		state.Records, err = parentsFirst(s.params.GenesisHash(), state.Records)
 	}
 	if err != nil {

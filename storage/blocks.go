@@ -14,32 +14,52 @@ func (s *Badger) PutHeaders(records []consensus.Record) error {
 		return err
 	}
 	defer s.written()
-	w := s.kv.writer()
+	w := s.writer()
 	for i := range records {
 		w.put(hashKey(prefixRecord, records[i].Hash), encodeRecord(&records[i]))
 	}
 	return s.commit(w)
 }
 
-// PutBlock keeps a body and its record.
+// PutBlock takes a body and its record, to be written with what comes next: the
+// step that connects it, in most cases, so that a block costs one sync.
 func (s *Badger) PutBlock(rec consensus.Record, b *consensus.Block) error {
-	return s.PutBlocks([]Body{{rec, b}})
-}
-
-// PutBlocks keeps several bodies. Each body comes before its record, so that no
-// record promises a body that is not there.
-func (s *Badger) PutBlocks(bodies []Body) error {
 	if err := s.writing(); err != nil {
 		return err
 	}
 	defer s.written()
-	w := s.kv.writer()
-	for i := range bodies {
-		rec := &bodies[i].Record
-		w.put(hashKey(prefixBlock, rec.Hash), bodies[i].Block.Bytes())
-		w.put(hashKey(prefixRecord, rec.Hash), encodeRecord(rec))
+	if s.fresh.add(rec, b.Bytes()) <= maxFresh {
+		return nil
 	}
-	return s.commit(w)
+	return s.sync()
+}
+
+// Sync writes the bodies that PutBlock took.
+func (s *Badger) Sync() error {
+	if err := s.writing(); err != nil {
+		return err
+	}
+	defer s.written()
+	return s.sync()
+}
+
+// sync is Sync for whoever holds the locks.
+func (s *Badger) sync() error {
+	if len(s.fresh.records) == 0 {
+		return nil
+	}
+	return s.commit(s.writer())
+}
+
+// writer begins a write with the bodies that wait for one. Each body comes before
+// its record, so that no record promises a body that is not there.
+func (s *Badger) writer() *writer {
+	w := s.kv.writer()
+	for _, rec := range s.fresh.records {
+		w.put(hashKey(prefixBlock, rec.Hash), s.fresh.bodies[rec.Hash])
+		w.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
+	}
+	return w
 }
 
 // Block returns a body, checked against its own hash.
@@ -66,13 +86,24 @@ func (s *Badger) body(hash consensus.Hash) ([]byte, *consensus.Block, error) {
 	return raw, b, nil
 }
 
+// hasBody reports whether a body was put, without reading it.
+func (s *Badger) hasBody(hash consensus.Hash) (bool, error) {
+	if s.fresh.get(hash) != nil {
+		return true, nil
+	}
+	return s.kv.has(hashKey(prefixBlock, hash))
+}
+
 // readBody reads a body and makes sure that it is the one of that hash: the
 // header hashes to it, and the transactions to the header's merkle root. The
 // seal covers the witnesses.
 func (s *Badger) readBody(hash consensus.Hash) ([]byte, *consensus.Block, error) {
-	raw, err := s.kv.get(hashKey(prefixBlock, hash))
-	if err != nil {
-		return nil, nil, err
+	raw := s.fresh.get(hash)
+	if raw == nil {
+		var err error
+		if raw, err = s.kv.get(hashKey(prefixBlock, hash)); err != nil {
+			return nil, nil, err
+		}
 	}
 	b, err := consensus.DecodeBlock(raw)
 	if err != nil {

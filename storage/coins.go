@@ -120,7 +120,7 @@ func (s *Badger) Connect(rec consensus.Record, height uint32, b *consensus.Block
 	if err := checkConnect(s.head.point, &rec, height, b); err != nil {
 		return err
 	}
-	stored, err := s.kv.has(hashKey(prefixBlock, rec.Hash))
+	stored, err := s.hasBody(rec.Hash)
 	if err == nil && !stored {
 		err = errors.New("its body was never stored")
 	}
@@ -132,7 +132,7 @@ func (s *Badger) Connect(rec consensus.Record, height uint32, b *consensus.Block
 	if err != nil {
 		return fmt.Errorf("storage: connect: %w", err)
 	}
-	w := s.kv.writer()
+	w := s.writer()
 	w.put(hashKey(prefixUndo, rec.Hash), d.Undo.Append(nil))
 	w.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
 	if s.index {
@@ -151,7 +151,7 @@ func (s *Badger) Disconnect(rec consensus.Record, height uint32, b *consensus.Bl
 		return err
 	}
 	from, to := s.head.point, point{rec.Hash, height - 1}
-	w := s.kv.writer()
+	w := s.writer()
 	defer w.discard()
 	w.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
 	if s.index {
@@ -204,9 +204,9 @@ func (s *Badger) Flush() error {
 // the note by the new tip and its sum. Cut short in between, redo finishes it.
 func (s *Badger) flush() error {
 	if s.unflushed == 0 {
-		return nil
+		return s.sync()
 	}
-	w := s.kv.writer()
+	w := s.writer()
 	w.put(metaKey(metaTip), encodeTip(s.flushed, s.head.point))
 	for op, c := range s.cache {
 		switch {
@@ -374,6 +374,9 @@ func (s *Badger) ResetCoins() error {
 		return err
 	}
 	defer s.written()
+	if err := s.sync(); err != nil {
+		return err
+	}
 	err := s.reset()
 	if err != nil {
 		s.broken = err

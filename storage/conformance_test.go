@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -128,7 +129,8 @@ func TestRecordsAndBodies(t *testing.T) {
 		c, side := w.grow(b, 2), w.grow(a, 1)
 		headers := []consensus.Record{c.record(0), b.record(0), a.record(0), side.record(0)}
 		must(t, s.PutHeaders(headers))
-		must(t, s.PutBlocks([]Body{{a.record(hasBody), a.block}, {b.record(hasBody), b.block}}))
+		must(t, s.PutBlock(a.record(hasBody), a.block))
+		must(t, s.PutBlock(b.record(hasBody), b.block))
 		must(t, s.PutHeaders([]consensus.Record{side.record(consensus.RecordFailed)}))
 		for round := range 2 {
 			state, err := s.Load()
@@ -158,6 +160,94 @@ func TestRecordsAndBodies(t *testing.T) {
 				s = s.again(t)
 			}
 		}
+	})
+}
+
+// A body is there at once. A kill takes it, and only it, unless something was written
+// after it.
+func TestFreshBodies(t *testing.T) {
+	writes := map[string]func(s subject, next *node) error{
+		"Sync":       func(s subject, _ *node) error { return s.Sync() },
+		"PutHeaders": func(s subject, _ *node) error { return s.PutHeaders(nil) },
+		"Connect":    func(s subject, next *node) error { return attach(s, next) },
+		"Disconnect": func(s subject, next *node) error { return detach(s, next.parent) },
+		"Flush":      func(s subject, _ *node) error { return s.Flush() },
+		"ResetCoins": func(s subject, _ *node) error { return s.ResetCoins() },
+		"Close":      func(s subject, _ *node) error { return s.Close() },
+		"nothing":    func(subject, *node) error { return nil },
+	}
+	for name, write := range writes {
+		t.Run(name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, w *world, s subject) {
+				tip := w.grow(w.root, 0)
+				must(t, attach(s, tip))
+				side, known, next := w.grow(w.root, 0), w.grow(w.root, 0), w.grow(tip, 0)
+				must(t, s.PutHeaders([]consensus.Record{known.record(consensus.RecordFailed)}))
+				for _, n := range []*node{side, known} {
+					must(t, s.PutBlock(n.record(hasBody), n.block))
+					b, err := s.Block(n.hash)
+					must(t, err)
+					if b.Hash() != n.hash {
+						t.Error("another body")
+					}
+					state, err := s.Load()
+					must(t, err)
+					if !slices.Contains(state.Records, n.record(hasBody)) {
+						t.Error("a record that no reader sees")
+					}
+				}
+				must(t, write(s, next))
+				s = s.again(t)
+				state, err := s.Load()
+				must(t, err)
+				kept := name != "nothing"
+				for _, n := range []*node{side, known} {
+					if _, err := s.Block(n.hash); kept != (err == nil) {
+						t.Errorf("body after %s: %v", name, err)
+					}
+				}
+				if got := slices.Contains(state.Records, side.record(hasBody)); got != kept {
+					t.Errorf("record after %s: %v", name, got)
+				}
+				if want := known.record(consensus.RecordFailed); !kept && !slices.Contains(state.Records, want) {
+					t.Errorf("the old record is gone: %v", state.Records)
+				}
+			})
+		})
+	}
+}
+
+// Bodies are read while they are written: nobody misses one, or waits for a lock that
+// nobody gives back.
+func TestReadWhileWritten(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world, s subject) {
+		nodes := make([]*node, 50)
+		for i := range nodes {
+			nodes[i] = w.grow(w.root, 0)
+		}
+		put := make(chan *node, len(nodes))
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				for n := range put {
+					for range 20 {
+						if _, err := s.RawBlock(n.hash); err != nil {
+							t.Errorf("a body that was put: %v", err)
+							return
+						}
+					}
+				}
+			})
+		}
+		for i, n := range nodes {
+			must(t, s.PutBlock(n.record(hasBody), n.block))
+			put <- n
+			if i%5 == 4 {
+				must(t, s.Sync())
+			}
+		}
+		close(put)
+		all.Wait()
 	})
 }
 
@@ -261,7 +351,7 @@ func TestClosed(t *testing.T) {
 		for what, err := range map[string]error{
 			"Load": loadErr, "Block": blockErr, "Undo": undoErr, "Coins": coinErr, "Snapshot": snapshotErr, "TxLocation": placeErr,
 			"History": historyErr, "Recount": countErr, "PutHeaders": s.PutHeaders(nil),
-			"PutBlock": s.PutBlock(a.record(hasBody), a.block), "Connect": attach(s, a),
+			"PutBlock": s.PutBlock(a.record(hasBody), a.block), "Sync": s.Sync(), "Connect": attach(s, a),
 			"Disconnect": detach(s, a), "Flush": s.Flush(), "ResetCoins": s.ResetCoins(),
 			"ForEachCoin": s.ForEachCoin(func(consensus.OutPoint, consensus.Coin) error { return nil }),
 		} {

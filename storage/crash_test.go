@@ -183,8 +183,8 @@ func TestSplit(t *testing.T) {
 	*asked = 0
 	must(t, attach(s, small))
 	must(t, s.Flush())
-	if *asked != 3 { // body, connect, flush
-		t.Errorf("a small block took %d commits, want 3", *asked)
+	if *asked != 2 { // connect with the body, flush
+		t.Errorf("a small block took %d commits, want 2", *asked)
 	}
 	must(t, attach(s, big.parent))
 	must(t, s.PutBlock(big.record(hasBody), big.block))
@@ -208,6 +208,25 @@ func TestSplit(t *testing.T) {
 		t.Errorf("%d commits of a flush left the marker %d times", *asked, marker)
 	}
 	must(t, agree(s, big, true))
+}
+
+// TestManyFreshBodies: what waits in memory is bounded.
+func TestManyFreshBodies(t *testing.T) {
+	w := newWorld(11)
+	s, asked, err := openDying(w.params, tinyDB(t), 0, 0)
+	must(t, err)
+	*asked = 0
+	big := w.fan(w.root, 23_000, 0)
+	size := len(big.block.Bytes())
+	for i := range maxFresh/size + 1 {
+		if *asked != 0 {
+			t.Fatalf("written after %d bodies of %d bytes", i, size)
+		}
+		must(t, s.PutBlock(big.record(hasBody), big.block))
+	}
+	if *asked != 1 || s.fresh.bytes != 0 {
+		t.Errorf("%d commits, %d bytes wait", *asked, s.fresh.bytes)
+	}
 }
 
 // TestBeyondTheLimit takes blocks as big as the weight limit allows, with the

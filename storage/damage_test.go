@@ -211,7 +211,8 @@ func TestFailedSync(t *testing.T) {
 	must(t, attach(s, w.grow(w.root, 0)))
 	log.Errorf("Error while curlf sync: %v\n", errors.New("input/output error"))
 	a := w.grow(w.root, 0)
-	if err := s.PutBlock(a.record(hasBody), a.block); err == nil || !strings.Contains(err.Error(), "input/output error") {
+	must(t, s.PutBlock(a.record(hasBody), a.block))
+	if err := s.Sync(); err == nil || !strings.Contains(err.Error(), "input/output error") {
 		t.Errorf("acknowledged after a failed sync: %v", err)
 	}
 	if !strings.Contains(text.String(), "input/output error") {
@@ -228,8 +229,11 @@ func TestWrongBody(t *testing.T) {
 	mixed := &consensus.Block{Header: a.block.Header, Txs: b.block.Txs}
 	for name, body := range map[string]*consensus.Block{"another block": b.block, "another block's transactions": mixed} {
 		must(t, s.PutBlock(a.record(hasBody), body))
-		_, err := s.Block(a.hash)
-		wantIs(t, name, err, ErrDamaged)
+		for range 2 { // before it is on disk, and after
+			_, err := s.Block(a.hash)
+			wantIs(t, name, err, ErrDamaged)
+			must(t, s.Sync())
+		}
 	}
 }
 

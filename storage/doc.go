@@ -8,8 +8,10 @@
 //
 // The contract:
 //
-//   - Acknowledged means on disk. What PutHeaders, PutBlock, PutBlocks, Connect
-//     and Disconnect wrote has been synced when they return.
+//   - Acknowledged means on disk. What PutHeaders, Connect, Disconnect and Sync
+//     wrote has been synced when they return.
+//   - A body that PutBlock took is there for every reader, and on disk with the next
+//     of these writes, its record with it: whoever acknowledges it calls one first.
 //   - The coins are the exception: they live in a write-back cache, and Flush
 //     moves them to disk as a whole. After a kill, State.Tip is the tip of the
 //     last Flush, and the node walks forward from there by its ordinary road,

@@ -29,6 +29,7 @@ type memory struct {
 	head    head
 	pins    snapshots
 	journal []journaled // what Crash takes back: the moves since the last flush
+	fresh   []freshBody // and the bodies since the last write
 
 	index  bool
 	places map[consensus.Hash]place
@@ -36,6 +37,13 @@ type memory struct {
 
 	clean  bool // as State.Clean
 	closed bool
+}
+
+// freshBody is one that no write followed yet: what was there before it, if anything.
+type freshBody struct {
+	hash   consensus.Hash
+	record *consensus.Record
+	block  *consensus.Block
 }
 
 // journaled is one move of the tip, with what takes it back.
@@ -76,7 +84,7 @@ func OpenMemory(p *consensus.Params, index bool) *Memory {
 }
 
 // Crash returns the store as the next start would find it after a kill: what
-// was acknowledged is there, and the coins are those of the last flush. Called
+// was acknowledged is there, bodies that no write followed are not, and the coins are those of the last flush. Called
 // after Close it is an ordinary restart. The old store is closed.
 func (m *Memory) Crash() *Memory {
 	m.mu.Lock()
@@ -85,9 +93,23 @@ func (m *Memory) Crash() *Memory {
 	for _, move := range slices.Backward(m.journal) {
 		next.takeBack(&move)
 	}
-	next.pins, next.journal, next.clean, next.closed = make(snapshots), nil, m.closed, false
+	for _, body := range slices.Backward(m.fresh) {
+		next.takeOut(&body)
+	}
+	next.pins, next.journal, next.fresh, next.clean, next.closed = make(snapshots), nil, nil, m.closed, false
 	m.closed = true
 	return next
+}
+
+func (m *memory) takeOut(body *freshBody) {
+	delete(m.blocks, body.hash)
+	delete(m.records, body.hash)
+	if body.block != nil {
+		m.blocks[body.hash] = body.block
+	}
+	if body.record != nil {
+		m.records[body.hash] = *body.record
+	}
 }
 
 func (m *memory) takeBack(move *journaled) {
@@ -126,28 +148,38 @@ func (m *Memory) PutHeaders(records []consensus.Record) error {
 	if m.closed {
 		return ErrClosed
 	}
+	m.fresh = nil
 	for _, rec := range records {
 		m.records[rec.Hash] = rec
 	}
 	return nil
 }
 
-// PutBlock keeps a body and its record.
+// PutBlock takes a body and its record.
 func (m *Memory) PutBlock(rec consensus.Record, b *consensus.Block) error {
-	return m.PutBlocks([]Body{{rec, b}})
-}
-
-// PutBlocks keeps several.
-func (m *Memory) PutBlocks(bodies []Body) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return ErrClosed
 	}
-	for _, body := range bodies {
-		m.blocks[body.Record.Hash] = body.Block
-		m.records[body.Record.Hash] = body.Record
+	before := freshBody{hash: rec.Hash, block: m.blocks[rec.Hash]}
+	if old, ok := m.records[rec.Hash]; ok {
+		before.record = &old
 	}
+	m.fresh = append(m.fresh, before)
+	m.blocks[rec.Hash] = b
+	m.records[rec.Hash] = rec
+	return nil
+}
+
+// Sync makes sure that Crash leaves the bodies.
+func (m *Memory) Sync() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	m.fresh = nil
 	return nil
 }
 
@@ -283,6 +315,7 @@ func (m *Memory) Disconnect(rec consensus.Record, height uint32, b *consensus.Bl
 }
 
 func (m *memory) moved(to point, move journaled, d *consensus.Delta) {
+	m.fresh = nil
 	m.pins.moved(d)
 	m.coinsMoved(d.Spent, d.Created)
 	m.head = m.head.move(to, d)
@@ -381,8 +414,8 @@ func (m *Memory) ResetCoins() error {
 		return ErrClosed
 	}
 	m.pins.reset()
-	fresh := OpenMemory(m.params, m.index)
-	m.coins, m.places, m.keys, m.head, m.journal = fresh.coins, fresh.places, fresh.keys, fresh.head, nil
+	empty := OpenMemory(m.params, m.index)
+	m.coins, m.places, m.keys, m.head, m.journal, m.fresh = empty.coins, empty.places, empty.keys, empty.head, nil, nil
 	return nil
 }
 
@@ -426,7 +459,7 @@ func (m *Memory) Flush() error {
 	if m.closed {
 		return ErrClosed
 	}
-	m.journal = nil
+	m.journal, m.fresh = nil, nil
 	return nil
 }
 
@@ -434,6 +467,6 @@ func (m *Memory) Flush() error {
 func (m *Memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.journal, m.closed = nil, true
+	m.journal, m.fresh, m.closed = nil, nil, true
 	return nil
 }

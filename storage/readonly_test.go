@@ -32,6 +32,7 @@ func TestReadOnly(t *testing.T) {
 	for name, err := range map[string]error{
 		"PutHeaders": s.PutHeaders([]consensus.Record{rec}),
 		"PutBlock":   s.PutBlock(rec, next.block),
+		"Sync":       s.Sync(),
 		"Connect":    s.Connect(rec, next.height, next.block, next.delta),
 		"ResetCoins": s.ResetCoins(),
 		"Flush":      s.Flush(),

@@ -43,6 +43,9 @@ const (
 	// maxUnflushed bounds the blocks that a restart after a kill has to
 	// connect again: about two seconds of work.
 	maxUnflushed = 500
+	// maxFresh bounds the bodies that wait in memory to be written, in bytes: two
+	// of the largest. PutBlock writes them when there are more.
+	maxFresh = 8 << 20
 	// MaxHistory bounds one answer of History, in entries (about 1.5 MB).
 	MaxHistory = 10_000
 )
@@ -80,23 +83,17 @@ type State struct {
 	Clean   bool               // the last user closed the store; else the coins want a Recount
 }
 
-// Body is a block with its record, for PutBlocks.
-type Body struct {
-	Record consensus.Record
-	Block  *consensus.Block
-}
-
 // Store keeps one chain. The package comment states the contract.
 type Store interface {
 	// Load returns everything that the block tree is built from.
 	Load() (*State, error)
 	// PutHeaders keeps new or changed records.
 	PutHeaders([]consensus.Record) error
-	// PutBlock keeps a body and its record.
+	// PutBlock takes a body and its record. They are there for every reader at
+	// once, and on disk after the next other write, or Sync.
 	PutBlock(consensus.Record, *consensus.Block) error
-	// PutBlocks keeps several, with one sync for as many as fit into one
-	// transaction of the database.
-	PutBlocks([]Body) error
+	// Sync writes the bodies that PutBlock took.
+	Sync() error
 
 	// Block returns a body, checked against its own hash and merkle root:
 	// ErrNotFound, ErrDamaged.

@@ -167,6 +167,9 @@ func (s *rpcSource) Template() (*miner.Template, error) {
 	}.Complete(), nil
 }
 
+// Stale is what only Wait can tell.
+func (s *rpcSource) Stale(consensus.Hash) <-chan struct{} { return nil }
+
 // Wait asks for better work than the current one, which the node holds back
 // until there is any.
 func (s *rpcSource) Wait(ctx context.Context, _ consensus.Hash) {

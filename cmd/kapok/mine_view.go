@@ -28,19 +28,24 @@ type mineReport struct {
 	meter  *energy.Meter
 	began  time.Time
 
-	mu     sync.Mutex
-	drawn  int             // live lines that stand on the terminal
-	work   *miner.Template // what is worked on
-	blocks []minedBlock
+	mu       sync.Mutex
+	drawn    int             // live lines that stand on the terminal
+	work     *miner.Template // what is worked on
+	blocks   []minedBlock
+	payments int // in accepted blocks
 }
 
 // minedBlock is a block that was handed in.
 type minedBlock struct {
-	Height uint32  `json:"height"`
-	Hash   string  `json:"hash"`
-	AfterS float64 `json:"after_s"` // since the start
-	Answer string  `json:"answer"`  // accepted, stale, or the rule that it broke
+	Height   uint32  `json:"height"`
+	Hash     string  `json:"hash"`
+	Payments int     `json:"payments"`
+	AfterS   float64 `json:"after_s"` // since the start
+	Answer   string  `json:"answer"`  // accepted, stale, or the rule that it broke
 }
+
+// accepted is the answer to a block that became the tip.
+const accepted = "accepted"
 
 func newMineReport(w io.Writer, params *consensus.Params, m *miner.Miner, meter *energy.Meter, asJSON bool) *mineReport {
 	return &mineReport{w: w, live: isTerminal(w) && !asJSON, asJSON: asJSON, params: params, miner: m, meter: meter, began: time.Now(),
@@ -61,7 +66,7 @@ func (r *mineReport) working(t *miner.Template) {
 }
 
 func (r *mineReport) found(height uint32, b *consensus.Block, err error) {
-	mined := minedBlock{Height: height, Hash: b.Hash().String(), AfterS: time.Since(r.began).Seconds(), Answer: "accepted"}
+	mined := minedBlock{Height: height, Hash: b.Hash().String(), Payments: len(b.Txs) - 1, AfterS: time.Since(r.began).Seconds(), Answer: accepted}
 	switch rule := consensus.AsRuleError(err); {
 	case errors.Is(err, miner.ErrStale):
 		mined.Answer = "stale"
@@ -73,6 +78,9 @@ func (r *mineReport) found(height uint32, b *consensus.Block, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.blocks = append(r.blocks, mined)
+	if mined.Answer == accepted {
+		r.payments += mined.Payments
+	}
 	if r.asJSON {
 		return
 	}
@@ -99,16 +107,20 @@ func (r *mineReport) watch(ctx context.Context) {
 		}
 		s := r.miner.Stats()
 		r.mu.Lock()
-		used := r.meter.Read(float64(s.Hashes))
 		switch {
 		case r.live:
-			r.draw(mineLines(s, r.work, r.params, used))
+			r.draw(mineLines(s, r.work, r.params, r.energy(s)))
 		case !r.asJSON && time.Since(line) >= mineLinePeriod:
 			line = time.Now()
-			fmt.Fprintf(r.w, "%8.1f s  %s\n", time.Since(r.began).Seconds(), strings.Join(mineLines(s, r.work, r.params, used), "; "))
+			fmt.Fprintf(r.w, "%8.1f s  %s\n", time.Since(r.began).Seconds(), strings.Join(mineLines(s, r.work, r.params, r.energy(s)), "; "))
 		}
 		r.mu.Unlock()
 	}
+}
+
+// energy is what was used so far.
+func (r *mineReport) energy(s miner.Stats) energySummary {
+	return energyOf(r.meter.Read(float64(s.Hashes)), s.Hashes, uint32(s.Found), uint32(r.payments))
 }
 
 // erase takes the live lines off the terminal.
@@ -130,7 +142,7 @@ func (r *mineReport) draw(lines []string) {
 }
 
 // mineLines is the state of a miner, and of the work that it is at, for people.
-func mineLines(s miner.Stats, t *miner.Template, p *consensus.Params, used energy.Reading) []string {
+func mineLines(s miner.Stats, t *miner.Template, p *consensus.Params, used energySummary) []string {
 	threads := make([]string, len(s.ThreadRates))
 	for i, rate := range s.ThreadRates {
 		threads[i] = formatHashrate(rate)
@@ -149,8 +161,20 @@ func mineLines(s miner.Stats, t *miner.Template, p *consensus.Params, used energ
 	expected := time.Duration(s.ExpectedSeconds * float64(time.Second)).Round(100 * time.Millisecond)
 	return append(lines,
 		fmt.Sprintf("a block every %s expected, luck %.2f; found %d, stale %d, refused %d", expected, s.Luck, s.Found, s.Stale, s.Refused),
-		fmt.Sprintf("%.3g J a hash (%s)", used.PerHash(), used.Method),
+		used.perUnit()+" ("+used.Method+")",
 	)
+}
+
+// perUnit is what a hash, a block and a payment took, as far as there were any.
+func (e energySummary) perUnit() string {
+	text := fmt.Sprintf("%.3g J a hash", e.JoulesPerHash)
+	if e.JoulesPerBlock > 0 {
+		text += fmt.Sprintf(", %.3g J a block", e.JoulesPerBlock)
+	}
+	if e.KWhPerPayment > 0 {
+		text += fmt.Sprintf(", %.3g kWh a payment", e.KWhPerPayment)
+	}
+	return text
 }
 
 // nextDifficulty says when it changes, seen from the block at a height.
@@ -197,17 +221,16 @@ type mineSummary struct {
 func (r *mineReport) end() error {
 	s := r.miner.Stats()
 	elapsed := time.Since(r.began).Seconds()
-	used := r.meter.Read(float64(s.Hashes))
 	sum := mineSummary{
 		Kernel: s.Kernel, Threads: len(s.ThreadRates), ElapsedS: elapsed, Hashes: s.Hashes, HashesPerS: float64(s.Hashes) / elapsed,
 		BestHash: s.Best.String(), Found: s.Found, Stale: s.Stale, Refused: s.Refused, Luck: s.Luck, Blocks: r.blocks,
-		Energy: energyOf(used, s.Hashes, uint32(s.Found), 0),
+		Energy: r.energy(s),
 	}
 	if r.asJSON {
 		return printJSON(r.w, sum)
 	}
 	r.erase()
-	_, err := fmt.Fprintf(r.w, "%d blocks found, %d stale, in %.1f s at %s; %.3g J, %.3g J per hash\n  %s\n",
-		sum.Found, sum.Stale, elapsed, formatHashrate(sum.HashesPerS), used.Joules, used.PerHash(), used.Method)
+	_, err := fmt.Fprintf(r.w, "%d blocks found, %d stale, in %.1f s at %s; %.3g J, %s\n  %s\n",
+		sum.Found, sum.Stale, elapsed, formatHashrate(sum.HashesPerS), sum.Energy.TotalJoules, sum.Energy.perUnit(), sum.Energy.Method)
 	return err
 }

@@ -46,6 +46,7 @@ type energySummary struct {
 	JoulesPerHash    float64 `json:"joules_per_hash"`
 	JoulesPerBlock   float64 `json:"joules_per_block"`
 	JoulesPerPayment float64 `json:"joules_per_payment,omitempty"` // all joules of the run, over its payments
+	KWhPerPayment    float64 `json:"kwh_per_payment,omitempty"`
 }
 
 type nodeSummary struct {
@@ -95,10 +96,13 @@ func (w *follower) summarise(ctx context.Context, began time.Time) (*quickstartS
 func energyOf(used energy.Reading, hashes uint64, blocks, payments uint32) energySummary {
 	e := energySummary{
 		Method: used.Method, Measured: used.Measured, TotalJoules: used.Joules,
-		JoulesPerHash: used.Joules / float64(max(hashes, 1)), JoulesPerBlock: used.Joules / float64(max(blocks, 1)),
+		JoulesPerHash: used.Joules / float64(max(hashes, 1)),
+	}
+	if blocks > 0 {
+		e.JoulesPerBlock = used.Joules / float64(blocks)
 	}
 	if payments > 0 {
-		e.JoulesPerPayment = used.Joules / float64(payments)
+		e.JoulesPerPayment, e.KWhPerPayment = used.Joules/float64(payments), used.KWh()/float64(payments)
 	}
 	return e
 }

@@ -72,7 +72,7 @@ var pure = map[string][]string{
 	"consensus": {"verify.go"},
 	"mempool":   nil,
 	"p2p":       nil,
-	"node":      {"runner.go", "runner_edges.go", "service.go", "network.go", "pages.go", "rpc_*.go"},
+	"node":      {"runner.go", "runner_edges.go", "runner_miner.go", "service.go", "network.go", "pages.go", "rpc_*.go"},
 }
 
 // goPackage is what `go list -json` says of a package.

@@ -5,6 +5,9 @@ import "github.com/klauspost/cpuid/v2"
 // assembly lists the kernels that are not written in Go.
 func assembly(cpu *cpuid.CPUInfo) []Kernel {
 	var kernels []Kernel
+	if hasVectors(cpu) {
+		kernels = append(kernels, SHANIVectorRolled{}, SHANIVector{})
+	}
 	if hasSHA(cpu) {
 		kernels = append(kernels, SHANIRolled{}, SHANI{})
 	}

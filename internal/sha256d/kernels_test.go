@@ -23,7 +23,7 @@ func manyVersions(n int) []int32 {
 // when the search ends.
 func TestHitsInEveryPlace(t *testing.T) {
 	everyKernel(t, func(t *testing.T, kernel Kernel) {
-		for _, shape := range []struct{ nonces, versions int }{{37, 1}, {16, 2}, {9, 3}, {3, 12}, {2, 240}} {
+		for _, shape := range []struct{ nonces, versions int }{{37, 1}, {75, 1}, {16, 2}, {9, 3}, {3, 12}, {2, 240}, {3, 32}, {2, 256}, {4, 11}, {2, 23}} {
 			header := [HeaderSize]byte{70: byte(shape.versions)}
 			w := New(header, 0, manyVersions(shape.versions)...)
 			const start = 1<<32 - 2 // and on from 0
@@ -42,7 +42,7 @@ func TestHitsInEveryPlace(t *testing.T) {
 // A search longer than what a kernel hands to the CPU at once has no seams.
 func TestLongSearch(t *testing.T) {
 	everyKernel(t, func(t *testing.T, kernel Kernel) {
-		for _, versions := range []int{1, 3, 240} {
+		for _, versions := range []int{1, 3, 240, 256} {
 			w := New([HeaderSize]byte{70: 3}, 1<<20, manyVersions(versions)...)
 			n := uint32((maxScan + maxScan/2) / versions)
 			hits := make([]Hit, 1000)
@@ -58,12 +58,15 @@ func TestLongSearch(t *testing.T) {
 // never beyond the nonces that it was asked for.
 func TestMoreHitsThanFit(t *testing.T) {
 	everyKernel(t, func(t *testing.T, kernel Kernel) {
-		for _, n := range []uint32{maxFound - 7, maxFound - 6, maxFound - 5, maxFound - 1, maxFound, maxFound + 1, 2*maxFound + 1} {
-			w := New([HeaderSize]byte{70: 4}, 1<<32-1, manyVersions(1)...)
-			hits := make([]Hit, 2000)
-			found, tried := kernel.Search(w, 3, n, hits)
-			if want := expected(w, 3, n); tried != n || !slices.Equal(hits[:found], want) {
-				t.Errorf("%d nonces: tried %d, found %d", n, tried, found)
+		for _, versions := range []int{1, 12, 240} {
+			for _, hashes := range []int{maxFound - 36, maxFound - 7, maxFound - 6, maxFound - 5, maxFound - 1, maxFound, maxFound + 1, 2*maxFound + 1} {
+				n := uint32((hashes + versions - 1) / versions)
+				w := New([HeaderSize]byte{70: 4}, 1<<32-1, manyVersions(versions)...)
+				hits := make([]Hit, 2000)
+				found, tried := kernel.Search(w, 3, n, hits)
+				if want := expected(w, 3, n); tried != n || !slices.Equal(hits[:found], want) {
+					t.Errorf("%d nonces of %d versions: tried %d, found %d", n, versions, tried, found)
+				}
 			}
 		}
 	})

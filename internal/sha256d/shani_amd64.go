@@ -21,16 +21,27 @@ func (SHANI) Versions() int { return 1 }
 func (SHANI) Search(w *Work, start, n uint32, hits []Hit) (found int, tried uint32) {
 	p := pipelines.Get().(*pipeline)
 	defer pipelines.Put(p)
-	return searchLanes(w, start, n, hits, func(lane int, start, n uint32) ([]uint32, bool) {
-		const group, stages = 2, 4
-		p.begin(w, start, group, (stages-1)*group)
-		scanPlain(p, &w.sha[lane], (uint64(n)+1)/group)
-		if p.found < maxFound {
-			scanPlain(p, &w.sha[lane], stages-1) // those that are still on their way
-		}
-		return p.out()
-	})
+	return searchLanes(w, start, n, hits, func(lane int, start, n uint32) ([]uint32, bool) { return p.plain(w, lane, start, n) })
 }
+
+// plain tries some nonces of one version.
+func (p *pipeline) plain(w *Work, lane int, start, n uint32) (hits []uint32, full bool) {
+	p.beginPlain(w, start)
+	scanPlain(p, &w.sha[lane], (uint64(n)+1)/plainGroup)
+	if p.found < maxFound {
+		p.drainPlain(w, lane)
+	}
+	return p.out()
+}
+
+const plainGroup, plainStages = 2, 4
+
+func (p *pipeline) beginPlain(w *Work, start uint32) {
+	p.begin(w, start, plainGroup, (plainStages-1)*plainGroup)
+}
+
+// drainPlain brings out those that are still on their way.
+func (p *pipeline) drainPlain(w *Work, lane int) { scanPlain(p, &w.sha[lane], plainStages-1) }
 
 // SHANIRolled searches with the SHA instructions of amd64, two versions of a nonce
 // at a time. All versions share the message schedule of the second chunk, a quarter
@@ -53,17 +64,27 @@ func (SHANIRolled) Search(w *Work, start, n uint32, hits []Hit) (found int, trie
 	}
 	p := pipelines.Get().(*pipeline)
 	defer pipelines.Put(p)
-	lanes := uint64(len(w.sha))
-	return searchVersions(w, start, n, hits, uint32(lanes), func(start, n uint32) ([]uint32, bool) {
-		const group, stages = 2, 3
-		p.begin(w, start, 1, (stages-1)*group)
-		scanRolled(p, &w.sha[0], uint64(n), lanes)
-		if p.found < maxFound {
-			scanRolled(p, &w.sha[0], stages-1, group) // those that are still on their way
-		}
-		return p.out()
-	})
+	return searchVersions(w, start, n, hits, uint32(len(w.sha)), func(start, n uint32) ([]uint32, bool) { return p.rolled(w, start, n) })
 }
+
+// rolled tries all versions of some nonces.
+func (p *pipeline) rolled(w *Work, start, n uint32) (hits []uint32, full bool) {
+	p.beginRolled(w, start)
+	scanRolled(p, &w.sha[0], uint64(n), uint64(len(w.sha)))
+	if p.found < maxFound {
+		p.drainRolled(w)
+	}
+	return p.out()
+}
+
+const rolledGroup, rolledStages = 2, 3
+
+func (p *pipeline) beginRolled(w *Work, start uint32) {
+	p.begin(w, start, 1, (rolledStages-1)*rolledGroup)
+}
+
+// drainRolled brings out those that are still on their way.
+func (p *pipeline) drainRolled(w *Work) { scanRolled(p, &w.sha[0], rolledStages-1, rolledGroup) }
 
 // shaLane is a lane as the SHA instructions take it: f, e, b, a and h, g, d, c.
 type shaLane struct {
@@ -110,6 +131,13 @@ type pipeline struct {
 	read, write uint64 // offsets of the buffer that rounds read, and of the one that schedules write
 	buffers     [2]keyed
 	hits        [maxFound]uint32 // indexes, from 0 for the first hash that was asked for
+
+	// For SHANIVector and SHANIVectorRolled.
+	words18      [2]uint32                     // words 18 and 19 without the nonce
+	words30      [2]uint32                     // words 30 and 31 without the nonce
+	vectorStep   [4][2]uint32                  // what vectorNonces grow by
+	vectorNonces [vectorLanes / 4][4][2]uint32 // of the next group, each with a 0 before
+	exchanges    [2]exchange
 }
 
 // keyed are words with their round constants, by lane.
@@ -129,11 +157,13 @@ var pipelines = sync.Pool{New: func() any {
 	return p
 }}
 
-// Compile-time checks that the operands of SHA instructions are aligned.
+// Compile-time checks that the operands of SHA instructions are aligned, and that no
+// vector lies in two lines of the cache.
 const (
 	_ = -(unsafe.Offsetof(pipeline{}.buffers) % 16)
 	_ = -(unsafe.Sizeof(keyed{}) % 16)
 	_ = -(unsafe.Offsetof(keyed{}.spill) % 16)
+	_ = -(unsafe.Offsetof(pipeline{}.exchanges) % 32)
 )
 
 // begin prepares a scan from a nonce on. late is how many hashes come out before the

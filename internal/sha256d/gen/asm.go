@@ -73,7 +73,10 @@ func (f *file) constant(words ...uint32) place {
 
 func (f *file) emit(instructions ...string) {
 	for _, in := range instructions {
-		f.code = append(f.code, "\t"+in)
+		if !strings.HasSuffix(in, ":") { // no label
+			in = "\t" + in
+		}
+		f.code = append(f.code, in)
 	}
 }
 

@@ -3,9 +3,9 @@
 //	go generate ./internal/sha256d
 //
 // In shani.go are the pipelined nonce scanners for the SHA instructions of amd64, in
-// nodes.go the nodes of hash trees, in avx2.go the scanner for CPUs without such
-// instructions, in sha2.go the one for those of arm64. docs/kernels.md draws the
-// data flow.
+// vector.go those that have AVX-512 beside them, in nodes.go the nodes of hash trees, in
+// avx2.go the scanner for CPUs without SHA instructions, in sha2.go the one for those of
+// arm64. docs/kernels.md draws the data flow.
 package main
 
 import (
@@ -15,9 +15,10 @@ import (
 
 // files are what it writes.
 var files = map[string]func() *file{
-	"shani_amd64.s": shaNI,
-	"avx2_amd64.s":  avx2,
-	"sha2_arm64.s":  sha2,
+	"shani_amd64.s":  shaNI,
+	"vector_amd64.s": vectored,
+	"avx2_amd64.s":   avx2,
+	"sha2_arm64.s":   sha2,
 }
 
 func main() {

@@ -86,6 +86,37 @@ func (p *pair) rounds() string {
 }
 
 func (g *shaGen) scanner(name string, rolled bool) {
+	g.begin(name, rolled)
+	g.label("group")
+
+	one, two := [lanes]pair{{1, 2}, {3, 4}}, [lanes]pair{{5, 6}, {7, 8}} // states of the hashes
+	// The other registers are for two streams of schedules. One has all that it
+	// needs in registers, the other fetches older words from memory.
+	few, many := []x{9, 10, 11}, []x{12, 13, 14, 15}
+	var left, right stream
+	if rolled {
+		left, right = g.schedule2(0, few), g.schedule2(1, many)
+	} else {
+		for l := range lanes {
+			left = append(left, g.schedule2(l, few)...)
+			right = append(right, g.schedule1(l, many, buffered("first", "R14").plus(keyedFirst*l), buffered("nonce", "R14").plus(16*l))...)
+		}
+		right.add(g.nextNonce()...)
+	}
+	g.emit(merge(g.rounds1(&one, rolled), g.rounds2(&two), left, right)...)
+	for l, state := range two {
+		g.emit(g.judge(state, l)...)
+	}
+	g.emit("XCHGQ R13, R14", in("ADDL", lanes, "R11"))
+	g.end(rolled, lanes)
+	for l := range lanes {
+		g.hit(l)
+	}
+}
+
+// begin writes a scanner up to the loop over groups. What changes in the pipeline is in
+// registers meanwhile.
+func (g *shaGen) begin(name string, rolled bool) {
 	if rolled {
 		g.function("func "+name+"(p *pipeline, lanes *shaLane, nonces, versions uint64)", 32)
 		g.emit("MOVQ p+0(FP), DI", "MOVQ lanes+8(FP), R9", "MOVQ nonces+16(FP), CX")
@@ -105,33 +136,10 @@ func (g *shaGen) scanner(name string, rolled bool) {
 		}
 		g.emit("MOVQ versions+24(FP), BX", "MOVQ R9, SI", "PCALIGN $64")
 	}
-	g.label("group")
+}
 
-	one, two := [lanes]pair{{1, 2}, {3, 4}}, [lanes]pair{{5, 6}, {7, 8}} // states of the hashes
-	// The other registers are for two streams of schedules. One has all that it
-	// needs in registers, the other fetches older words from memory.
-	few, many := []x{9, 10, 11}, []x{12, 13, 14, 15}
-	var left, right stream
-	if rolled {
-		left, right = g.schedule2(0, few), g.schedule2(1, many)
-	} else {
-		for l := range lanes {
-			left = append(left, g.schedule2(l, few)...)
-			right = append(right, g.schedule1(l, many, buffered("first", "R14").plus(keyedFirst*l), buffered("nonce", "R14").plus(16*l))...)
-		}
-		right.add(g.nextNonce()...)
-	}
-	g.emit(merge(g.rounds1(&one, rolled), g.rounds2(&two), left, right)...)
-
-	out := [lanes]string{"AX", "DX"}
-	for l, state := range two { // f after round 61 is e of round 60, the last that counts
-		g.emit(in("VMOVD", state.abef, out[l]))
-	}
-	for l, r := range out {
-		g.emit(in("ADDL", int(iv[7]), r), in("BSWAPL", r), in("CMPL", r, "R12"), fmt.Sprintf("JLS hit%d", l))
-		g.label(fmt.Sprintf("on%d", l))
-	}
-	g.emit("XCHGQ R13, R14", in("ADDL", lanes, "R11"))
+// end writes what follows a group of so many lanes.
+func (g *shaGen) end(rolled bool, lanes int) {
 	if rolled {
 		g.emit(in("ADDQ", lanes*laneSize, "SI"), in("SUBQ", lanes, "BX"), "JNE group", "DECQ CX", "JNE nonce")
 	} else {
@@ -143,13 +151,22 @@ func (g *shaGen) scanner(name string, rolled bool) {
 		"SUBQ DI, R13", in("MOVQ", "R13", field("read")), "SUBQ DI, R14", in("MOVQ", "R14", field("write")),
 		"RET",
 	)
-	for l := range lanes {
-		g.label(fmt.Sprintf("hit%d", l))
-		g.emit(
-			fmt.Sprintf("LEAL %d(R11), AX", l), "MOVL AX, pipeline_hits(DI)(R10*4)",
-			"INCL R10", "CMPL R10, $const_maxFound", "JEQ done", fmt.Sprintf("JMP on%d", l),
-		)
-	}
+}
+
+// judge holds the last word of a lane's hash against the target. The state is that of
+// round 61, whose f is e of round 60, the last that counts.
+func (g *shaGen) judge(state pair, lane int) []string {
+	return []string{in("VMOVD", state.abef, "AX"), in("ADDL", int(iv[7]), "AX"), "BSWAPL AX", "CMPL AX, R12",
+		fmt.Sprintf("JLS hit%d", lane), fmt.Sprintf("on%d:", lane)}
+}
+
+// hit keeps a lane's.
+func (g *shaGen) hit(lane int) {
+	g.label(fmt.Sprintf("hit%d", lane))
+	g.emit(
+		fmt.Sprintf("LEAL %d(R11), AX", lane), "MOVL AX, pipeline_hits(DI)(R10*4)",
+		"INCL R10", "CMPL R10, $const_maxFound", "JEQ done", fmt.Sprintf("JMP on%d", lane),
+	)
 }
 
 // sharedSchedule is the schedule of the tail for one nonce, which all versions

@@ -168,12 +168,9 @@ type span struct{ from, to int }
 
 // divide makes batches of about the same number of signatures, as many for each worker.
 func (v Verifier) divide(checks []SigCheck) []span {
-	all, workers := 0, max(1, v.Workers)
-	for i := range checks {
-		all += len(checks[i].Tx.Inputs)
-	}
-	rounds := (all + workers*maxBatch - 1) / (workers * maxBatch)
-	size := max(minBatch, (all+workers*max(1, rounds)-1)/(workers*max(1, rounds)))
+	all, workers := signatures(checks), max(1, v.Workers)
+	number := workers * max(1, (all+workers*maxBatch-1)/(workers*maxBatch))
+	size := max(minBatch, (all+number-1)/number)
 	var batches []span
 	from, n := 0, 0
 	for i := range checks {
@@ -187,27 +184,37 @@ func (v Verifier) divide(checks []SigCheck) []span {
 }
 
 // firstBad returns the first check that fails and its error. All signatures are
-// verified at once; where they do not pass, or a witness has not the right form, one by
-// one.
+// verified at once; where they do not pass, or a witness has not the right form, each
+// half of the checks by itself, and in the end one by one.
 func (v Verifier) firstBad(checks []SigCheck) (int, error) {
-	n := 0
+	n := signatures(checks)
+	if n < minBatch || len(checks) == 1 {
+		for i, c := range checks {
+			if err := CheckSignatures(c.Tx, c.Coins); err != nil {
+				return i, err
+			}
+		}
+		return 0, nil
+	}
+	all, err := make([]batch.Signature, 0, n), error(nil)
+	for i := 0; i < len(checks) && err == nil; i++ {
+		all, err = appendSignatures(all, checks[i])
+	}
+	if err == nil && batch.Verify(all, &v.Secret) {
+		return 0, nil
+	}
+	half := len(checks) / 2
+	if i, err := v.firstBad(checks[:half]); err != nil {
+		return i, err
+	}
+	i, err := v.firstBad(checks[half:])
+	return half + i, err
+}
+
+// signatures is how many there are to check.
+func signatures(checks []SigCheck) (n int) {
 	for i := range checks {
 		n += len(checks[i].Tx.Inputs)
 	}
-	signatures := make([]batch.Signature, 0, n)
-	var err error
-	for i := range checks {
-		if signatures, err = appendSignatures(signatures, checks[i]); err != nil {
-			break
-		}
-	}
-	if err == nil && batch.Verify(signatures, &v.Secret) {
-		return 0, nil
-	}
-	for i, c := range checks {
-		if err := CheckSignatures(c.Tx, c.Coins); err != nil {
-			return i, err
-		}
-	}
-	return 0, nil
+	return n
 }

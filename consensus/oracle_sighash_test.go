@@ -176,8 +176,8 @@ func (s *spend) judge(input int) error {
 	if err != nil {
 		return err
 	}
-	e, err := h.equation(input, s.coins[input].Key)
-	if err == nil && !e.holds() {
+	signature, err := h.signature(input, s.coins[input].Key)
+	if err == nil && !isGood(&signature) {
 		err = invalid(ErrSig, "")
 	}
 	return err

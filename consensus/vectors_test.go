@@ -12,6 +12,7 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 
+	"github.com/kapok-chain/kapok/consensus/batch"
 	"github.com/kapok-chain/kapok/internal/vectors"
 )
 
@@ -108,8 +109,8 @@ func checkInput(t *testing.T, tx *Tx, input int, spent []TxOut, key [KeySize]byt
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := h.equation(input, key)
-	if err == nil && !e.holds() {
+	s, err := h.signature(input, key)
+	if err == nil && !isGood(&s) {
 		err = invalid(ErrSig, "")
 	}
 	return err
@@ -191,8 +192,8 @@ func TestVectorsBIP340(t *testing.T) {
 			skipped++
 			continue
 		}
-		e := equation{[32]byte(unhex(t, f[2])), [32]byte(message), [64]byte(unhex(t, f[5]))}
-		if got, want := e.holds(), f[6] == "TRUE"; got != want {
+		s := batch.Signature{Key: [32]byte(unhex(t, f[2])), Message: [32]byte(message), Signature: [64]byte(unhex(t, f[5]))}
+		if got, want := isGood(&s), f[6] == "TRUE"; got != want {
 			t.Errorf("row %s: %v, want %v: %s", f[0], got, want, f[7])
 		}
 		n++

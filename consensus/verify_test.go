@@ -9,6 +9,8 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 	"go.uber.org/goleak"
+
+	"github.com/kapok-chain/kapok/consensus/batch"
 )
 
 // signed is a transaction of two inputs and two outputs with good signatures,
@@ -156,8 +158,8 @@ func oddR(t *testing.T, tx *Tx, coins []Coin) {
 	k.Negate()
 	e.SetBytes(&challenge)
 	even := e.Mul(&d).Add(&k).Bytes()
-	other := equation{key, msg, [64]byte(append(rx[:], even[:]...))}
-	if !other.holds() {
+	other := batch.Signature{Key: key, Message: msg, Signature: [64]byte(append(rx[:], even[:]...))}
+	if !isGood(&other) {
 		t.Fatal("the test's own signing is wrong")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,7 @@ type raced struct {
 	MaxPerS      float64 `json:"max_per_s"`
 	Spread       float64 `json:"spread"`
 	Ratio        float64 `json:"ratio_to_baseline"`
+	SecondsEach  float64 `json:"cpu_s_each"`        // of a thread's CPU time, median
 	Cycles       float64 `json:"cycles_each"`       // 0 where the clock is not known
 	OfLimit      float64 `json:"fraction_of_limit"` // 0 for what has no SHA unit to wait for
 	Joules       float64 `json:"joules_each"`
@@ -118,7 +120,7 @@ func (r *race) report(tallies []tally, probes *probeRates, used energy.Reading, 
 			Name: c.name, Kind: c.kind, Versions: c.versions, Samples: len(rates), Count: t.count,
 			MinPerS: rates[0], P10PerS: p10, MedianPerS: p50, MedianLowPS: low, MedianHighPS: high, P90PerS: p90, MaxPerS: rates[len(rates)-1],
 			Spread: (p90 - p10) / p50, Ratio: percentile(sortedCopy(t.ratios), 0.5),
-			Cycles: clock * float64(threads) / p50, Joules: t.joules / max(t.count, 1),
+			SecondsEach: float64(threads) / p50, Cycles: clock * float64(threads) / p50, Joules: t.joules / max(t.count, 1),
 		}
 		if c.sha && unit > 0 {
 			row.OfLimit = p50 / float64(threads) * float64(r.rounds) / unit
@@ -147,17 +149,23 @@ func (r *raceReport) print(w io.Writer) {
 		}
 		fmt.Fprintln(w)
 	}
-	each := map[string]string{"hashes": "MH/s"}[r.Unit]
-	if each == "" {
-		each = "M/s"
+	each, scale := "M/s", 1e6
+	switch r.Unit {
+	case "hashes":
+		each = "MH/s"
+	case "signatures":
+		each, scale = "k/s", 1e3
 	}
-	fmt.Fprintf(w, "\n%-34s %8s %8s %7s %9s %8s %9s %10s\n", "contender", each+" p50", each+" p90", "spread", "x base", "cycles", "of limit", "J each")
+	fmt.Fprintf(w, "\n%-34s %8s %8s %7s %9s %9s %9s %8s %10s\n", "contender", each+" p50", each+" p90", "spread", "x base", "µs each", "cycles", "of limit", "J each")
 	for _, c := range r.Contenders {
-		fmt.Fprintf(w, "%-34s %8.3f %8.3f %6.1f%% %9.3f %8s %9s %10.3g\n", c.label(), c.MedianPerS/1e6, c.P90PerS/1e6,
-			100*c.Spread, c.Ratio, known("%.1f", c.Cycles), known("%.2f", c.OfLimit), c.Joules)
+		fmt.Fprintf(w, "%-34s %8.3f %8.3f %6.1f%% %9.3f %9.4g %9s %8s %10.3g\n", c.label(), c.MedianPerS/scale, c.P90PerS/scale,
+			100*c.Spread, c.Ratio, c.SecondsEach*1e6, known("%.1f", c.Cycles), known("%.2f", c.OfLimit), c.Joules)
 	}
 	fmt.Fprintf(w, "\nspread: %s; base: %s; x base: %s.\n", r.Method.Spread, r.Method.Baseline, r.Method.Ratio)
-	fmt.Fprintf(w, "cycles: %s.\nlimit: %s.\n", r.Method.Cycles, r.Method.Limit)
+	fmt.Fprintf(w, "µs each: of a thread's CPU time, median; cycles: %s.\n", r.Method.Cycles)
+	if r.usesSHA() {
+		fmt.Fprintf(w, "limit: %s.\n", r.Method.Limit)
+	}
 	fmt.Fprintf(w, "energy: %s.\n", r.Energy.Method)
 	if r.Unit == "hashes" {
 		for _, other := range []energy.Model{energy.ASICFleet(), energy.ASIC()} {
@@ -168,6 +176,11 @@ func (r *raceReport) print(w io.Writer) {
 		fmt.Fprintf(w, "More threads than this machine has cores (%d): the rate is per CPU time, not per second.\n", runtime.NumCPU())
 	}
 	fmt.Fprint(w, complaint(r.Complete))
+}
+
+// usesSHA reports whether a contender has the limit of the SHA unit.
+func (r *raceReport) usesSHA() bool {
+	return slices.ContainsFunc(r.Contenders, func(c raced) bool { return c.OfLimit > 0 })
 }
 
 // known is a figure, or a dash where it is 0.

@@ -20,6 +20,7 @@ const raceShape = `bench string
 clock_hz number
 complete bool
 contenders[].count number
+contenders[].cpu_s_each number
 contenders[].cycles_each number
 contenders[].fraction_of_limit number
 contenders[].joules_each number

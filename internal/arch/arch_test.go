@@ -54,8 +54,8 @@ var owners = map[string][]string{
 	"github.com/btcsuite/btcd/psbt/":                 {"wallet"},
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain": {"wallet"},
 	"github.com/btcsuite/btcd/address/":              {"address"},
-	"github.com/btcsuite/btcd/btcec/":                {"consensus", "consensus/batch", "wallet", "internal/chaintest"},
-	"github.com/btcsuite/btcd/":                      {"address", "consensus", "consensus/batch", "wallet", "internal/chaintest"},
+	"github.com/btcsuite/btcd/btcec/":                {"consensus", "consensus/batch", "wallet", "internal/chaintest", "cmd/kapok"},
+	"github.com/btcsuite/btcd/":                      {"address", "consensus", "consensus/batch", "wallet", "internal/chaintest", "cmd/kapok"},
 	"github.com/urfave/cli/":                         {"cmd/kapok"},
 	"github.com/schollz/progressbar/":                {"cmd/kapok"},
 	"github.com/BurntSushi/toml":                     {"node", "testnet", "sim", "cmd/kapok"},
@@ -69,10 +69,11 @@ var owners = map[string][]string{
 // consensus, whose workers are joined before it returns, and the edges of the
 // packages that have one.
 var pure = map[string][]string{
-	"consensus": {"verify.go"},
-	"mempool":   nil,
-	"p2p":       nil,
-	"node":      {"runner.go", "runner_edges.go", "runner_miner.go", "service.go", "network.go", "pages.go", "rpc_*.go"},
+	"consensus":       {"verify.go"},
+	"consensus/batch": nil,
+	"mempool":         nil,
+	"p2p":             nil,
+	"node":            {"runner.go", "runner_edges.go", "runner_miner.go", "service.go", "network.go", "pages.go", "rpc_*.go"},
 }
 
 // goPackage is what `go list -json` says of a package.

@@ -48,7 +48,7 @@ func (n *Node) addBlock(now time.Time, from p2p.PeerID, block *consensus.Block) 
 	if err := n.store.PutBlock(n.tree.Record(index), block); err != nil {
 		return index, fmt.Errorf("store block %s: %w", index.Hash, err)
 	}
-	n.fresh = true
+	n.fresh, n.newest = true, block
 	if from != "" {
 		n.origin[index.Hash] = from
 	}

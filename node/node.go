@@ -45,6 +45,7 @@ type Node struct {
 
 	unsaved  map[*consensus.BlockIndex]struct{} // headers that the store lacks
 	fresh    bool                               // the store has bodies that may not be on disk yet
+	newest   *consensus.Block                   // that came: what is read back next, in most cases
 	origin   map[consensus.Hash]p2p.PeerID      // who sent a body that is not connected yet
 	failures failureLog
 	totals   txTotals
@@ -162,6 +163,15 @@ func (n *Node) saveHeaders() error {
 	}
 	clear(n.unsaved)
 	return nil
+}
+
+// body is a stored block. Each step reads that of the block it connects, and so do the
+// mempool and the announcement after it.
+func (n *Node) body(hash consensus.Hash) (*consensus.Block, error) {
+	if n.newest != nil && n.newest.Hash() == hash {
+		return n.newest, nil
+	}
+	return n.store.Block(hash)
 }
 
 // sync makes sure that all bodies are on disk.

@@ -33,7 +33,7 @@ func (s source) HeadersAfter(locator []consensus.Hash, stop consensus.Hash, max 
 	return headers
 }
 
-func (s source) Body(hash consensus.Hash) (*consensus.Block, error) { return s.n.store.Block(hash) }
+func (s source) Body(hash consensus.Hash) (*consensus.Block, error) { return s.n.body(hash) }
 
 // MissingBodies lists blocks towards best whose bodies are not stored, lowest
 // first, at most max of them.

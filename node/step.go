@@ -58,7 +58,7 @@ func (n *Node) Gather() (*Job, error) {
 	if !ok {
 		return nil, n.sync()
 	}
-	block, err := n.store.Block(step.Block.Hash)
+	block, err := n.body(step.Block.Hash)
 	if err != nil {
 		return nil, fmt.Errorf("read block %s: %w", step.Block.Hash, err)
 	}
@@ -191,7 +191,7 @@ func (n *Node) observe(now time.Time) error {
 	change := changeBetween(n.known, tip)
 	n.known = tip
 	n.changes = append(n.changes, change)
-	if err := n.pool.Follow(now, n.chain(), change, n.store.Block); err != nil {
+	if err := n.pool.Follow(now, n.chain(), change, n.body); err != nil {
 		return fmt.Errorf("mempool after block %s: %w", tip.Hash, err)
 	}
 	if err := n.wakeOrphans(change); err != nil {
@@ -209,7 +209,7 @@ func (n *Node) wakeOrphans(change consensus.Change) error {
 		return nil
 	}
 	for _, index := range change.Attached {
-		block, err := n.store.Block(index.Hash)
+		block, err := n.body(index.Hash)
 		if err != nil {
 			return fmt.Errorf("read block %s: %w", index.Hash, err)
 		}
@@ -226,7 +226,7 @@ func (n *Node) announceTip(now time.Time) error {
 	if tip != n.tree.BestHeader() || !n.engine.WantsAnnounce(tip.Hash) {
 		return nil
 	}
-	block, err := n.store.Block(tip.Hash)
+	block, err := n.body(tip.Hash)
 	if err != nil {
 		return fmt.Errorf("read block %s: %w", tip.Hash, err)
 	}

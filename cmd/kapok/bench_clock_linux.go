@@ -13,10 +13,15 @@ const clockMethod = "thread CPU time (CLOCK_THREAD_CPUTIME_ID)"
 // workClock is the CPU time of the calling thread, which the goroutine must be
 // locked to. getrusage(RUSAGE_THREAD) tells the same, but is up to a scheduler
 // tick (4 ms) behind; this clock is exact to a microsecond.
-func workClock() time.Duration {
+func workClock() time.Duration { return cpuTime(unix.CLOCK_THREAD_CPUTIME_ID) }
+
+// processCPU is the CPU time of all threads.
+func processCPU() time.Duration { return cpuTime(unix.CLOCK_PROCESS_CPUTIME_ID) }
+
+func cpuTime(clock int32) time.Duration {
 	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {
-		panic("bench: this Linux has no thread CPU clock: " + err.Error()) // there since 2.6.12
+	if err := unix.ClockGettime(clock, &now); err != nil {
+		panic("bench: this Linux has no CPU clocks: " + err.Error()) // there since 2.6.12
 	}
 	return time.Duration(now.Nano())
 }

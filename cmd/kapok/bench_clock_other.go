@@ -13,6 +13,9 @@ const clockMethod = "wall time: this system tells no thread CPU time, so other p
 // workClock is the time since the process began.
 func workClock() time.Duration { return time.Since(started) }
 
+// processCPU is not known.
+func processCPU() time.Duration { return 0 }
+
 // lockThread keeps the calling goroutine on one thread.
 func lockThread(int) (unlock func()) {
 	runtime.LockOSThread()

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"os"
 	"runtime"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +26,14 @@ func cpuTime(clock int32) time.Duration {
 		panic("bench: this Linux has no CPU clocks: " + err.Error()) // there since 2.6.12
 	}
 	return time.Duration(now.Nano())
+}
+
+// peakRSS is the most memory that an ended process had, in bytes.
+func peakRSS(s *os.ProcessState) int64 {
+	if usage, ok := s.SysUsage().(*syscall.Rusage); ok {
+		return usage.Maxrss << 10 // kilobytes on Linux
+	}
+	return 0
 }
 
 // lockThread keeps the calling goroutine, and so its clock, on one thread, and that

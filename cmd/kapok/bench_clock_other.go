@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"runtime"
 	"time"
 )
@@ -15,6 +16,9 @@ func workClock() time.Duration { return time.Since(started) }
 
 // processCPU is not known.
 func processCPU() time.Duration { return 0 }
+
+// peakRSS is not known.
+func peakRSS(*os.ProcessState) int64 { return 0 }
 
 // lockThread keeps the calling goroutine on one thread.
 func lockThread(int) (unlock func()) {

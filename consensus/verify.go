@@ -2,9 +2,11 @@ package consensus
 
 import (
 	"fmt"
+	"sort"
 	"sync"
 	"sync/atomic"
 
+	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 
 	"github.com/kapok-chain/kapok/consensus/batch"
@@ -26,14 +28,22 @@ func CheckSignatures(tx *Tx, coins []Coin) error {
 	}
 	for i := range signatures {
 		if !isGood(&signatures[i]) {
-			return invalid(ErrSig, fmt.Sprintf("input %d: the signature does not fit key, coins and transaction", i)) // S9
+			return badSignature(i) // S9
 		}
 	}
 	return nil
 }
 
-// isGood verifies a signature by itself (BIP340).
+func badSignature(input int) error {
+	return invalid(ErrSig, fmt.Sprintf("input %d: the signature does not fit key, coins and transaction", input))
+}
+
+// isGood verifies a signature by itself (BIP340). The library reads an s from the group's
+// order on as what it is modulo that.
 func isGood(s *batch.Signature) bool {
+	if new(btcec.ModNScalar).SetByteSlice(s.Signature[32:]) {
+		return false
+	}
 	key, err := schnorr.ParsePubKey(s.Key[:])
 	if err != nil {
 		return false
@@ -115,106 +125,100 @@ type Verifier struct {
 	Workers int
 }
 
-// Limits of a batch, in signatures. With fewer than minBatch it costs nearly as much
-// as they do one by one; more than maxBatch gain little, and take 1 kB of memory each.
+// Limits of a batch, in signatures. Fewer than minBatch cost nearly as much as they do
+// one by one; more than maxBatch gain little, and take 1 kB of memory each.
 const (
 	minBatch = 8
 	maxBatch = 4096
 )
 
+// formPiece is how many transactions' forms a worker looks at at a time.
+const formPiece = 64
+
 // Verify returns nil if all signatures are good, and otherwise the error of the
 // first transaction in order that has a bad one, whatever the threads' timing.
 // All workers have returned when it does, also on error (CVE-2024-52911).
 func (v Verifier) Verify(checks []SigCheck) error {
-	var (
-		batches = v.divide(checks)
-		next    atomic.Int64 // first batch that no worker has taken
-		mu      sync.Mutex
-		first   = len(checks) // lowest check found bad
-		fault   error
-	)
-	isAfterFault := func(check int) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return check >= first
+	inputs := make([]int, len(checks)+1) // of the transactions before each
+	for i := range checks {
+		inputs[i+1] = inputs[i] + len(checks[i].Tx.Inputs)
 	}
+	all := make([]batch.Signature, inputs[len(checks)])
+
+	// The form of the witnesses, and what was signed. What comes after a bad form does
+	// not matter any more.
+	forms := make([]error, len(checks))
+	formless := v.first(len(checks), 1, formPiece, func(from, to int) int {
+		for i := from; i < to; i++ {
+			if _, forms[i] = appendSignatures(all[inputs[i]:inputs[i]], checks[i]); forms[i] != nil {
+				return i
+			}
+		}
+		return to
+	})
+	all = all[:inputs[formless]]
+
+	bad := v.first(len(all), minBatch, maxBatch, func(from, to int) int { return from + firstBad(all[from:to], &v.Secret, false) })
+	if bad < len(all) {
+		check := sort.SearchInts(inputs, bad+1) - 1
+		return badSignature(bad - inputs[check]) // S9
+	}
+	if formless < len(checks) {
+		return forms[formless]
+	}
+	return nil
+}
+
+// first looks for the first of n things that is bad, n where none is, on all workers.
+// They take pieces of least to most things, in order, as many for each; look returns
+// the first bad one of a piece, or its end.
+func (v Verifier) first(n, least, most int, look func(from, to int) int) int {
+	workers := max(1, v.Workers)
+	pieces := workers * max(1, (n+workers*most-1)/(workers*most))
+	size := max(least, (n+pieces-1)/pieces)
+	var next, found atomic.Int64
+	found.Store(int64(n))
 	work := func() {
 		for {
-			n := int(next.Add(1)) - 1
-			if n >= len(batches) || isAfterFault(batches[n].from) {
+			from := int(next.Add(int64(size))) - size
+			if from >= int(found.Load()) {
 				return
 			}
-			b := batches[n]
-			if i, err := v.firstBad(checks[b.from:b.to]); err != nil {
-				mu.Lock()
-				if b.from+i < first {
-					first, fault = b.from+i, err
-				}
-				mu.Unlock()
+			to := min(from+size, n)
+			bad := int64(look(from, to))
+			for old := found.Load(); bad < int64(to) && bad < old; old = found.Load() {
+				found.CompareAndSwap(old, bad)
 			}
 		}
 	}
-	var workers sync.WaitGroup
-	for range min(v.Workers, len(batches)) - 1 {
-		workers.Go(work)
+	var others sync.WaitGroup
+	for range min(workers, (n+size-1)/size) - 1 {
+		others.Go(work)
 	}
 	work()
-	workers.Wait()
-	return fault
+	others.Wait()
+	return int(found.Load())
 }
 
-// span is a range of checks.
-type span struct{ from, to int }
-
-// divide makes batches of about the same number of signatures, as many for each worker.
-func (v Verifier) divide(checks []SigCheck) []span {
-	all, workers := signatures(checks), max(1, v.Workers)
-	number := workers * max(1, (all+workers*maxBatch-1)/(workers*maxBatch))
-	size := max(minBatch, (all+number-1)/number)
-	var batches []span
-	from, n := 0, 0
-	for i := range checks {
-		n += len(checks[i].Tx.Inputs)
-		if n >= size || i == len(checks)-1 {
-			batches = append(batches, span{from, i + 1})
-			from, n = i+1, 0
-		}
-	}
-	return batches
-}
-
-// firstBad returns the first check that fails and its error. All signatures are
-// verified at once; where they do not pass, or a witness has not the right form, each
-// half of the checks by itself, and in the end one by one.
-func (v Verifier) firstBad(checks []SigCheck) (int, error) {
-	n := signatures(checks)
-	if n < minBatch || len(checks) == 1 {
-		for i, c := range checks {
-			if err := CheckSignatures(c.Tx, c.Coins); err != nil {
-				return i, err
+// firstBad returns the first signature that is bad, or how many there are. All are
+// verified at once, unless one is known to be bad; where they do not pass, each half by
+// itself, and in the end one by one. That is about twice the work of good ones.
+func firstBad(signatures []batch.Signature, secret *[32]byte, known bool) int {
+	n := len(signatures)
+	if n < minBatch {
+		for i := range signatures {
+			if !isGood(&signatures[i]) {
+				return i
 			}
 		}
-		return 0, nil
+		return n
 	}
-	all, err := make([]batch.Signature, 0, n), error(nil)
-	for i := 0; i < len(checks) && err == nil; i++ {
-		all, err = appendSignatures(all, checks[i])
+	if !known && batch.Verify(signatures, secret) {
+		return n
 	}
-	if err == nil && batch.Verify(all, &v.Secret) {
-		return 0, nil
+	half := n / 2
+	if i := firstBad(signatures[:half], secret, false); i < half {
+		return i
 	}
-	half := len(checks) / 2
-	if i, err := v.firstBad(checks[:half]); err != nil {
-		return i, err
-	}
-	i, err := v.firstBad(checks[half:])
-	return half + i, err
-}
-
-// signatures is how many there are to check.
-func signatures(checks []SigCheck) (n int) {
-	for i := range checks {
-		n += len(checks[i].Tx.Inputs)
-	}
-	return n
+	return half + firstBad(signatures[half:], secret, true)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -251,6 +252,92 @@ func TestVerifier(t *testing.T) {
 				t.Errorf("coins forgotten: %v, want an error of our own", err)
 			}
 		})
+	}
+}
+
+// One bad signature among many good ones is found wherever it is, also in a transaction
+// that is a batch by itself, and a bad form before it or behind it changes nothing else.
+func TestFirstBad(t *testing.T) {
+	one, coins := signed(t, SigHashDefault)
+	big := cloneTx(t, one)
+	bigCoins := slices.Clone(coins)
+	for range 29 {
+		big.Inputs, bigCoins = append(big.Inputs, one.Inputs...), append(bigCoins, coins...)
+	}
+	for i := range big.Inputs {
+		big.Inputs[i].PrevOut.Index = uint32(i)
+	}
+	keys := make([]int, len(big.Inputs))
+	for i := range keys {
+		keys[i] = 1 + i%2
+	}
+	sign(t, big, bigCoins, keys, SigHashDefault)
+	var checks []SigCheck
+	for i := range 60 {
+		if checks = append(checks, SigCheck{one, coins}); i == 40 {
+			checks = append(checks, SigCheck{big, bigCoins})
+		}
+	}
+	for _, workers := range []int{1, 2, 3} {
+		v := Verifier{Workers: workers, Secret: [32]byte{7}}
+		wantRule(t, v.Verify(checks), "", 0)
+		for _, at := range []int{0, 1, 29, 30, 41, 60} {
+			for _, input := range []int{0, 1, len(checks[at].Tx.Inputs) - 1} {
+				bad := slices.Clone(checks)
+				bad[at].Tx = cloneTx(t, bad[at].Tx)
+				bad[at].Tx.Inputs[input].Witness[0][40] ^= 1
+				err := v.Verify(bad)
+				wantRule(t, err, ErrSig, Invalid)
+				if want := CheckSignatures(bad[at].Tx, bad[at].Coins); err.Error() != want.Error() {
+					t.Errorf("%d workers, check %d, input %d: %v, want %v", workers, at, input, err, want)
+				}
+				formless := cloneTx(t, one)
+				formless.Inputs[1].Witness[0] = []byte{1}
+				if at < 60 {
+					bad[60].Tx = formless
+					wantRule(t, v.Verify(bad), ErrSig, Invalid)
+				}
+				if at > 0 {
+					bad[at-1].Tx, bad[at-1].Coins = formless, coins
+					wantRule(t, v.Verify(bad), ErrSigSize, Invalid)
+				}
+			}
+		}
+	}
+}
+
+// Pieces are of the sizes that they may have, as many for each worker, and all are
+// looked at.
+func TestPieces(t *testing.T) {
+	for _, n := range []int{0, 1, 7, 8, 9, 100, 4096, 4097, 8192, 8193, 50_000} {
+		for _, workers := range []int{0, 1, 2, 3, 8} {
+			var mu sync.Mutex
+			looked, pieces := 0, 0
+			got := Verifier{Workers: workers}.first(n, minBatch, maxBatch, func(from, to int) int {
+				mu.Lock()
+				defer mu.Unlock()
+				if size := to - from; size > maxBatch || size < minBatch && to != n {
+					t.Errorf("%d on %d: a piece from %d to %d", n, workers, from, to)
+				}
+				looked, pieces = looked+to-from, pieces+1
+				return to
+			})
+			if all := max(1, workers); got != n || looked != n || n > all*minBatch && pieces < all {
+				t.Errorf("%d on %d: %d, %d looked at in %d pieces", n, workers, got, looked, pieces)
+			}
+			if n > 5 {
+				if got := (Verifier{Workers: workers}).first(n, 1, 3, func(from, to int) int {
+					for i := from; i < to; i++ {
+						if i == 5 || i == n-1 {
+							return i
+						}
+					}
+					return to
+				}); got != min(5, n-1) {
+					t.Errorf("%d on %d: the first bad one is %d", n, workers, got)
+				}
+			}
+		}
 	}
 }
 

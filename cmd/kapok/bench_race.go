@@ -47,7 +47,7 @@ type contender struct {
 	name     string
 	kind     string // kernel or baseline
 	versions int    // of the header that share one nonce's message schedule
-	batch    uint32 // what one call does in half a millisecond or less
+	batch    uint32 // what one call does: in half a millisecond or less, or one piece of work
 	sha      bool   // it lives on the CPU's SHA instructions, two rounds each
 
 	// start returns a function with buffers of its own, for one thread: it does n

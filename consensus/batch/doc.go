@@ -6,7 +6,7 @@
 // two. It says yes or no for all of them; who wants to know which one is bad verifies
 // them one by one.
 //
-// A yes is wrong with a probability below 2^-120: the coefficients have 128 bits and
+// A yes is wrong with a probability of 2^-127 at most: the coefficients have 128 bits and
 // come from a hash of all signatures, keys and messages and of a secret of this
 // process, so that signatures cannot be made to fit them. A no is never wrong.
 //

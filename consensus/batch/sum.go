@@ -6,20 +6,20 @@ type term struct {
 	times half
 }
 
-// jacobianBelow is how many additions a round must have for one inversion, which costs as
-// much as some hundred multiplications, to be shared. Fewer are done in Jacobian
+// sharedInversion is how many additions a round must have for one inversion, which costs
+// as much as some hundred multiplications, to be shared. Fewer are done in Jacobian
 // coordinates, which need none.
-const jacobianBelow = 40
+const sharedInversion = 40
 
 // sumIsZero reports whether a sum of multiples is the point at infinity. It is
 // Pippenger's algorithm (Bernstein, Doumen, Lange, Oosterwijk: "Faster batch forgery
 // identification", 2012, section 4): multipliers are written in digits from −2^(w−1) to
 // 2^(w−1); for each place of a digit the points are gathered in buckets by their digit
 // there, and each bucket counts as often as its digit says.
-func sumIsZero(terms []term) bool {
+func sumIsZero(terms []term, sharedInversion int) bool {
 	width := windowWidth(len(terms))
 	digits := signedDigits(terms, width)
-	b := newBuckets(1<<(width-1), terms)
+	b := newBuckets(1<<(width-1), terms, sharedInversion)
 	var sum jacobian
 	for place := len(digits)/len(terms) - 1; place >= 0; place-- {
 		for range width {
@@ -68,9 +68,6 @@ func signedDigits(terms []term, width int) []int16 {
 // bits are so many bits from one on.
 func (h *half) bits(from, n int) int {
 	limb, shift := from/64, from%64
-	if limb >= len(h) {
-		return 0
-	}
 	v := h[limb] >> shift
 	if shift+n > 64 && limb+1 < len(h) {
 		v |= h[limb+1] << (64 - shift)
@@ -83,6 +80,7 @@ func (h *half) bits(from, n int) int {
 // share one inversion; and a Jacobian one, for the last few.
 type buckets struct {
 	terms    []term
+	shared   int // as sharedInversion
 	affine   []affine
 	full     []bool // which of these there are
 	jacobian []jacobian
@@ -101,9 +99,9 @@ type entry struct {
 	negative bool
 }
 
-func newBuckets(digits int, terms []term) *buckets {
+func newBuckets(digits int, terms []term, sharedInversion int) *buckets {
 	return &buckets{
-		terms:  terms,
+		terms: terms, shared: sharedInversion,
 		affine: make([]affine, digits+1), full: make([]bool, digits+1), jacobian: make([]jacobian, digits+1), entered: make([]int32, digits+1),
 		waiting: make([]entry, 0, len(terms)), next: make([]entry, 0, len(terms)), now: make([]entry, 0, digits),
 		slopes: make([]element, 0, digits), products: make([]element, 0, digits),
@@ -125,7 +123,7 @@ func (b *buckets) gather(digits []int16) {
 	}
 	for len(b.waiting) > 0 {
 		b.enter()
-		if len(b.now) < jacobianBelow {
+		if len(b.now) < b.shared {
 			b.addJacobian(b.now)
 			b.addJacobian(b.next)
 			return

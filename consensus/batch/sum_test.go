@@ -103,15 +103,45 @@ func TestSumAgainstBtcec(t *testing.T) {
 		for range n {
 			add(rapid.IntRange(0, kinds-1).Draw(t, "point"), drawScalar(t, "times"))
 		}
-		if got := sumIsZero(terms); got != sum.IsZero() {
-			t.Fatalf("the sum of %d is zero: %v", n, got)
+		for _, shared := range []int{0, 1, 2, sharedInversion} {
+			if got := sumIsZero(terms, shared); got != sum.IsZero() {
+				t.Fatalf("the sum of %d is zero: %v", n, got)
+			}
 		}
-		if rest := sum; !rest.IsZero() {
-			if !sumIsZero(appendMultiple(terms, generator, rest.Negate())) {
+		rest := sum
+		terms = appendMultiple(terms, generator, rest.Negate())
+		for _, shared := range []int{0, 1, 2, sharedInversion} {
+			if !sumIsZero(terms, shared) {
 				t.Fatal("with what was missing it is not zero")
 			}
 		}
 	})
+}
+
+// Points that are the same, negatives and multiples of each other meet in one bucket, in
+// all orders.
+func TestBucketsInAllOrders(t *testing.T) {
+	minus, two, minusTwo := generator, multiple(new(btcec.ModNScalar).SetInt(2)), affine{}
+	minus.negate()
+	minusTwo = two
+	minusTwo.negate()
+	points, logs := []affine{generator, minus, two, minusTwo}, []int{1, -1, 2, -2}
+	const long = 5
+	for code := range 1 << (2 * long) {
+		for n := 1; n <= long; n++ {
+			terms, sum := make([]term, n), 0
+			for i := range terms {
+				kind := code >> (2 * i) & 3
+				terms[i] = term{points[kind], half{3}}
+				sum += logs[kind]
+			}
+			for shared := range 3 {
+				if got := sumIsZero(terms, shared); got != (sum == 0) {
+					t.Fatalf("order %b of %d, inversions from %d on: zero %v", code, n, shared, got)
+				}
+			}
+		}
+	}
 }
 
 // A Jacobian sum goes through all that may meet: infinity, the same point, its negative.

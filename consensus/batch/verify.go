@@ -36,7 +36,7 @@ func Verify(signatures []Signature, secret *[32]byte) bool {
 		terms = appendMultiple(terms, key, e.Mul(&a))
 		base.Add(s.Mul(&a))
 	}
-	return sumIsZero(appendMultiple(terms, generator, base.Negate()))
+	return sumIsZero(appendMultiple(terms, generator, base.Negate()), sharedInversion)
 }
 
 // appendMultiple appends k times a point: as two terms with multipliers half as long.
@@ -76,11 +76,10 @@ func (s *Signature) challenge() *btcec.ModNScalar {
 }
 
 // seedOf is what the coefficients are made of: a hash of the secret and of everything
-// that is verified.
+// that is verified, in records of one length.
 func seedOf(signatures []Signature, secret *[32]byte) (seed [32]byte) {
 	h := sha256.New()
 	h.Write(secret[:])
-	h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(signatures))))
 	for i := range signatures {
 		s := &signatures[i]
 		h.Write(s.Key[:])

@@ -44,7 +44,7 @@ type Node struct {
 	engine *p2p.Engine
 
 	unsaved  map[*consensus.BlockIndex]struct{} // headers that the store lacks
-	fresh    bool                               // the store has bodies that may not be on disk yet
+	fresh    bool                               // the store has what may not be on disk yet
 	newest   *consensus.Block                   // that came: what is read back next, in most cases
 	origin   map[consensus.Hash]p2p.PeerID      // who sent a body that is not connected yet
 	failures failureLog
@@ -137,6 +137,9 @@ func (n *Node) Tick(now time.Time) error {
 	if err := n.saveHeaders(); err != nil {
 		return err
 	}
+	if err := n.Sync(); err != nil {
+		return err
+	}
 	n.pool.Expire(now)
 	if err := n.resolveOrphans(now); err != nil {
 		return err
@@ -174,8 +177,9 @@ func (n *Node) body(hash consensus.Hash) (*consensus.Block, error) {
 	return n.store.Block(hash)
 }
 
-// sync makes sure that all bodies are on disk.
-func (n *Node) sync() error {
+// Sync makes sure that all that was taken is on disk: before anybody is told that a block
+// is here, and a few times a second. A first sync takes many steps in between.
+func (n *Node) Sync() error {
 	if !n.fresh {
 		return nil
 	}

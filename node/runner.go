@@ -174,7 +174,7 @@ func (r *Runner) pass(now time.Time) {
 	}
 	close(r.moved)
 	r.moved = make(chan struct{})
-	if !r.node.Settled() {
+	if r.node.Advancing() {
 		select {
 		case r.wake <- struct{}{}:
 		default:
@@ -234,7 +234,12 @@ func (r *Runner) until(ctx context.Context, done func(n *Node) bool) error {
 
 // Settle waits until the tip is the best block that came, and all that came are on
 // disk.
-func (r *Runner) Settle(ctx context.Context) error { return r.until(ctx, (*Node).Settled) }
+func (r *Runner) Settle(ctx context.Context) error {
+	if err := r.until(ctx, func(n *Node) bool { return !n.Advancing() }); err != nil {
+		return err
+	}
+	return r.Do(func(n *Node, _ time.Time) error { return n.Sync() })
+}
 
 // WaitTip waits until the tip is another block than the one given.
 func (r *Runner) WaitTip(ctx context.Context, known consensus.Hash) error {

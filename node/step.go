@@ -35,13 +35,16 @@ func (j *Job) Verify(v consensus.Verifier) {
 }
 
 // Advance walks to the best branch, making the three calls of each step in a
-// row. The simulator and the tests use it; Runner lets go of its lock between
+// row, and has it all on disk at the end. The simulator and the tests use it; Runner lets go of its lock between
 // the calls instead.
 func (n *Node) Advance(now time.Time, v consensus.Verifier) error {
 	for {
 		job, err := n.Gather()
-		if err != nil || job == nil {
+		if err != nil {
 			return err
+		}
+		if job == nil {
+			return n.Sync()
 		}
 		job.Verify(v)
 		if err := n.Commit(now, job); err != nil {
@@ -52,11 +55,11 @@ func (n *Node) Advance(now time.Time, v consensus.Verifier) error {
 
 // Gather prepares the next step towards the best branch: it reads the block
 // and the coins that it spends, and judges all but its signatures. It returns
-// nil where the tip is the best block already; then all bodies are on disk.
+// nil where the tip is the best block already.
 func (n *Node) Gather() (*Job, error) {
 	step, ok := n.tree.Next()
 	if !ok {
-		return nil, n.sync()
+		return nil, nil
 	}
 	block, err := n.body(step.Block.Hash)
 	if err != nil {
@@ -130,6 +133,7 @@ func (n *Node) Commit(now time.Time, job *Job) error {
 		if err := n.store.Disconnect(n.tree.Record(index.Parent), index.Height, job.block, job.delta); err != nil {
 			return fmt.Errorf("disconnect block %s: %w", index.Hash, err)
 		}
+		n.fresh = true
 		n.tree.SetTip(index.Parent)
 		n.totals.detach()
 		return n.observe(now)
@@ -138,7 +142,13 @@ func (n *Node) Commit(now time.Time, job *Job) error {
 	if err := n.store.Connect(n.tree.Record(index), index.Height, job.block, job.delta); err != nil {
 		return fmt.Errorf("connect block %s: %w", index.Hash, err)
 	}
+	n.fresh = true
 	n.tree.SetTip(index)
+	if index == n.tree.BestHeader() { // and about to be announced
+		if err := n.Sync(); err != nil {
+			return err
+		}
+	}
 	n.totals.attach(len(job.block.Txs))
 	delete(n.origin, index.Hash)
 	n.engine.Fetch(now) // peers may wait for the body
@@ -163,10 +173,6 @@ func (n *Node) Advancing() bool {
 	_, more := n.tree.Next()
 	return more
 }
-
-// Settled reports whether there is nothing to be done about the blocks that came: the
-// tip is the best of them, and they are all on disk.
-func (n *Node) Settled() bool { return !n.Advancing() && !n.fresh }
 
 // Reorganising reports whether the tip is on its way from one branch to
 // another: what observers were told is not on the active chain any more, and

@@ -36,7 +36,7 @@ type Badger struct {
 	unflushed int  // moves of head since the last flush
 	cache     coinCache
 	pins      snapshots
-	fresh     freshBodies
+	waiting   waiting
 	indexed   point // the tip that the index belongs to
 	broken    error // the write that failed
 }
@@ -319,12 +319,15 @@ func (s *Badger) commit(w *writer) error {
 		s.broken = err
 		return err
 	}
-	s.fresh.clear()
+	s.waiting.clear()
 	return nil
 }
 
 // Load returns everything that the block tree is built from.
 func (s *Badger) Load() (*State, error) {
+	if err := s.syncFirst(); err != nil {
+		return nil, err
+	}
 	if err := s.reading(); err != nil {
 		return nil, err
 	}
@@ -344,7 +347,6 @@ func (s *Badger) Load() (*State, error) {
 		})
 	})
 	if err == nil {
-		state.Records = s.fresh.over(state.Records)
 		state.Records, err = parentsFirst(s.params.GenesisHash(), state.Records)
 	}
 	if err != nil {

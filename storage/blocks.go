@@ -21,20 +21,19 @@ func (s *Badger) PutHeaders(records []consensus.Record) error {
 	return s.commit(w)
 }
 
-// PutBlock takes a body and its record, to be written with what comes next: the
-// step that connects it, in most cases, so that a block costs one sync.
+// PutBlock takes a body and its record, the body first, so that no record promises one
+// that is not there.
 func (s *Badger) PutBlock(rec consensus.Record, b *consensus.Block) error {
 	if err := s.writing(); err != nil {
 		return err
 	}
 	defer s.written()
-	if s.fresh.add(rec, b.Bytes()) <= maxFresh {
-		return nil
-	}
-	return s.sync()
+	s.waiting.put(hashKey(prefixBlock, rec.Hash), b.Bytes())
+	s.waiting.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
+	return s.syncMany()
 }
 
-// Sync writes the bodies that PutBlock took.
+// Sync writes what PutBlock, Connect and Disconnect took.
 func (s *Badger) Sync() error {
 	if err := s.writing(); err != nil {
 		return err
@@ -45,21 +44,47 @@ func (s *Badger) Sync() error {
 
 // sync is Sync for whoever holds the locks.
 func (s *Badger) sync() error {
-	if len(s.fresh.records) == 0 {
+	if s.waiting.none() {
 		return nil
 	}
 	return s.commit(s.writer())
 }
 
-// writer begins a write with the bodies that wait for one. Each body comes before
-// its record, so that no record promises a body that is not there.
+// syncMany is sync where too much waits.
+func (s *Badger) syncMany() error {
+	if s.waiting.bytes <= maxWaiting {
+		return nil
+	}
+	return s.sync()
+}
+
+// syncFirst has what waits written, for a reader who goes by other keys than get's.
+func (s *Badger) syncFirst() error {
+	if s.waiting.none() {
+		return nil
+	}
+	return s.Sync()
+}
+
+// writer begins a write with what waits for one.
 func (s *Badger) writer() *writer {
 	w := s.kv.writer()
-	for _, rec := range s.fresh.records {
-		w.put(hashKey(prefixBlock, rec.Hash), s.fresh.bodies[rec.Hash])
-		w.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
+	for _, one := range s.waiting.list {
+		if one.remove {
+			w.del(one.key)
+		} else {
+			w.put(one.key, one.value)
+		}
 	}
 	return w
+}
+
+// get reads a body, undo data or a record.
+func (s *Badger) get(key []byte) ([]byte, error) {
+	if value := s.waiting.get(key); value != nil {
+		return value, nil
+	}
+	return s.kv.get(key)
 }
 
 // Block returns a body, checked against its own hash.
@@ -88,22 +113,20 @@ func (s *Badger) body(hash consensus.Hash) ([]byte, *consensus.Block, error) {
 
 // hasBody reports whether a body was put, without reading it.
 func (s *Badger) hasBody(hash consensus.Hash) (bool, error) {
-	if s.fresh.get(hash) != nil {
+	key := hashKey(prefixBlock, hash)
+	if s.waiting.get(key) != nil {
 		return true, nil
 	}
-	return s.kv.has(hashKey(prefixBlock, hash))
+	return s.kv.has(key)
 }
 
 // readBody reads a body and makes sure that it is the one of that hash: the
 // header hashes to it, and the transactions to the header's merkle root. The
 // seal covers the witnesses.
 func (s *Badger) readBody(hash consensus.Hash) ([]byte, *consensus.Block, error) {
-	raw := s.fresh.get(hash)
-	if raw == nil {
-		var err error
-		if raw, err = s.kv.get(hashKey(prefixBlock, hash)); err != nil {
-			return nil, nil, err
-		}
+	raw, err := s.get(hashKey(prefixBlock, hash))
+	if err != nil {
+		return nil, nil, err
 	}
 	b, err := consensus.DecodeBlock(raw)
 	if err != nil {
@@ -128,7 +151,7 @@ func (s *Badger) Undo(hash consensus.Hash) (*consensus.Undo, error) {
 }
 
 func (s *Badger) readUndo(hash consensus.Hash) (*consensus.Undo, error) {
-	raw, err := s.kv.get(hashKey(prefixUndo, hash))
+	raw, err := s.get(hashKey(prefixUndo, hash))
 	if err != nil {
 		return nil, fmt.Errorf("storage: undo data of block %v: %w", hash, err)
 	}
@@ -141,7 +164,7 @@ func (s *Badger) readUndo(hash consensus.Hash) (*consensus.Undo, error) {
 
 // prev is the parent of a block whose header is stored.
 func (s *Badger) prev(p point) (point, error) {
-	raw, err := s.kv.get(hashKey(prefixRecord, p.Hash))
+	raw, err := s.get(hashKey(prefixRecord, p.Hash))
 	if err == nil && p.Height == 0 {
 		err = errors.New("it stands at height 0 and is not genesis")
 	}

@@ -189,11 +189,17 @@ func attach(s Store, n *node) error {
 	if err := s.PutBlock(n.record(hasBody), n.block); err != nil {
 		return err
 	}
-	return s.Connect(n.record(connected), n.height, n.block, n.delta)
+	if err := s.Connect(n.record(connected), n.height, n.block, n.delta); err != nil {
+		return err
+	}
+	return s.Sync()
 }
 
 func detach(s Store, n *node) error {
-	return s.Disconnect(n.parent.record(connected), n.height, n.block, n.revert())
+	if err := s.Disconnect(n.parent.record(connected), n.height, n.block, n.revert()); err != nil {
+		return err
+	}
+	return s.Sync()
 }
 
 // walk moves a store from one node to another, as a node's advance does.

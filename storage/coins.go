@@ -132,13 +132,12 @@ func (s *Badger) Connect(rec consensus.Record, height uint32, b *consensus.Block
 	if err != nil {
 		return fmt.Errorf("storage: connect: %w", err)
 	}
-	w := s.writer()
-	w.put(hashKey(prefixUndo, rec.Hash), d.Undo.Append(nil))
-	w.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
+	s.waiting.put(hashKey(prefixUndo, rec.Hash), d.Undo.Append(nil))
+	s.waiting.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
 	if s.index {
-		s.indexMove(w, moving, to, true)
+		s.indexMove(&s.waiting, moving, to, true)
 	}
-	return s.moved(w, to, d)
+	return s.moved(to, d)
 }
 
 // Disconnect moves the tip to its parent.
@@ -151,9 +150,6 @@ func (s *Badger) Disconnect(rec consensus.Record, height uint32, b *consensus.Bl
 		return err
 	}
 	from, to := s.head.point, point{rec.Hash, height - 1}
-	w := s.writer()
-	defer w.discard()
-	w.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
 	if s.index {
 		undo, err := s.readUndo(from.Hash)
 		if err != nil {
@@ -163,16 +159,14 @@ func (s *Badger) Disconnect(rec consensus.Record, height uint32, b *consensus.Bl
 		if err != nil {
 			return fmt.Errorf("storage: disconnect: %w", err)
 		}
-		s.indexMove(w, moving, to, false)
+		s.indexMove(&s.waiting, moving, to, false)
 	}
-	return s.moved(w, to, d)
+	s.waiting.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
+	return s.moved(to, d)
 }
 
-// moved commits w and, once it is on disk, moves the coins and the tip.
-func (s *Badger) moved(w *writer, to point, d *consensus.Delta) error {
-	if err := s.commit(w); err != nil {
-		return err
-	}
+// moved moves the coins and the tip.
+func (s *Badger) moved(to point, d *consensus.Delta) error {
 	if s.index {
 		s.indexed = to
 	}
@@ -188,7 +182,7 @@ func (s *Badger) moved(w *writer, to point, d *consensus.Delta) error {
 	if len(s.cache) > s.budget || s.unflushed >= maxUnflushed {
 		return s.flush()
 	}
-	return nil
+	return s.syncMany()
 }
 
 // Flush moves the coins to disk.

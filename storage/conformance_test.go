@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -160,94 +159,6 @@ func TestRecordsAndBodies(t *testing.T) {
 				s = s.again(t)
 			}
 		}
-	})
-}
-
-// A body is there at once. A kill takes it, and only it, unless something was written
-// after it.
-func TestFreshBodies(t *testing.T) {
-	writes := map[string]func(s subject, next *node) error{
-		"Sync":       func(s subject, _ *node) error { return s.Sync() },
-		"PutHeaders": func(s subject, _ *node) error { return s.PutHeaders(nil) },
-		"Connect":    func(s subject, next *node) error { return attach(s, next) },
-		"Disconnect": func(s subject, next *node) error { return detach(s, next.parent) },
-		"Flush":      func(s subject, _ *node) error { return s.Flush() },
-		"ResetCoins": func(s subject, _ *node) error { return s.ResetCoins() },
-		"Close":      func(s subject, _ *node) error { return s.Close() },
-		"nothing":    func(subject, *node) error { return nil },
-	}
-	for name, write := range writes {
-		t.Run(name, func(t *testing.T) {
-			eachStore(t, func(t *testing.T, w *world, s subject) {
-				tip := w.grow(w.root, 0)
-				must(t, attach(s, tip))
-				side, known, next := w.grow(w.root, 0), w.grow(w.root, 0), w.grow(tip, 0)
-				must(t, s.PutHeaders([]consensus.Record{known.record(consensus.RecordFailed)}))
-				for _, n := range []*node{side, known} {
-					must(t, s.PutBlock(n.record(hasBody), n.block))
-					b, err := s.Block(n.hash)
-					must(t, err)
-					if b.Hash() != n.hash {
-						t.Error("another body")
-					}
-					state, err := s.Load()
-					must(t, err)
-					if !slices.Contains(state.Records, n.record(hasBody)) {
-						t.Error("a record that no reader sees")
-					}
-				}
-				must(t, write(s, next))
-				s = s.again(t)
-				state, err := s.Load()
-				must(t, err)
-				kept := name != "nothing"
-				for _, n := range []*node{side, known} {
-					if _, err := s.Block(n.hash); kept != (err == nil) {
-						t.Errorf("body after %s: %v", name, err)
-					}
-				}
-				if got := slices.Contains(state.Records, side.record(hasBody)); got != kept {
-					t.Errorf("record after %s: %v", name, got)
-				}
-				if want := known.record(consensus.RecordFailed); !kept && !slices.Contains(state.Records, want) {
-					t.Errorf("the old record is gone: %v", state.Records)
-				}
-			})
-		})
-	}
-}
-
-// Bodies are read while they are written: nobody misses one, or waits for a lock that
-// nobody gives back.
-func TestReadWhileWritten(t *testing.T) {
-	eachStore(t, func(t *testing.T, w *world, s subject) {
-		nodes := make([]*node, 50)
-		for i := range nodes {
-			nodes[i] = w.grow(w.root, 0)
-		}
-		put := make(chan *node, len(nodes))
-		var all sync.WaitGroup
-		for range 2 {
-			all.Go(func() {
-				for n := range put {
-					for range 20 {
-						if _, err := s.RawBlock(n.hash); err != nil {
-							t.Errorf("a body that was put: %v", err)
-							return
-						}
-					}
-				}
-			})
-		}
-		for i, n := range nodes {
-			must(t, s.PutBlock(n.record(hasBody), n.block))
-			put <- n
-			if i%5 == 4 {
-				must(t, s.Sync())
-			}
-		}
-		close(put)
-		all.Wait()
 	})
 }
 

@@ -46,23 +46,34 @@ func openDying(p *consensus.Params, db *badger.DB, k, cache int) (s *Badger, ask
 	return s, asked, err
 }
 
+// lazy is a store that is not told to sync between the steps.
+type lazy struct{ *Badger }
+
+func (lazy) Sync() error { return nil }
+
 // TestKilledAtEachCommit runs a reorganisation of big blocks and kills it before
 // its k-th commit, for every k; then it kills the recovery, at every commit of
-// it in turn; then it looks.
+// it in turn; then it looks. Every step is synced, or none until a flush.
 func TestKilledAtEachCommit(t *testing.T) {
+	t.Run("synced", func(t *testing.T) { killedAtEachCommit(t, func(s *Badger) Store { return s }) })
+	t.Run("gathered", func(t *testing.T) { killedAtEachCommit(t, func(s *Badger) Store { return lazy{s} }) })
+}
+
+func killedAtEachCommit(t *testing.T, as func(*Badger) Store) {
 	w := newWorld(5)
 	fork := w.fan(w.root, 20, 0)
 	left := w.fan(w.grow(fork, 15), 200, 9) // with coins that come and go in one block
 	right := w.fan(w.fan(fork, 130, 9), 20, 90)
 	life := func(s *Badger) error {
 		for _, step := range []func() error{
-			func() error { return walk(s, w.root, left) },
+			func() error { return walk(as(s), w.root, left) },
 			s.Flush,
-			func() error { return walk(s, left, right) },
+			func() error { return walk(as(s), left, right) },
 			s.Flush,
-			func() error { return walk(s, right, left) },
+			func() error { return walk(as(s), right, left) },
 			s.ResetCoins,
-			func() error { return walk(s, w.root, fork) },
+			func() error { return walk(as(s), w.root, fork) },
+			s.Sync,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -190,6 +201,7 @@ func TestSplit(t *testing.T) {
 	must(t, s.PutBlock(big.record(hasBody), big.block))
 	*asked = 0
 	must(t, s.Connect(big.record(connected), big.height, big.block, big.delta))
+	must(t, s.Sync())
 	if *asked < 3 {
 		t.Errorf("a big block took %d commits, want at least 3", *asked)
 	}
@@ -218,14 +230,14 @@ func TestManyFreshBodies(t *testing.T) {
 	*asked = 0
 	big := w.fan(w.root, 23_000, 0)
 	size := len(big.block.Bytes())
-	for i := range maxFresh/size + 1 {
+	for i := range maxWaiting/size + 1 {
 		if *asked != 0 {
 			t.Fatalf("written after %d bodies of %d bytes", i, size)
 		}
 		must(t, s.PutBlock(big.record(hasBody), big.block))
 	}
-	if *asked != 1 || s.fresh.bytes != 0 {
-		t.Errorf("%d commits, %d bytes wait", *asked, s.fresh.bytes)
+	if *asked != 1 || s.waiting.bytes != 0 {
+		t.Errorf("%d commits, %d bytes wait", *asked, s.waiting.bytes)
 	}
 }
 

@@ -8,10 +8,9 @@
 //
 // The contract:
 //
-//   - Acknowledged means on disk. What PutHeaders, Connect, Disconnect and Sync
-//     wrote has been synced when they return.
-//   - A body that PutBlock took is there for every reader, and on disk with the next
-//     of these writes, its record with it: whoever acknowledges it calls one first.
+//   - Acknowledged means on disk. What PutBlock, Connect and Disconnect took is there
+//     for every reader, and on disk, in this order, when the next PutHeaders, Flush,
+//     ResetCoins, Close or Sync returns: whoever acknowledges it calls one first.
 //   - The coins are the exception: they live in a write-back cache, and Flush
 //     moves them to disk as a whole. After a kill, State.Tip is the tip of the
 //     last Flush, and the node walks forward from there by its ordinary road,

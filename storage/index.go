@@ -32,7 +32,7 @@ func newIndexed(at point, b *consensus.Block, undo *consensus.Undo) (*indexed, e
 // indexMove writes a block's entries, or removes them, and moves the index to
 // the tip `to`. From the first entry to the last the block is named as the one
 // in motion.
-func (s *Badger) indexMove(w *writer, b *indexed, to point, on bool) {
+func (s *Badger) indexMove(w sink, b *indexed, to point, on bool) {
 	w.put(metaKey(metaIndex), encodeIndexTip(s.indexed, b.at))
 	for pos, id := range b.txids {
 		if key := hashKey(prefixTx, id); on {
@@ -120,6 +120,9 @@ func (s *Badger) indexStored(w *writer, p point, on bool) error {
 
 // TxLocation returns where a transaction of the active chain stands.
 func (s *Badger) TxLocation(txid consensus.Hash) (consensus.Hash, int, error) {
+	if err := s.syncFirst(); err != nil {
+		return consensus.Hash{}, 0, err
+	}
 	if err := s.reading(); err != nil {
 		return consensus.Hash{}, 0, err
 	}
@@ -137,6 +140,9 @@ func (s *Badger) TxLocation(txid consensus.Hash) (consensus.Hash, int, error) {
 
 // History returns what happened to the coins of a key.
 func (s *Badger) History(key [consensus.KeySize]byte, after Cursor, limit int) ([]HistoryEntry, error) {
+	if err := s.syncFirst(); err != nil {
+		return nil, err
+	}
 	if err := s.reading(); err != nil {
 		return nil, err
 	}

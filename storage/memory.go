@@ -315,13 +315,12 @@ func (m *Memory) Disconnect(rec consensus.Record, height uint32, b *consensus.Bl
 }
 
 func (m *memory) moved(to point, move journaled, d *consensus.Delta) {
-	m.fresh = nil
 	m.pins.moved(d)
 	m.coinsMoved(d.Spent, d.Created)
 	m.head = m.head.move(to, d)
 	m.journal = append(m.journal, move)
 	if len(m.journal) >= maxUnflushed {
-		m.journal = nil
+		m.journal, m.fresh = nil, nil
 	}
 }
 

@@ -43,9 +43,9 @@ const (
 	// maxUnflushed bounds the blocks that a restart after a kill has to
 	// connect again: about two seconds of work.
 	maxUnflushed = 500
-	// maxFresh bounds the bodies that wait in memory to be written, in bytes: two
-	// of the largest. PutBlock writes them when there are more.
-	maxFresh = 8 << 20
+	// maxWaiting bounds what waits in memory to be written, in bytes: two of the
+	// largest blocks. When there is more it is written.
+	maxWaiting = 8 << 20
 	// MaxHistory bounds one answer of History, in entries (about 1.5 MB).
 	MaxHistory = 10_000
 )
@@ -89,10 +89,11 @@ type Store interface {
 	Load() (*State, error)
 	// PutHeaders keeps new or changed records.
 	PutHeaders([]consensus.Record) error
-	// PutBlock takes a body and its record. They are there for every reader at
-	// once, and on disk after the next other write, or Sync.
+	// PutBlock takes a body and its record. As what Connect and Disconnect take, they
+	// are there for every reader at once, and on disk after the next PutHeaders,
+	// Flush, ResetCoins, Close or Sync.
 	PutBlock(consensus.Record, *consensus.Block) error
-	// Sync writes the bodies that PutBlock took.
+	// Sync writes what was taken.
 	Sync() error
 
 	// Block returns a body, checked against its own hash and merkle root:

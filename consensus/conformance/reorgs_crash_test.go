@@ -64,6 +64,9 @@ func (n *seat) reorganise(steps int, flushed bool) {
 			n.s.t.Fatal(rule)
 		}
 	}
+	if steps > 0 {
+		n.s.check(n.store.Sync()) // as a tick does
+	}
 	for range steps {
 		if !n.step() {
 			n.s.t.Fatal("the reorganisation has ended before")

@@ -35,6 +35,15 @@ type noted struct {
 	records map[consensus.Hash]consensus.Record
 	bodies  map[consensus.Hash]*node
 	undos   map[consensus.Hash]*node
+	steps   int
+}
+
+// Sync is called after each step, and does its work after every third.
+func (s *noted) Sync() error {
+	if s.steps++; s.steps%3 != 0 {
+		return nil
+	}
+	return s.subject.Sync()
 }
 
 func (s *noted) PutHeaders(records []consensus.Record) error {
@@ -113,6 +122,9 @@ func (s *noted) restart(t failer, stop bool, nodes []*node) error {
 		if err := s.Close(); err != nil {
 			return err
 		}
+	}
+	if err := s.subject.Sync(); err != nil && !stop { // what the model expects after a kill
+		return err
 	}
 	before := s.at
 	s.subject = s.again(t)

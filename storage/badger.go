@@ -301,9 +301,13 @@ func (s *Badger) writing() error {
 		return ErrReadOnly
 	case s.broken != nil:
 		defer s.written()
-		return fmt.Errorf("storage: stopped after an earlier failure: %w", s.broken)
+		return s.stopped()
 	}
 	return nil
+}
+
+func (s *Badger) stopped() error {
+	return fmt.Errorf("storage: stopped after an earlier failure: %w", s.broken)
 }
 
 func (s *Badger) written() {
@@ -325,15 +329,15 @@ func (s *Badger) commit(w *writer) error {
 
 // Load returns everything that the block tree is built from.
 func (s *Badger) Load() (*State, error) {
-	if err := s.syncFirst(); err != nil {
-		return nil, err
-	}
 	if err := s.reading(); err != nil {
 		return nil, err
 	}
 	defer s.life.RUnlock()
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock() // records are not read from memory
+	defer s.mu.Unlock()
+	if err := s.syncWaiting(); err != nil {
+		return nil, err
+	}
 	state := &State{Tip: s.head.Hash, Sum: s.head.Sum, Clean: s.clean}
 	prefix := []byte{prefixRecord}
 	err := s.kv.view(func(txn *badger.Txn) error {

@@ -58,12 +58,12 @@ func (s *Badger) syncMany() error {
 	return s.sync()
 }
 
-// syncFirst has what waits written, for a reader who goes by other keys than get's.
-func (s *Badger) syncFirst() error {
-	if s.waiting.none() {
-		return nil
+// syncWaiting is sync for a reader, who may be the first to find the disk broken.
+func (s *Badger) syncWaiting() error {
+	if s.broken != nil && !s.waiting.none() {
+		return s.stopped()
 	}
-	return s.Sync()
+	return s.sync()
 }
 
 // writer begins a write with what waits for one.

@@ -118,18 +118,30 @@ func (s *Badger) indexStored(w *writer, p point, on bool) error {
 	return w.err
 }
 
+// readingIndex is reading where the index is read, of which nothing may wait: it is not
+// read from memory.
+func (s *Badger) readingIndex() error {
+	if err := s.reading(); err != nil {
+		return err
+	}
+	err := ErrNoIndex
+	if s.index {
+		s.mu.Lock()
+		err = s.syncWaiting()
+		s.mu.Unlock()
+	}
+	if err != nil {
+		s.life.RUnlock()
+	}
+	return err
+}
+
 // TxLocation returns where a transaction of the active chain stands.
 func (s *Badger) TxLocation(txid consensus.Hash) (consensus.Hash, int, error) {
-	if err := s.syncFirst(); err != nil {
-		return consensus.Hash{}, 0, err
-	}
-	if err := s.reading(); err != nil {
+	if err := s.readingIndex(); err != nil {
 		return consensus.Hash{}, 0, err
 	}
 	defer s.life.RUnlock()
-	if !s.index {
-		return consensus.Hash{}, 0, ErrNoIndex
-	}
 	value, err := s.kv.get(hashKey(prefixTx, txid))
 	if err != nil {
 		return consensus.Hash{}, 0, fmt.Errorf("storage: transaction %v: %w", txid, err)
@@ -140,16 +152,10 @@ func (s *Badger) TxLocation(txid consensus.Hash) (consensus.Hash, int, error) {
 
 // History returns what happened to the coins of a key.
 func (s *Badger) History(key [consensus.KeySize]byte, after Cursor, limit int) ([]HistoryEntry, error) {
-	if err := s.syncFirst(); err != nil {
-		return nil, err
-	}
-	if err := s.reading(); err != nil {
+	if err := s.readingIndex(); err != nil {
 		return nil, err
 	}
 	defer s.life.RUnlock()
-	if !s.index {
-		return nil, ErrNoIndex
-	}
 	limit = min(limit, MaxHistory)
 	var list []HistoryEntry
 	err := s.kv.view(func(txn *badger.Txn) error {

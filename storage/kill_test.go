@@ -42,7 +42,11 @@ func asChild() bool {
 			at = to
 			continue
 		}
-		if err := walk(s, at, to); err != nil {
+		if err := walk(lazy{s}, at, to); err != nil { // one sync for all that is acknowledged
+			fmt.Println("error", err)
+			return true
+		}
+		if err := s.Sync(); err != nil {
 			fmt.Println("error", err)
 			return true
 		}

@@ -84,7 +84,8 @@ func OpenMemory(p *consensus.Params, index bool) *Memory {
 }
 
 // Crash returns the store as the next start would find it after a kill: what
-// was acknowledged is there, bodies that no write followed are not, and the coins are those of the last flush. Called
+// was acknowledged is there, bodies that nothing synced are not, though records and undo
+// data of steps are, and the coins are those of the last flush. Called
 // after Close it is an ordinary restart. The old store is closed.
 func (m *Memory) Crash() *Memory {
 	m.mu.Lock()

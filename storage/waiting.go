@@ -8,10 +8,13 @@ type waiting struct {
 	mu    sync.RWMutex
 	list  []write
 	bytes int
-	// bodies, undo data and records by key. Whoever reads anything else that may wait
-	// has it synced first.
+	// bodies, undo data and records by key. Whoever reads the index, or all records, has
+	// them synced first.
 	values map[string][]byte
 }
+
+// writeOverhead is what a write takes in memory beside its key and value, in bytes.
+const writeOverhead = 100
 
 // write is a value for a key, or the key's removal.
 type write struct {
@@ -29,7 +32,7 @@ func (w *waiting) put(key, value []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.list = append(w.list, write{key: key, value: value})
-	w.bytes += len(key) + len(value)
+	w.bytes += len(key) + len(value) + writeOverhead
 	switch key[0] {
 	case prefixBlock, prefixUndo, prefixRecord:
 		if w.values == nil {
@@ -43,7 +46,7 @@ func (w *waiting) del(key []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.list = append(w.list, write{key: key, remove: true})
-	w.bytes += len(key)
+	w.bytes += len(key) + writeOverhead
 }
 
 // get returns a body, undo data or a record, or nil.

@@ -34,9 +34,9 @@ func (j *Job) Verify(v consensus.Verifier) {
 	}
 }
 
-// Advance walks to the best branch, making the three calls of each step in a
-// row, and has it all on disk at the end. The simulator and the tests use it; Runner lets go of its lock between
-// the calls instead.
+// Advance walks to the best branch, making the three calls of each step in a row, and
+// has it all on disk at the end. The simulator and the tests use it; Runner lets go of
+// its lock between the calls instead.
 func (n *Node) Advance(now time.Time, v consensus.Verifier) error {
 	for {
 		job, err := n.Gather()

@@ -29,7 +29,7 @@ type memory struct {
 	head    head
 	pins    snapshots
 	journal []journaled // what Crash takes back: the moves since the last flush
-	fresh   []freshBody // and the bodies since the last write
+	fresh   []freshBody // and the bodies since the last sync
 
 	index  bool
 	places map[consensus.Hash]place
@@ -39,7 +39,7 @@ type memory struct {
 	closed bool
 }
 
-// freshBody is one that no write followed yet: what was there before it, if anything.
+// freshBody is one that nothing synced yet: what was there before it, if anything.
 type freshBody struct {
 	hash   consensus.Hash
 	record *consensus.Record

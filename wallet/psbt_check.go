@@ -28,6 +28,8 @@ const (
 	pubNonceSize   = 66
 	partialSigSize = 32
 	leafHashSize   = 32
+
+	maxCoinScript = 252 // bytes, of what an input spends: no standard script has more than 42
 )
 
 // Fields that only version 2 may have (BIP370).
@@ -36,29 +38,44 @@ const (
 )
 
 // unsignedTxFirst moves the unsigned transaction to the front of the global map.
+// It refuses types of more than one byte, which BIP174 has but nobody uses: the
+// package forgets their other bytes.
 func unsignedTxFirst(raw []byte) ([]byte, error) {
-	const magic = "psbt\xff"
+	const (
+		magic       = "psbt\xff"
+		maxTypeByte = 0xfc // of a compact size in one byte
+	)
 	r := bytes.NewReader(raw)
 	if _, err := r.Seek(int64(len(magic)), io.SeekStart); err != nil {
 		return nil, err
 	}
-	for {
+	first := raw
+	for inGlobal, found := true, false; r.Len() > 0; {
 		start := len(raw) - r.Len()
 		key, err := wire.ReadVarBytes(r, 0, psbt.MaxPsbtKeyLength, "PSBT key")
 		if err != nil {
 			return nil, err
 		}
 		if len(key) == 0 {
-			return nil, errors.New("no unsigned transaction in it, as in version 2: version 0 is what this program reads")
+			inGlobal = false
+			if !found {
+				return nil, errors.New("no unsigned transaction in it, as in version 2: version 0 is what this program reads")
+			}
+			continue
+		}
+		if key[0] > maxTypeByte {
+			return nil, errors.New("a field's type has more than one byte")
 		}
 		if _, err := wire.ReadVarBytes(r, 0, psbt.MaxPsbtValueLength, "PSBT value"); err != nil {
 			return nil, err
 		}
-		if len(key) == 1 && key[0] == globalUnsignedTx {
+		if inGlobal && !found && len(key) == 1 && key[0] == globalUnsignedTx {
+			found = true
 			end := len(raw) - r.Len()
-			return bytes.Join([][]byte{raw[:len(magic)], raw[start:end], raw[len(magic):start], raw[end:]}, nil), nil
+			first = bytes.Join([][]byte{raw[:len(magic)], raw[start:end], raw[len(magic):start], raw[end:]}, nil)
 		}
 	}
+	return first, nil
 }
 
 // checkPacket judges the fields that the psbt package took without a look.
@@ -75,6 +92,10 @@ func checkPacket(p *psbt.Packet) error {
 		prev, from := p.UnsignedTx.TxIn[i].PreviousOutPoint, p.Inputs[i].NonWitnessUtxo
 		if from != nil && (from.TxHash() != prev.Hash || uint64(prev.Index) >= uint64(len(from.TxOut))) {
 			return badPSBT("input %d does not spend the transaction that it names", i)
+		}
+		// The package takes the script's length for one byte.
+		if utxo := p.Inputs[i].WitnessUtxo; utxo != nil && len(utxo.PkScript) > maxCoinScript {
+			return badPSBT("input %d spends a script of %d bytes, more than %d", i, len(utxo.PkScript), maxCoinScript)
 		}
 		if err := checkFields(p.Inputs[i].Unknowns, inputV2, checkMuSigInput); err != nil {
 			return err

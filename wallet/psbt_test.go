@@ -183,6 +183,42 @@ func TestFieldTwice(t *testing.T) {
 	}
 }
 
+// What the psbt package would write otherwise than it read it is refused.
+func TestLossyFields(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		field func(*PSBT)
+		ok    bool
+	}{
+		{"type of one byte", func(p *PSBT) { p.packet.Inputs[0].Unknowns = []*psbt.Unknown{{Key: []byte{0xfc, 1}}} }, true},
+		{"input type 253", func(p *PSBT) { p.packet.Inputs[0].Unknowns = []*psbt.Unknown{{Key: []byte{0xfd, 0xfd, 0}}} }, false},
+		{"output type 256", func(p *PSBT) { p.packet.Outputs[0].Unknowns = []*psbt.Unknown{{Key: []byte{0xfd, 0, 1}}} }, false},
+		{"global type 65536", func(p *PSBT) { p.packet.Unknowns = []*psbt.Unknown{{Key: []byte{0xfe, 0, 0, 1, 0}}} }, false},
+		{"script of 252 bytes", func(p *PSBT) { p.packet.Inputs[0].WitnessUtxo.PkScript = make([]byte, 252) }, true},
+		{"script of 253 bytes", func(p *PSBT) { p.packet.Inputs[0].WitnessUtxo.PkScript = make([]byte, 253) }, false},
+	} {
+		_, _, text := offline(t, confirmed(2*coin))
+		p := mustParse(t, text)
+		tc.field(p)
+		once, err := p.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParsePSBT(once)
+		if !tc.ok {
+			if !errors.Is(err, ErrPSBT) {
+				t.Errorf("%s: %v", tc.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		} else if twice, err := again.Text(); err != nil || twice != once {
+			t.Errorf("%s: written otherwise the second time (%v)", tc.name, err)
+		}
+	}
+}
+
 func TestWatchRefusals(t *testing.T) {
 	p := testParams("local")
 	origin, err := mustNew(t, p, testWords).Origin()
@@ -212,7 +248,8 @@ func TestWatchRefusals(t *testing.T) {
 	}
 }
 
-// The seeds are a draft and its signed form (testdata).
+// The seeds are a draft, its signed form, one of version 2, and one with a type
+// of more than a byte.
 func FuzzParsePSBT(f *testing.F) {
 	w := mustNew(f, testParams("local"), testWords)
 	f.Fuzz(func(t *testing.T, raw []byte) {

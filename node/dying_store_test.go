@@ -61,6 +61,8 @@ func (s *dyingStore) PutBlock(r consensus.Record, b *consensus.Block) error {
 
 func (s *dyingStore) Sync() error { return s.write(s.Store.Sync) }
 
+func (s *dyingStore) SyncIndex() error { return s.write(s.Store.SyncIndex) }
+
 func (s *dyingStore) Connect(r consensus.Record, height uint32, b *consensus.Block, d *consensus.Delta) error {
 	return s.write(func() error { return s.Store.Connect(r, height, b, d) })
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/kapok-chain/kapok/mempool"
 	"github.com/kapok-chain/kapok/miner"
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/storage"
 )
 
 // eventBuffer is how many events a subscriber may be behind before it is cut
@@ -38,6 +39,7 @@ type Runner struct {
 	log      *slog.Logger
 	verifier consensus.Verifier
 	network  Carrier
+	store    storage.Store // the node's, for what needs no lock
 	wake     chan struct{} // holds one token while there may be steps to take
 	base     atomic.Pointer[base]
 
@@ -56,6 +58,7 @@ func NewRunner(n *Node, network Carrier, verifier consensus.Verifier, log *slog.
 		log:      log,
 		verifier: verifier,
 		network:  network,
+		store:    n.store,
 		wake:     make(chan struct{}, 1),
 		node:     n,
 		moved:    make(chan struct{}),

@@ -29,6 +29,10 @@ type Badger struct {
 	life   sync.RWMutex
 	closed bool
 
+	// indexing is held by whoever moves the index, and taken before mu.
+	indexing sync.Mutex
+	indexed  point // the tip that the index belongs to
+
 	// mu guards what follows.
 	mu        sync.RWMutex
 	head      head // of the coins in cache and disk together
@@ -37,7 +41,7 @@ type Badger struct {
 	cache     coinCache
 	pins      snapshots
 	waiting   waiting
-	indexed   point // the tip that the index belongs to
+	unindexed unindexed
 	broken    error // the write that failed
 }
 
@@ -291,16 +295,25 @@ func (s *Badger) reading() error {
 // writing is the prelude of every write: one at a time, and none after one
 // that failed. The caller defers s.written() unless there is an error.
 func (s *Badger) writing() error {
-	if err := s.reading(); err != nil {
-		return err
+	err := s.reading()
+	if err == nil {
+		if err = s.begin(); err != nil {
+			s.life.RUnlock()
+		}
 	}
+	return err
+}
+
+// begin is writing for whoever holds life. The caller unlocks mu unless there is an
+// error.
+func (s *Badger) begin() error {
 	s.mu.Lock()
 	switch {
 	case s.fixed:
-		defer s.written()
+		defer s.mu.Unlock()
 		return ErrReadOnly
 	case s.broken != nil:
-		defer s.written()
+		defer s.mu.Unlock()
 		return s.stopped()
 	}
 	return nil
@@ -387,6 +400,9 @@ func (s *Badger) Close() error {
 
 // finish writes what a start after an ordered stop finds.
 func (s *Badger) finish() error {
+	if err := s.syncIndex(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken != nil || s.fixed {

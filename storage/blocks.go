@@ -70,11 +70,7 @@ func (s *Badger) syncWaiting() error {
 func (s *Badger) writer() *writer {
 	w := s.kv.writer()
 	for _, one := range s.waiting.list {
-		if one.remove {
-			w.del(one.key)
-		} else {
-			w.put(one.key, one.value)
-		}
+		w.put(one.key, one.value)
 	}
 	return w
 }

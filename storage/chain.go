@@ -38,9 +38,9 @@ func parentsFirst(genesis consensus.Hash, records []consensus.Record) ([]consens
 	return ordered, nil
 }
 
-// checkConnect makes sure that b is the child of the tip that it is said to be.
-// A mistake here is one of the caller, and nothing has been written yet.
-func checkConnect(tip point, rec *consensus.Record, height uint32, b *consensus.Block) error {
+// checkConnect makes sure that b is the child of the tip that it is said to be, and undo
+// of b. A mistake here is one of the caller, and nothing has been written yet.
+func checkConnect(tip point, rec *consensus.Record, height uint32, b *consensus.Block, undo *consensus.Undo) error {
 	switch {
 	case b.Header.Prev != tip.Hash:
 		return fmt.Errorf("storage: connect %v: its parent is %v, the tip is %v", rec.Hash, b.Header.Prev, tip.Hash)
@@ -48,6 +48,13 @@ func checkConnect(tip point, rec *consensus.Record, height uint32, b *consensus.
 		return fmt.Errorf("storage: connect %v: at height %d, the tip is at %d", rec.Hash, height, tip.Height)
 	case rec.Header != b.Header:
 		return fmt.Errorf("storage: connect %v: the record is of another block", rec.Hash)
+	}
+	inputs := 0
+	for _, tx := range b.Txs[1:] {
+		inputs += len(tx.Inputs)
+	}
+	if inputs != len(undo.Spent) {
+		return fmt.Errorf("storage: connect %v: undo data of %d coins for %d inputs", rec.Hash, len(undo.Spent), inputs)
 	}
 	return nil
 }

@@ -113,11 +113,14 @@ func (s *Badger) unpin(v *pinned) {
 
 // Connect moves the tip to a child of it.
 func (s *Badger) Connect(rec consensus.Record, height uint32, b *consensus.Block, d *consensus.Delta) error {
+	if err := s.boundIndex(); err != nil {
+		return err
+	}
 	if err := s.writing(); err != nil {
 		return err
 	}
 	defer s.written()
-	if err := checkConnect(s.head.point, &rec, height, b); err != nil {
+	if err := checkConnect(s.head.point, &rec, height, b, &d.Undo); err != nil {
 		return err
 	}
 	stored, err := s.hasBody(rec.Hash)
@@ -128,20 +131,19 @@ func (s *Badger) Connect(rec consensus.Record, height uint32, b *consensus.Block
 		return fmt.Errorf("storage: connect %v: %w", rec.Hash, err)
 	}
 	to := point{rec.Hash, height}
-	moving, err := newIndexed(to, b, &d.Undo)
-	if err != nil {
-		return fmt.Errorf("storage: connect: %w", err)
-	}
 	s.waiting.put(hashKey(prefixUndo, rec.Hash), d.Undo.Append(nil))
 	s.waiting.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
 	if s.index {
-		s.indexMove(&s.waiting, moving, to, true)
+		s.unindexed.add(tipMove{at: to, to: to, block: b, undo: &d.Undo, on: true})
 	}
 	return s.moved(to, d)
 }
 
 // Disconnect moves the tip to its parent.
 func (s *Badger) Disconnect(rec consensus.Record, height uint32, b *consensus.Block, d *consensus.Delta) error {
+	if err := s.boundIndex(); err != nil {
+		return err
+	}
 	if err := s.writing(); err != nil {
 		return err
 	}
@@ -155,11 +157,7 @@ func (s *Badger) Disconnect(rec consensus.Record, height uint32, b *consensus.Bl
 		if err != nil {
 			return damaged(err)
 		}
-		moving, err := newIndexed(from, b, undo)
-		if err != nil {
-			return fmt.Errorf("storage: disconnect: %w", err)
-		}
-		s.indexMove(&s.waiting, moving, to, false)
+		s.unindexed.add(tipMove{at: from, to: to, block: b, undo: undo})
 	}
 	s.waiting.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
 	return s.moved(to, d)
@@ -167,9 +165,6 @@ func (s *Badger) Disconnect(rec consensus.Record, height uint32, b *consensus.Bl
 
 // moved moves the coins and the tip.
 func (s *Badger) moved(to point, d *consensus.Delta) error {
-	if s.index {
-		s.indexed = to
-	}
 	s.pins.moved(d)
 	for i := range d.Spent {
 		s.cache.spend(d.Spent[i].OutPoint)
@@ -364,10 +359,16 @@ func (s *Badger) eachCoin(f func(consensus.OutPoint, consensus.Coin) error) (kep
 
 // ResetCoins takes the coins and the index back to genesis.
 func (s *Badger) ResetCoins() error {
-	if err := s.writing(); err != nil {
+	if err := s.reading(); err != nil {
 		return err
 	}
-	defer s.written()
+	defer s.life.RUnlock()
+	s.indexing.Lock()
+	defer s.indexing.Unlock()
+	if err := s.begin(); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
 	if err := s.sync(); err != nil {
 		return err
 	}
@@ -391,7 +392,7 @@ func (s *Badger) reset() error {
 		return fmt.Errorf("storage: drop the coins: %w", err)
 	}
 	s.head = head{point: point{Hash: s.params.GenesisHash()}}
-	s.flushed, s.unflushed, s.cache = s.head, 0, make(coinCache)
+	s.flushed, s.unflushed, s.cache, s.unindexed = s.head, 0, make(coinCache), unindexed{}
 	w = s.kv.writer()
 	w.put(metaKey(metaTip), encodeTip(s.head, point{}))
 	w.del(metaKey(metaIndex))

@@ -51,15 +51,23 @@ type lazy struct{ *Badger }
 
 func (lazy) Sync() error { return nil }
 
+// ticking is a store whose index follows each step.
+type ticking struct{ *Badger }
+
+func (s ticking) Sync() error { return errors.Join(s.Badger.Sync(), s.Badger.SyncIndex()) }
+
 // TestKilledAtEachCommit runs a reorganisation of big blocks and kills it before
 // its k-th commit, for every k; then it kills the recovery, at every commit of
-// it in turn; then it looks. Every step is synced, or none until a flush.
+// it in turn; then it looks. Every step is synced, with its index entries or without
+// them, or none until a flush.
 func TestKilledAtEachCommit(t *testing.T) {
-	t.Run("synced", func(t *testing.T) { killedAtEachCommit(t, func(s *Badger) Store { return s }) })
-	t.Run("gathered", func(t *testing.T) { killedAtEachCommit(t, func(s *Badger) Store { return lazy{s} }) })
+	t.Run("indexed", func(t *testing.T) { killedAtEachCommit(t, 4, func(s *Badger) Store { return ticking{s} }) })
+	t.Run("synced", func(t *testing.T) { killedAtEachCommit(t, 0, func(s *Badger) Store { return s }) })
+	t.Run("gathered", func(t *testing.T) { killedAtEachCommit(t, 0, func(s *Badger) Store { return lazy{s} }) })
 }
 
-func killedAtEachCommit(t *testing.T, as func(*Badger) Store) {
+// killedAtEachCommit wants so many kills between two pieces of the index.
+func killedAtEachCommit(t *testing.T, pieces int, as func(*Badger) Store) {
 	w := newWorld(5)
 	fork := w.fan(w.root, 20, 0)
 	left := w.fan(w.grow(fork, 15), 200, 9) // with coins that come and go in one block
@@ -94,7 +102,7 @@ func killedAtEachCommit(t *testing.T, as func(*Badger) Store) {
 		}
 		if err == nil {
 			t.Logf("%d commits, %d recoveries, markers found: %v", k-1, recoveries, markers)
-			if markers[metaTip] < 4 || markers[metaReset] == 0 || markers[metaIndex] < 4 {
+			if markers[metaTip] < 4 || markers[metaReset] == 0 || markers[metaIndex] < pieces {
 				t.Error("the blocks are too small to be split")
 			}
 			break
@@ -194,14 +202,15 @@ func TestSplit(t *testing.T) {
 	*asked = 0
 	must(t, attach(s, small))
 	must(t, s.Flush())
-	if *asked != 2 { // connect with the body, flush
-		t.Errorf("a small block took %d commits, want 2", *asked)
+	must(t, s.SyncIndex())
+	if *asked != 3 { // connect with the body, flush, index
+		t.Errorf("a small block took %d commits, want 3", *asked)
 	}
 	must(t, attach(s, big.parent))
 	must(t, s.PutBlock(big.record(hasBody), big.block))
 	*asked = 0
 	must(t, s.Connect(big.record(connected), big.height, big.block, big.delta))
-	must(t, s.Sync())
+	must(t, s.SyncIndex())
 	if *asked < 3 {
 		t.Errorf("a big block took %d commits, want at least 3", *asked)
 	}

@@ -9,47 +9,126 @@ import (
 	"github.com/kapok-chain/kapok/consensus"
 )
 
-// The index follows the tip block by block, ahead of the coins on disk. It
-// keeps its own tip and the block that is on its way in or out, so that a start
-// after a kill brings both together, whatever happened in between.
+// The index follows the tip block by block, some steps behind it: a full block has
+// 26,000 entries, which take as long as all else that is to be done with it. Nobody
+// waits for them but whoever reads the index. It keeps its own tip and the block that is
+// on its way in or out, so that a start after a kill brings both together, whatever
+// happened in between.
 
-// indexed is a block as the index sees it.
-type indexed struct {
-	at     point
-	txids  []consensus.Hash
-	events []event
+// tipMove is one step of the tip, over the block `at`.
+type tipMove struct {
+	at, to point
+	block  *consensus.Block
+	undo   *consensus.Undo // of the block
+	on     bool
 }
 
-func newIndexed(at point, b *consensus.Block, undo *consensus.Undo) (*indexed, error) {
-	ids := txids(b)
-	list, err := events(b, ids, at.Height, undo)
-	if err != nil {
-		return nil, fmt.Errorf("block %v: %w", at.Hash, err)
+// unindexed are the steps that the index has yet to take.
+type unindexed struct {
+	moves []tipMove
+	bytes int // of their blocks, serialized
+}
+
+func (u *unindexed) add(m tipMove) {
+	u.moves = append(u.moves, m)
+	u.bytes += m.block.Size()
+}
+
+// boundIndex brings the index to the tip where it is so far behind that memory, or the
+// next start after a kill, would feel it.
+func (s *Badger) boundIndex() error {
+	s.mu.RLock()
+	enough := s.unindexed.bytes <= maxWaiting && len(s.unindexed.moves) < maxUnflushed
+	s.mu.RUnlock()
+	if enough {
+		return nil
 	}
-	return &indexed{at, ids, list}, nil
+	return s.SyncIndex()
 }
 
-// indexMove writes a block's entries, or removes them, and moves the index to
-// the tip `to`. From the first entry to the last the block is named as the one
-// in motion.
-func (s *Badger) indexMove(w sink, b *indexed, to point, on bool) {
-	w.put(metaKey(metaIndex), encodeIndexTip(s.indexed, b.at))
-	for pos, id := range b.txids {
-		if key := hashKey(prefixTx, id); on {
-			w.put(key, encodePlace(place{b.at.Hash, pos}))
+// SyncIndex brings the index to the tip, and holds up nobody but those who read it.
+func (s *Badger) SyncIndex() error {
+	if err := s.reading(); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	return s.syncIndex()
+}
+
+func (s *Badger) syncIndex() error {
+	if !s.index {
+		return nil
+	}
+	s.indexing.Lock()
+	defer s.indexing.Unlock()
+	moves, err := s.takeUnindexed()
+	if err != nil || len(moves) == 0 {
+		return err
+	}
+	w := s.kv.writer()
+	defer w.discard()
+	for i := range moves {
+		if err = s.indexMove(w, &moves[i]); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = w.commit()
+	}
+	if err != nil { // the steps are lost
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.broken = err
+	}
+	return err
+}
+
+// takeUnindexed returns the steps to take, whose blocks and undo data are on disk: after
+// a kill the index is taken from step to step with them.
+func (s *Badger) takeUnindexed() ([]tipMove, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return nil, s.stopped()
+	}
+	if len(s.unindexed.moves) == 0 {
+		return nil, nil
+	}
+	if err := s.sync(); err != nil {
+		return nil, err
+	}
+	moves := s.unindexed.moves
+	s.unindexed = unindexed{}
+	return moves, nil
+}
+
+// indexMove writes a block's entries, or removes them, and moves the index. From the
+// first entry to the last the block is named as the one in motion.
+func (s *Badger) indexMove(w *writer, m *tipMove) error {
+	ids := txids(m.block)
+	list, err := events(m.block, ids, m.at.Height, m.undo)
+	if err != nil {
+		return fmt.Errorf("storage: index of block %v: %w", m.at.Hash, err)
+	}
+	w.put(metaKey(metaIndex), encodeIndexTip(s.indexed, m.at))
+	for pos, id := range ids {
+		if key := hashKey(prefixTx, id); m.on {
+			w.put(key, encodePlace(place{m.at.Hash, pos}))
 		} else {
 			w.del(key)
 		}
 	}
-	for i := range b.events {
-		entry := b.events[i].entry(b.txids, b.at.Height)
-		if key := historyKey(b.events[i].coin.Key, entry.Cursor()); on {
+	for i := range list {
+		entry := list[i].entry(ids, m.at.Height)
+		if key := historyKey(list[i].coin.Key, entry.Cursor()); m.on {
 			w.put(key, encodeEntry(&entry))
 		} else {
 			w.del(key)
 		}
 	}
-	w.put(metaKey(metaIndex), encodeIndexTip(to, point{}))
+	w.put(metaKey(metaIndex), encodeIndexTip(m.to, point{}))
+	s.indexed = m.to
+	return w.err
 }
 
 // catchUpIndex brings the index to the tip of the coins: a block in motion is
@@ -103,32 +182,23 @@ func (s *Badger) indexStored(w *writer, p point, on bool) error {
 	if err != nil {
 		return err
 	}
-	b, err := newIndexed(p, body, undo)
-	if err != nil {
-		return err
-	}
 	to := p
 	if !on {
 		if to, err = s.prev(p); err != nil {
 			return err
 		}
 	}
-	s.indexMove(w, b, to, on)
-	s.indexed = to
-	return w.err
+	return s.indexMove(w, &tipMove{at: p, to: to, block: body, undo: undo, on: on})
 }
 
-// readingIndex is reading where the index is read, of which nothing may wait: it is not
-// read from memory.
+// readingIndex is reading where the index is read.
 func (s *Badger) readingIndex() error {
 	if err := s.reading(); err != nil {
 		return err
 	}
 	err := ErrNoIndex
 	if s.index {
-		s.mu.Lock()
-		err = s.syncWaiting()
-		s.mu.Unlock()
+		err = s.syncIndex()
 	}
 	if err != nil {
 		s.life.RUnlock()

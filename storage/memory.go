@@ -184,6 +184,9 @@ func (m *Memory) Sync() error {
 	return nil
 }
 
+// SyncIndex has nothing to do: the index is always at the tip.
+func (m *Memory) SyncIndex() error { return nil }
+
 // Block returns a body.
 func (m *Memory) Block(hash consensus.Hash) (*consensus.Block, error) {
 	m.mu.RLock()
@@ -275,7 +278,7 @@ func (m *Memory) Connect(rec consensus.Record, height uint32, b *consensus.Block
 	if m.closed {
 		return ErrClosed
 	}
-	if err := checkConnect(m.head.point, &rec, height, b); err != nil {
+	if err := checkConnect(m.head.point, &rec, height, b, &d.Undo); err != nil {
 		return err
 	}
 	if _, ok := m.blocks[rec.Hash]; !ok {

@@ -95,6 +95,9 @@ type Store interface {
 	PutBlock(consensus.Record, *consensus.Block) error
 	// Sync writes what was taken.
 	Sync() error
+	// SyncIndex brings the index to Tip, as every read of it does, and holds up nobody
+	// else. After a kill Open does it.
+	SyncIndex() error
 
 	// Block returns a body, checked against its own hash and merkle root:
 	// ErrNotFound, ErrDamaged.
@@ -111,7 +114,7 @@ type Store interface {
 	Snapshot() (Snapshot, error)
 	// Connect moves Tip to a child of it: b at the given height, whose record
 	// is rec and whose effect on the coins is d (consensus.ApplyBlock). It
-	// keeps record, undo data and index entries.
+	// keeps record and undo data.
 	Connect(rec consensus.Record, height uint32, b *consensus.Block, d *consensus.Delta) error
 	// Disconnect moves Tip back from b, which stands at the given height, to
 	// its parent, whose record is rec; d comes from consensus.RevertBlock.

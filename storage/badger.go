@@ -72,7 +72,7 @@ func settings(dir string, lean bool, log *badgerLog) badger.Options {
 	if lean {
 		return o.WithMemTableSize(16 << 20).WithNumMemtables(2).WithBlockCacheSize(8 << 20).WithIndexCacheSize(4 << 20)
 	}
-	return o.WithMemTableSize(64 << 20).WithNumMemtables(3).WithBlockCacheSize(64 << 20).WithIndexCacheSize(32 << 20)
+	return o.WithMemTableSize(32 << 20).WithNumMemtables(3).WithBlockCacheSize(64 << 20).WithIndexCacheSize(32 << 20)
 }
 
 // Open opens or creates the chain of a network. It finishes what a kill left

@@ -28,7 +28,7 @@ func (s *Badger) PutBlock(rec consensus.Record, b *consensus.Block) error {
 		return err
 	}
 	defer s.written()
-	s.waiting.put(hashKey(prefixBlock, rec.Hash), b.Bytes())
+	s.waiting.putBlock(rec.Hash, b)
 	s.waiting.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
 	return s.syncMany()
 }
@@ -83,7 +83,8 @@ func (s *Badger) get(key []byte) ([]byte, error) {
 	return s.kv.get(key)
 }
 
-// Block returns a body, checked against its own hash.
+// Block returns a body, checked against its own hash. Nobody changes it: it may be the
+// one that was put.
 func (s *Badger) Block(hash consensus.Hash) (*consensus.Block, error) {
 	_, b, err := s.body(hash)
 	return b, err
@@ -100,6 +101,9 @@ func (s *Badger) body(hash consensus.Hash) ([]byte, *consensus.Block, error) {
 		return nil, nil, err
 	}
 	defer s.life.RUnlock()
+	if raw, b := s.waiting.body(hash); b != nil {
+		return raw, b, nil
+	}
 	raw, b, err := s.readBody(hash)
 	if err != nil {
 		return nil, nil, fmt.Errorf("storage: body of block %v: %w", hash, err)

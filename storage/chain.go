@@ -86,7 +86,7 @@ type event struct {
 // coins that it creates and spends itself come and go. The coins in undo are
 // those of the inputs, the coinbase's aside, in block order.
 func events(b *consensus.Block, txids []consensus.Hash, height uint32, undo *consensus.Undo) ([]event, error) {
-	var list []event
+	list := make([]event, 0, len(undo.Spent)+outputs(b))
 	spent := undo.Spent
 	for pos, tx := range b.Txs {
 		if pos > 0 {
@@ -111,6 +111,14 @@ func events(b *consensus.Block, txids []consensus.Hash, height uint32, undo *con
 		return nil, fmt.Errorf("the undo data has %d coins too many: %w", len(spent), ErrDamaged)
 	}
 	return list, nil
+}
+
+func outputs(b *consensus.Block) int {
+	n := 0
+	for _, tx := range b.Txs {
+		n += len(tx.Outputs)
+	}
+	return n
 }
 
 // entry is the event as the history of the coin's key tells it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -57,7 +58,11 @@ func readFrame(s stream, limit int) ([]byte, error) {
 	body := make([]byte, 0, min(size, chunkSize))
 	for len(body) < size {
 		from := len(body)
-		body = append(body, make([]byte, min(chunkSize, size-from))...)
+		next := min(chunkSize, size-from)
+		if cap(body)-from < next { // double it, up to its size
+			body = slices.Grow(body, min(max(from, next), size-from))
+		}
+		body = body[:from+next]
 		if err := s.SetReadDeadline(earlier(time.Now().Add(chunkTimeout), end)); err != nil {
 			return nil, err
 		}

@@ -30,8 +30,8 @@ func benchSyncCommand() *cli.Command {
 			"   kapok bench sync --blocks 20000 --paid-blocks 100 --json",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "blocks", Value: 4000, Usage: "`N` empty blocks"},
-			&cli.IntFlag{Name: "paid-blocks", Value: 40, Usage: "`N` blocks of payments"},
-			&cli.IntFlag{Name: "payments", Value: 2000, Usage: "`N` payments in each"},
+			&cli.IntFlag{Name: "paid-blocks", Value: 20, Usage: "`N` blocks of payments"},
+			&cli.IntFlag{Name: "payments", Value: 6480, Usage: "`N` payments in each: 6480 fill a block"},
 			jsonFlag,
 		},
 		Action: func(c *cli.Context) error {

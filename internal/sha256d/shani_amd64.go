@@ -132,7 +132,11 @@ type pipeline struct {
 	buffers     [2]keyed
 	hits        [maxFound]uint32 // indexes, from 0 for the first hash that was asked for
 
-	// For SHANIVector and SHANIVectorRolled.
+	// For hashNodeVectors.
+	middle [4][8]uint32        // between the 64 bytes and the padding
+	waste  [nodeLanes][32]byte // takes what comes out before the first node
+
+	// For SHANIVector, SHANIVectorRolled and hashNodeVectors.
 	words18      [2]uint32                     // words 18 and 19 without the nonce
 	words30      [2]uint32                     // words 30 and 31 without the nonce
 	vectorStep   [4][2]uint32                  // what vectorNonces grow by

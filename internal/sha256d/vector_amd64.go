@@ -81,14 +81,13 @@ const vectorLanes = 12
 type exchange struct {
 	state  [vectorLanes / 4][4][4][2]uint32  // what the first hash leaves to the second
 	second [vectorLanes / 4][32][4][2]uint32 // words of the second hash with their round constants
-	first  [vectorLanes / 4][24][4][2]uint32 // words 16–63 of the first, likewise; scanVectorPlain only
+	first  [vectorLanes / 4][32][4][2]uint32 // of the first, likewise; scanVectorPlain has no use for 0–15
 	nonce  [vectorLanes / 4][4][2]uint32     // a 0 and word 3; scanVectorPlain only
 }
 
 func (p *pipeline) beginVectors(w *Work, start, late uint32) {
 	p.begin(w, start, 1, late)
-	p.read = uint64(unsafe.Offsetof(p.exchanges))
-	p.write = p.read + uint64(unsafe.Sizeof(exchange{}))
+	p.restartVectors()
 	p.words18 = [2]uint32{w.words16[2], w.words16[3] + sigma0(padding)}
 	p.words30 = [2]uint32(p.words28[2:])
 	for i := range p.vectorStep {
@@ -97,6 +96,12 @@ func (p *pipeline) beginVectors(w *Work, start, late uint32) {
 	for i := range uint32(vectorLanes) {
 		p.vectorNonces[i/4][i%4] = [2]uint32{0, start + i}
 	}
+}
+
+// restartVectors puts the exchanges in their first order.
+func (p *pipeline) restartVectors() {
+	p.read = uint64(unsafe.Offsetof(p.exchanges))
+	p.write = p.read + uint64(unsafe.Sizeof(exchange{}))
 }
 
 // scanVectorPlain sends so many groups of twelve nonces through the pipeline, which

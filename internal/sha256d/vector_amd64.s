@@ -199,11 +199,43 @@ DATA vectorConstants<>+1536(SB)/8, $0x0405060700010203
 DATA vectorConstants<>+1544(SB)/8, $0x0c0d0e0f08090a0b
 DATA vectorConstants<>+1552(SB)/8, $0x0405060700010203
 DATA vectorConstants<>+1560(SB)/8, $0x0c0d0e0f08090a0b
-DATA vectorConstants<>+1568(SB)/8, $0x0000000000000000
-DATA vectorConstants<>+1576(SB)/8, $0x0000000000000000
-DATA vectorConstants<>+1584(SB)/8, $0x0000000000000000
-DATA vectorConstants<>+1592(SB)/8, $0x0000000000000000
-GLOBL vectorConstants<>(SB), RODATA|NOPTR, $1600
+DATA vectorConstants<>+1568(SB)/8, $0x71374491c28a2f98
+DATA vectorConstants<>+1576(SB)/8, $0xe9b5dba5b5c0fbcf
+DATA vectorConstants<>+1584(SB)/8, $0x59f111f13956c25b
+DATA vectorConstants<>+1592(SB)/8, $0xab1c5ed5923f82a4
+DATA vectorConstants<>+1600(SB)/8, $0x12835b01d807aa98
+DATA vectorConstants<>+1608(SB)/8, $0x550c7dc3243185be
+DATA vectorConstants<>+1616(SB)/8, $0x80deb1fe72be5d74
+DATA vectorConstants<>+1624(SB)/8, $0xc19bf3749bdc06a7
+DATA vectorConstants<>+1632(SB)/8, $0xf0fe4786649b69c1
+DATA vectorConstants<>+1640(SB)/8, $0x240cf2540fe1edc6
+DATA vectorConstants<>+1648(SB)/8, $0x6cc984be4fe9346f
+DATA vectorConstants<>+1656(SB)/8, $0x16f988fa61b9411e
+DATA vectorConstants<>+1664(SB)/8, $0xa88e5a6df2c65152
+DATA vectorConstants<>+1672(SB)/8, $0xb9d99ec7b019fc65
+DATA vectorConstants<>+1680(SB)/8, $0xe70eeaa09a1231c3
+DATA vectorConstants<>+1688(SB)/8, $0xc7353eb0fdb1232b
+DATA vectorConstants<>+1696(SB)/8, $0xcb976d5f3069bad5
+DATA vectorConstants<>+1704(SB)/8, $0xdc1eeefd5a0f118f
+DATA vectorConstants<>+1712(SB)/8, $0xde0b7a040a35b689
+DATA vectorConstants<>+1720(SB)/8, $0xe15d5b1658f4ca9d
+DATA vectorConstants<>+1728(SB)/8, $0x37088980007f3e86
+DATA vectorConstants<>+1736(SB)/8, $0x6fab9537a507ea32
+DATA vectorConstants<>+1744(SB)/8, $0x0d8cd6f117406110
+DATA vectorConstants<>+1752(SB)/8, $0xc0bbbe37cdaa3b6d
+DATA vectorConstants<>+1760(SB)/8, $0xdb48a36383613bda
+DATA vectorConstants<>+1768(SB)/8, $0x6fd15ca70b02e931
+DATA vectorConstants<>+1776(SB)/8, $0x31338431521afaca
+DATA vectorConstants<>+1784(SB)/8, $0x6d4378906ed41a95
+DATA vectorConstants<>+1792(SB)/8, $0x9eccabbdc39c91f2
+DATA vectorConstants<>+1800(SB)/8, $0x532fb63cb5c9a0e6
+DATA vectorConstants<>+1808(SB)/8, $0x07237ea3d2c741c6
+DATA vectorConstants<>+1816(SB)/8, $0x4c191d76a4954b68
+DATA vectorConstants<>+1824(SB)/8, $0x0001020304050607
+DATA vectorConstants<>+1832(SB)/8, $0x08090a0b0c0d0e0f
+DATA vectorConstants<>+1840(SB)/8, $0x0000000000000000
+DATA vectorConstants<>+1848(SB)/8, $0x0000000000000000
+GLOBL vectorConstants<>(SB), RODATA|NOPTR, $1856
 
 // func scanVectorPlain(p *pipeline, lane *shaLane, groups uint64)
 TEXT ·scanVectorPlain(SB), NOSPLIT, $0-24
@@ -374,7 +406,7 @@ group:
 	VPRORD $0x11, Y19, Y26
 	VPRORD $0x13, Y19, Y29
 	VPSRLD $0xa, Y19, Y30
-	VMOVQ exchange_first(R13), X0
+	VMOVQ (exchange_first+256)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
@@ -385,14 +417,14 @@ group:
 	SHA256RNDS2 X0, X10, X9
 	SHA256RNDS2 X0, X12, X11
 	VPSHRDQ $0x20, Y22, Y21, Y24
-	VMOVQ (exchange_first+8)(R13), X0
+	VMOVQ (exchange_first+264)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPSHRDQ $0x20, Y18, Y17, Y25
 	VPADDD Y25, Y21, Y21
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+16)(R13), X0
+	VMOVQ (exchange_first+272)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
@@ -403,14 +435,14 @@ group:
 	SHA256RNDS2 X0, X7, X8
 	SHA256RNDS2 X0, X9, X10
 	SHA256RNDS2 X0, X11, X12
-	VMOVQ (exchange_first+32)(R13), X0
+	VMOVQ (exchange_first+288)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
 	VPADDD 864(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+416)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
-	VMOVQ (exchange_first+40)(R13), X0
+	VMOVQ (exchange_first+296)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPSHRDQ $0x20, Y19, Y18, Y25
 	VPADDD Y25, Y22, Y22
@@ -421,14 +453,14 @@ group:
 	SHA256RNDS2 X0, X8, X7
 	SHA256RNDS2 X0, X10, X9
 	SHA256RNDS2 X0, X12, X11
-	VMOVQ (exchange_first+48)(R13), X0
+	VMOVQ (exchange_first+304)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
 	VPRORD $0x11, Y21, Y26
 	VPRORD $0x13, Y21, Y29
 	VPSRLD $0xa, Y21, Y30
-	VMOVQ (exchange_first+64)(R13), X0
+	VMOVQ (exchange_first+320)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
@@ -438,7 +470,7 @@ group:
 	VMOVDQU32 Y31, (exchange_second+448)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
-	VMOVQ (exchange_first+72)(R13), X0
+	VMOVQ (exchange_first+328)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPADDD Y25, Y23, Y23
 	VMOVQ (exchange_second+264)(R13), X0
@@ -447,7 +479,7 @@ group:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+80)(R13), X0
+	VMOVQ (exchange_first+336)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPADDD Y26, Y23, Y23
 	VPRORD $0x11, Y22, Y26
@@ -456,7 +488,7 @@ group:
 	VPRORD $0x13, Y22, Y29
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+96)(R13), X0
+	VMOVQ (exchange_first+352)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD Y26, Y23, Y23
 	VPADDD 928(R8), Y23, Y31
@@ -465,7 +497,7 @@ group:
 	VMOVDQU32 Y31, (exchange_second+480)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
-	VMOVQ (exchange_first+104)(R13), X0
+	VMOVQ (exchange_first+360)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPADDD Y25, Y16, Y16
 	VPRORD $0x7, Y24, Y26
@@ -474,7 +506,7 @@ group:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+112)(R13), X0
+	VMOVQ (exchange_first+368)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y16, Y16
 	VPRORD $0x11, Y23, Y26
@@ -483,7 +515,7 @@ group:
 	VPRORD $0x13, Y23, Y29
 	VPSRLD $0xa, Y23, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+128)(R13), X0
+	VMOVQ (exchange_first+384)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD Y26, Y16, Y16
 	VPADDD 960(R8), Y16, Y31
@@ -492,7 +524,7 @@ group:
 	VMOVDQU32 Y31, (exchange_second+512)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VPSHRDQ $0x20, Y22, Y21, Y25
-	VMOVQ (exchange_first+136)(R13), X0
+	VMOVQ (exchange_first+392)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPADDD Y25, Y17, Y17
 	VPRORD $0x7, Y24, Y26
@@ -501,7 +533,7 @@ group:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+144)(R13), X0
+	VMOVQ (exchange_first+400)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPADDD Y26, Y17, Y17
 	VPRORD $0x11, Y16, Y26
@@ -510,7 +542,7 @@ group:
 	VPRORD $0x13, Y16, Y29
 	VPSRLD $0xa, Y16, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+160)(R13), X0
+	VMOVQ (exchange_first+416)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD Y26, Y17, Y17
 	VPADDD 992(R8), Y17, Y31
@@ -519,7 +551,7 @@ group:
 	VMOVDQU32 Y31, (exchange_second+544)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
-	VMOVQ (exchange_first+168)(R13), X0
+	VMOVQ (exchange_first+424)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPADDD Y25, Y18, Y18
 	VPRORD $0x7, Y24, Y26
@@ -529,7 +561,7 @@ group:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VMOVQ (exchange_first+176)(R13), X0
+	VMOVQ (exchange_first+432)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x11, Y17, Y26
 	VMOVQ (exchange_second+368)(R13), X0
@@ -538,7 +570,7 @@ group:
 	VPSRLD $0xa, Y17, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VMOVQ (exchange_first+192)(R13), X0
+	VMOVQ (exchange_first+448)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD 1024(R8), Y18, Y31
 	VMOVQ (exchange_second+384)(R13), X0
@@ -547,7 +579,7 @@ group:
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VPSHRDQ $0x20, Y16, Y23, Y25
 	VPADDD Y25, Y19, Y19
-	VMOVQ (exchange_first+200)(R13), X0
+	VMOVQ (exchange_first+456)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x7, Y24, Y26
 	VMOVQ (exchange_second+392)(R13), X0
@@ -556,7 +588,7 @@ group:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VMOVQ (exchange_first+208)(R13), X0
+	VMOVQ (exchange_first+464)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x11, Y18, Y26
 	VMOVQ (exchange_second+400)(R13), X0
@@ -565,7 +597,7 @@ group:
 	VPSRLD $0xa, Y18, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VMOVQ (exchange_first+224)(R13), X0
+	VMOVQ (exchange_first+480)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD 1056(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+608)(R14)
@@ -574,7 +606,7 @@ group:
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
 	VPADDD Y25, Y20, Y20
-	VMOVQ (exchange_first+232)(R13), X0
+	VMOVQ (exchange_first+488)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
@@ -583,7 +615,7 @@ group:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VMOVQ (exchange_first+240)(R13), X0
+	VMOVQ (exchange_first+496)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x11, Y19, Y26
 	VPRORD $0x13, Y19, Y29
@@ -592,7 +624,7 @@ group:
 	VPSRLD $0xa, Y19, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VMOVQ (exchange_first+256)(R13), X0
+	VMOVQ (exchange_first+512)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD 1088(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+640)(R14)
@@ -601,7 +633,7 @@ group:
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
 	VPADDD Y25, Y21, Y21
-	VMOVQ (exchange_first+264)(R13), X0
+	VMOVQ (exchange_first+520)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
@@ -610,7 +642,7 @@ group:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VMOVQ (exchange_first+272)(R13), X0
+	VMOVQ (exchange_first+528)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x11, Y20, Y26
 	VPRORD $0x13, Y20, Y29
@@ -620,7 +652,7 @@ group:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
 	VPADDD 1120(R8), Y21, Y31
-	VMOVQ (exchange_first+288)(R13), X0
+	VMOVQ (exchange_first+544)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVDQU32 Y31, (exchange_second+672)(R14)
 	VMOVQ (exchange_second+480)(R13), X0
@@ -629,7 +661,7 @@ group:
 	VPSHRDQ $0x20, Y19, Y18, Y25
 	VPADDD Y25, Y22, Y22
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+296)(R13), X0
+	VMOVQ (exchange_first+552)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x12, Y24, Y29
 	VMOVQ (exchange_second+488)(R13), X0
@@ -638,7 +670,7 @@ group:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
 	VPRORD $0x11, Y21, Y26
-	VMOVQ (exchange_first+304)(R13), X0
+	VMOVQ (exchange_first+560)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x13, Y21, Y29
 	VMOVQ (exchange_second+496)(R13), X0
@@ -647,7 +679,7 @@ group:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
 	VPADDD 1152(R8), Y22, Y31
-	VMOVQ (exchange_first+320)(R13), X0
+	VMOVQ (exchange_first+576)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVDQU32 Y31, (exchange_second+704)(R14)
 	VMOVQ (exchange_second+512)(R13), X0
@@ -656,7 +688,7 @@ group:
 	VPSHRDQ $0x20, Y20, Y19, Y25
 	VPADDD Y25, Y23, Y23
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+328)(R13), X0
+	VMOVQ (exchange_first+584)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x12, Y24, Y29
 	VMOVQ (exchange_second+520)(R13), X0
@@ -665,7 +697,7 @@ group:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
 	VPRORD $0x11, Y22, Y26
-	VMOVQ (exchange_first+336)(R13), X0
+	VMOVQ (exchange_first+592)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x13, Y22, Y29
 	VMOVQ (exchange_second+528)(R13), X0
@@ -674,7 +706,7 @@ group:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
 	VPADDD 1184(R8), Y23, Y31
-	VMOVQ (exchange_first+352)(R13), X0
+	VMOVQ (exchange_first+608)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVDQU32 Y31, (exchange_second+736)(R14)
 	VMOVQ (exchange_second+544)(R13), X0
@@ -683,7 +715,7 @@ group:
 	VPSHRDQ $0x20, Y21, Y20, Y25
 	VPADDD Y25, Y16, Y16
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+360)(R13), X0
+	VMOVQ (exchange_first+616)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
@@ -692,7 +724,7 @@ group:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
 	VPRORD $0x11, Y23, Y26
-	VMOVQ (exchange_first+368)(R13), X0
+	VMOVQ (exchange_first+624)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x13, Y23, Y29
 	VPSRLD $0xa, Y23, Y30
@@ -702,7 +734,7 @@ group:
 	VPADDD Y26, Y16, Y16
 	VPADDD 1216(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+768)(R14)
-	VMOVQ (exchange_first+384)(R13), X0
+	VMOVQ (exchange_first+640)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VMOVQ (exchange_second+576)(R13), X0
@@ -711,7 +743,7 @@ group:
 	VPADDD Y25, Y17, Y17
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+392)(R13), X0
+	VMOVQ (exchange_first+648)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPSRLD $0x3, Y24, Y30
 	VMOVQ (exchange_second+584)(R13), X0
@@ -720,7 +752,7 @@ group:
 	VPADDD Y26, Y17, Y17
 	VPRORD $0x11, Y16, Y26
 	VPRORD $0x13, Y16, Y29
-	VMOVQ (exchange_first+400)(R13), X0
+	VMOVQ (exchange_first+656)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPSRLD $0xa, Y16, Y30
 	VMOVQ (exchange_second+592)(R13), X0
@@ -729,7 +761,7 @@ group:
 	VPADDD Y26, Y17, Y17
 	VPADDD 1248(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+800)(R14)
-	VMOVQ (exchange_first+416)(R13), X0
+	VMOVQ (exchange_first+672)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VMOVQ (exchange_second+608)(R13), X0
@@ -738,7 +770,7 @@ group:
 	VPADDD Y25, Y18, Y18
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+424)(R13), X0
+	VMOVQ (exchange_first+680)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPSRLD $0x3, Y24, Y30
 	VMOVQ (exchange_second+616)(R13), X0
@@ -747,7 +779,7 @@ group:
 	VPADDD Y26, Y18, Y18
 	VPRORD $0x11, Y17, Y26
 	VPRORD $0x13, Y17, Y29
-	VMOVQ (exchange_first+432)(R13), X0
+	VMOVQ (exchange_first+688)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPSRLD $0xa, Y17, Y30
 	VMOVQ (exchange_second+624)(R13), X0
@@ -756,7 +788,7 @@ group:
 	VPADDD Y26, Y18, Y18
 	VPADDD 1280(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+832)(R14)
-	VMOVQ (exchange_first+448)(R13), X0
+	VMOVQ (exchange_first+704)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VMOVQ (exchange_second+640)(R13), X0
@@ -765,7 +797,7 @@ group:
 	VPADDD Y25, Y19, Y19
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+456)(R13), X0
+	VMOVQ (exchange_first+712)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPSRLD $0x3, Y24, Y30
 	VMOVQ (exchange_second+648)(R13), X0
@@ -774,7 +806,7 @@ group:
 	VPADDD Y26, Y19, Y19
 	VPRORD $0x11, Y18, Y26
 	VPRORD $0x13, Y18, Y29
-	VMOVQ (exchange_first+464)(R13), X0
+	VMOVQ (exchange_first+720)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPSRLD $0xa, Y18, Y30
 	VMOVQ (exchange_second+656)(R13), X0
@@ -783,7 +815,7 @@ group:
 	VPADDD Y26, Y19, Y19
 	VPADDD 1312(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+864)(R14)
-	VMOVQ (exchange_first+480)(R13), X0
+	VMOVQ (exchange_first+736)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VMOVQ (exchange_second+672)(R13), X0
@@ -793,7 +825,7 @@ group:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+488)(R13), X0
+	VMOVQ (exchange_first+744)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+680)(R13), X0
@@ -802,7 +834,7 @@ group:
 	VPRORD $0x11, Y19, Y26
 	VPRORD $0x13, Y19, Y29
 	VPSRLD $0xa, Y19, Y30
-	VMOVQ (exchange_first+496)(R13), X0
+	VMOVQ (exchange_first+752)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+688)(R13), X0
@@ -811,7 +843,7 @@ group:
 	VPADDD 1344(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+896)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
-	VMOVQ (exchange_first+512)(R13), X0
+	VMOVQ (exchange_first+768)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSHRDQ $0x20, Y18, Y17, Y25
 	VMOVQ (exchange_second+704)(R13), X0
@@ -820,7 +852,7 @@ group:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+520)(R13), X0
+	VMOVQ (exchange_first+776)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+712)(R13), X0
@@ -829,7 +861,7 @@ group:
 	VPRORD $0x11, Y20, Y26
 	VPRORD $0x13, Y20, Y29
 	VPSRLD $0xa, Y20, Y30
-	VMOVQ (exchange_first+528)(R13), X0
+	VMOVQ (exchange_first+784)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+720)(R13), X0
@@ -838,7 +870,7 @@ group:
 	VPADDD 1376(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+928)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
-	VMOVQ (exchange_first+544)(R13), X0
+	VMOVQ (exchange_first+800)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y19, Y18, Y25
 	VMOVQ (exchange_second+736)(R13), X0
@@ -847,7 +879,7 @@ group:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+552)(R13), X0
+	VMOVQ (exchange_first+808)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+744)(R13), X0
@@ -856,7 +888,7 @@ group:
 	VPRORD $0x11, Y21, Y26
 	VPRORD $0x13, Y21, Y29
 	VPSRLD $0xa, Y21, Y30
-	VMOVQ (exchange_first+560)(R13), X0
+	VMOVQ (exchange_first+816)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+752)(R13), X0
@@ -865,7 +897,7 @@ group:
 	VPADDD 1408(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+960)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
-	VMOVQ (exchange_first+576)(R13), X0
+	VMOVQ (exchange_first+832)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSHRDQ $0x20, Y20, Y19, Y25
 	VMOVQ (exchange_second+768)(R13), X0
@@ -875,7 +907,7 @@ group:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+584)(R13), X0
+	VMOVQ (exchange_first+840)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVQ (exchange_second+776)(R13), X0
 	SHA256RNDS2 X0, X9, X10
@@ -884,7 +916,7 @@ group:
 	VPRORD $0x13, Y22, Y29
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+592)(R13), X0
+	VMOVQ (exchange_first+848)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVQ (exchange_second+784)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -893,7 +925,7 @@ group:
 	VMOVDQU32 Y31, (exchange_second+992)(R14)
 	VMOVDQU32 (exchange_state+128)(R13), Y16
 	VPADDD 448(R8), Y16, Y31
-	VMOVQ (exchange_first+608)(R13), X0
+	VMOVQ (exchange_first+864)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVQ (exchange_second+800)(R13), X0
 	SHA256RNDS2 X0, X8, X7
@@ -902,7 +934,7 @@ group:
 	VPADDD 480(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+1056)(R14)
 	VMOVDQU32 (exchange_state+192)(R13), Y18
-	VMOVQ (exchange_first+616)(R13), X0
+	VMOVQ (exchange_first+872)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVQ (exchange_second+808)(R13), X0
 	SHA256RNDS2 X0, X10, X9
@@ -911,7 +943,7 @@ group:
 	VMOVDQU32 (exchange_state+224)(R13), Y19
 	VPADDD 544(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+1120)(R14)
-	VMOVQ (exchange_first+624)(R13), X0
+	VMOVQ (exchange_first+880)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVDQU32 1472(R8), Y20
 	VMOVQ (exchange_second+816)(R13), X0
@@ -920,7 +952,7 @@ group:
 	VPXORD Y22, Y22, Y22
 	VMOVDQU32 1504(R8), Y23
 	VPSHRDQ $0x20, Y17, Y16, Y24
-	VMOVQ (exchange_first+640)(R13), X0
+	VMOVQ (exchange_first+896)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSHRDQ $0x20, Y21, Y20, Y25
 	VMOVQ (exchange_second+832)(R13), X0
@@ -929,7 +961,7 @@ group:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+648)(R13), X0
+	VMOVQ (exchange_first+904)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+840)(R13), X0
@@ -938,7 +970,7 @@ group:
 	VPRORD $0x11, Y23, Y26
 	VPRORD $0x13, Y23, Y29
 	VPSRLD $0xa, Y23, Y30
-	VMOVQ (exchange_first+656)(R13), X0
+	VMOVQ (exchange_first+912)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+848)(R13), X0
@@ -947,7 +979,7 @@ group:
 	VPADDD 704(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+1280)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
-	VMOVQ (exchange_first+672)(R13), X0
+	VMOVQ (exchange_first+928)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y22, Y21, Y25
 	VMOVQ (exchange_second+864)(R13), X0
@@ -956,7 +988,7 @@ group:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+680)(R13), X0
+	VMOVQ (exchange_first+936)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+872)(R13), X0
@@ -966,7 +998,7 @@ group:
 	VPRORD $0x13, Y16, Y29
 	VPSRLD $0xa, Y16, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+688)(R13), X0
+	VMOVQ (exchange_first+944)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVQ (exchange_second+880)(R13), X0
 	SHA256RNDS2 X0, X12, X11
@@ -975,7 +1007,7 @@ group:
 	VMOVDQU32 Y31, (exchange_second+1312)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
-	VMOVQ (exchange_first+704)(R13), X0
+	VMOVQ (exchange_first+960)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVQ (exchange_second+896)(R13), X0
 	SHA256RNDS2 X0, X7, X8
@@ -984,7 +1016,7 @@ group:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+712)(R13), X0
+	VMOVQ (exchange_first+968)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVQ (exchange_second+904)(R13), X0
 	SHA256RNDS2 X0, X9, X10
@@ -993,7 +1025,7 @@ group:
 	VPRORD $0x13, Y17, Y29
 	VPSRLD $0xa, Y17, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+720)(R13), X0
+	VMOVQ (exchange_first+976)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVQ (exchange_second+912)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -1002,7 +1034,7 @@ group:
 	VMOVDQU32 Y31, (exchange_second+1344)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VPSHRDQ $0x20, Y16, Y23, Y25
-	VMOVQ (exchange_first+736)(R13), X0
+	VMOVQ (exchange_first+992)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVQ (exchange_second+928)(R13), X0
 	SHA256RNDS2 X0, X8, X7
@@ -1011,7 +1043,7 @@ group:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+744)(R13), X0
+	VMOVQ (exchange_first+1000)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVQ (exchange_second+936)(R13), X0
 	SHA256RNDS2 X0, X10, X9
@@ -1020,7 +1052,7 @@ group:
 	VPRORD $0x13, Y18, Y29
 	VPSRLD $0xa, Y18, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+752)(R13), X0
+	VMOVQ (exchange_first+1008)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y19, Y19
 	VMOVQ (exchange_second+944)(R13), X0
@@ -1290,7 +1322,7 @@ on2:
 	VPSRLD $0xa, Y20, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VMOVQ (exchange_first+24)(R13), X0
+	VMOVQ (exchange_first+280)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD 1120(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+1696)(R14)
@@ -1301,14 +1333,14 @@ on2:
 	SHA256RNDS2 X0, X10, X9
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y25, Y22, Y22
-	VMOVQ (exchange_first+768)(R13), X0
+	VMOVQ (exchange_first+1280)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VMOVQ (exchange_first+776)(R13), X0
+	VMOVQ (exchange_first+1288)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x11, Y21, Y26
 	VPRORD $0x13, Y21, Y29
@@ -1319,14 +1351,14 @@ on2:
 	SHA256RNDS2 X0, X7, X8
 	SHA256RNDS2 X0, X9, X10
 	SHA256RNDS2 X0, X11, X12
-	VMOVQ (exchange_first+56)(R13), X0
+	VMOVQ (exchange_first+312)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD 1152(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+1728)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
 	VPADDD Y25, Y23, Y23
-	VMOVQ (exchange_first+800)(R13), X0
+	VMOVQ (exchange_first+1312)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
@@ -1337,14 +1369,14 @@ on2:
 	SHA256RNDS2 X0, X8, X7
 	SHA256RNDS2 X0, X10, X9
 	SHA256RNDS2 X0, X12, X11
-	VMOVQ (exchange_first+808)(R13), X0
+	VMOVQ (exchange_first+1320)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x11, Y22, Y26
 	VPRORD $0x13, Y22, Y29
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VMOVQ (exchange_first+88)(R13), X0
+	VMOVQ (exchange_first+344)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD 1184(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+1760)(R14)
@@ -1354,7 +1386,7 @@ on2:
 	VPSHRDQ $0x20, Y21, Y20, Y25
 	VPADDD Y25, Y16, Y16
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+832)(R13), X0
+	VMOVQ (exchange_first+1344)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x12, Y24, Y29
 	VMOVQ (exchange_second+1280)(R13), X0
@@ -1363,7 +1395,7 @@ on2:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
 	VPRORD $0x11, Y23, Y26
-	VMOVQ (exchange_first+840)(R13), X0
+	VMOVQ (exchange_first+1352)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x13, Y23, Y29
 	VPSRLD $0xa, Y23, Y30
@@ -1372,7 +1404,7 @@ on2:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
 	VPADDD 1216(R8), Y16, Y31
-	VMOVQ (exchange_first+120)(R13), X0
+	VMOVQ (exchange_first+376)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVDQU32 Y31, (exchange_second+1792)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
@@ -1381,7 +1413,7 @@ on2:
 	VPSHRDQ $0x20, Y22, Y21, Y25
 	VPADDD Y25, Y17, Y17
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+864)(R13), X0
+	VMOVQ (exchange_first+1376)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
@@ -1390,7 +1422,7 @@ on2:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
 	VPRORD $0x11, Y16, Y26
-	VMOVQ (exchange_first+872)(R13), X0
+	VMOVQ (exchange_first+1384)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x13, Y16, Y29
 	VPSRLD $0xa, Y16, Y30
@@ -1399,7 +1431,7 @@ on2:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
 	VPADDD 1248(R8), Y17, Y31
-	VMOVQ (exchange_first+152)(R13), X0
+	VMOVQ (exchange_first+408)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVDQU32 Y31, (exchange_second+1824)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
@@ -1408,7 +1440,7 @@ on2:
 	VPSHRDQ $0x20, Y23, Y22, Y25
 	VPADDD Y25, Y18, Y18
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+896)(R13), X0
+	VMOVQ (exchange_first+1408)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
@@ -1417,7 +1449,7 @@ on2:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
 	VPRORD $0x11, Y17, Y26
-	VMOVQ (exchange_first+904)(R13), X0
+	VMOVQ (exchange_first+1416)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x13, Y17, Y29
 	VPSRLD $0xa, Y17, Y30
@@ -1426,7 +1458,7 @@ on2:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
 	VPADDD 1280(R8), Y18, Y31
-	VMOVQ (exchange_first+184)(R13), X0
+	VMOVQ (exchange_first+440)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVDQU32 Y31, (exchange_second+1856)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
@@ -1435,7 +1467,7 @@ on2:
 	VPSHRDQ $0x20, Y16, Y23, Y25
 	VPADDD Y25, Y19, Y19
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+928)(R13), X0
+	VMOVQ (exchange_first+1440)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
@@ -1445,7 +1477,7 @@ on2:
 	VPADDD Y26, Y19, Y19
 	VPRORD $0x11, Y18, Y26
 	VPRORD $0x13, Y18, Y29
-	VMOVQ (exchange_first+936)(R13), X0
+	VMOVQ (exchange_first+1448)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPSRLD $0xa, Y18, Y30
 	VMOVQ (exchange_second+1384)(R13), X0
@@ -1454,7 +1486,7 @@ on2:
 	VPADDD Y26, Y19, Y19
 	VPADDD 1312(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+1888)(R14)
-	VMOVQ (exchange_first+216)(R13), X0
+	VMOVQ (exchange_first+472)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VMOVQ (exchange_second+408)(R13), X0
@@ -1463,7 +1495,7 @@ on2:
 	VPADDD Y25, Y20, Y20
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+960)(R13), X0
+	VMOVQ (exchange_first+1472)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPSRLD $0x3, Y24, Y30
 	VMOVQ (exchange_second+1408)(R13), X0
@@ -1472,7 +1504,7 @@ on2:
 	VPADDD Y26, Y20, Y20
 	VPRORD $0x11, Y19, Y26
 	VPRORD $0x13, Y19, Y29
-	VMOVQ (exchange_first+968)(R13), X0
+	VMOVQ (exchange_first+1480)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPSRLD $0xa, Y19, Y30
 	VMOVQ (exchange_second+1416)(R13), X0
@@ -1481,7 +1513,7 @@ on2:
 	VPADDD Y26, Y20, Y20
 	VPADDD 1344(R8), Y20, Y31
 	VMOVDQU32 Y31, (exchange_second+1920)(R14)
-	VMOVQ (exchange_first+248)(R13), X0
+	VMOVQ (exchange_first+504)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
@@ -1490,7 +1522,7 @@ on2:
 	VPADDD Y25, Y21, Y21
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+992)(R13), X0
+	VMOVQ (exchange_first+1504)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
@@ -1499,7 +1531,7 @@ on2:
 	VPADDD Y26, Y21, Y21
 	VPRORD $0x11, Y20, Y26
 	VPRORD $0x13, Y20, Y29
-	VMOVQ (exchange_first+1000)(R13), X0
+	VMOVQ (exchange_first+1512)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPSRLD $0xa, Y20, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
@@ -1508,7 +1540,7 @@ on2:
 	VPADDD Y26, Y21, Y21
 	VPADDD 1376(R8), Y21, Y31
 	VMOVDQU32 Y31, (exchange_second+1952)(R14)
-	VMOVQ (exchange_first+280)(R13), X0
+	VMOVQ (exchange_first+536)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
@@ -1517,7 +1549,7 @@ on2:
 	VPADDD Y25, Y22, Y22
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+1024)(R13), X0
+	VMOVQ (exchange_first+1536)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
@@ -1526,7 +1558,7 @@ on2:
 	VPADDD Y26, Y22, Y22
 	VPRORD $0x11, Y21, Y26
 	VPRORD $0x13, Y21, Y29
-	VMOVQ (exchange_first+1032)(R13), X0
+	VMOVQ (exchange_first+1544)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
@@ -1536,7 +1568,7 @@ on2:
 	VPADDD 1408(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+1984)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
-	VMOVQ (exchange_first+312)(R13), X0
+	VMOVQ (exchange_first+568)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y20, Y19, Y25
 	VMOVQ (exchange_second+504)(R13), X0
@@ -1545,7 +1577,7 @@ on2:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+1056)(R13), X0
+	VMOVQ (exchange_first+1568)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1504)(R13), X0
@@ -1554,7 +1586,7 @@ on2:
 	VPRORD $0x11, Y22, Y26
 	VPRORD $0x13, Y22, Y29
 	VPSRLD $0xa, Y22, Y30
-	VMOVQ (exchange_first+1064)(R13), X0
+	VMOVQ (exchange_first+1576)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1512)(R13), X0
@@ -1563,7 +1595,7 @@ on2:
 	VPADDD 1440(R8), Y23, Y31
 	VMOVDQU32 Y31, (exchange_second+2016)(R14)
 	VMOVDQU32 (exchange_state+256)(R13), Y16
-	VMOVQ (exchange_first+344)(R13), X0
+	VMOVQ (exchange_first+600)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD 448(R8), Y16, Y31
 	VMOVQ (exchange_second+536)(R13), X0
@@ -1572,7 +1604,7 @@ on2:
 	VMOVDQU32 (exchange_state+288)(R13), Y17
 	VPADDD 480(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+2080)(R14)
-	VMOVQ (exchange_first+1088)(R13), X0
+	VMOVQ (exchange_first+1600)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVDQU32 (exchange_state+320)(R13), Y18
 	VMOVQ (exchange_second+1536)(R13), X0
@@ -1581,7 +1613,7 @@ on2:
 	VMOVDQU32 Y31, (exchange_second+2112)(R14)
 	VMOVDQU32 (exchange_state+352)(R13), Y19
 	VPADDD 544(R8), Y19, Y31
-	VMOVQ (exchange_first+1096)(R13), X0
+	VMOVQ (exchange_first+1608)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVDQU32 Y31, (exchange_second+2144)(R14)
 	VMOVQ (exchange_second+1544)(R13), X0
@@ -1590,7 +1622,7 @@ on2:
 	VPXORD Y21, Y21, Y21
 	VPXORD Y22, Y22, Y22
 	VMOVDQU32 1504(R8), Y23
-	VMOVQ (exchange_first+376)(R13), X0
+	VMOVQ (exchange_first+632)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VMOVQ (exchange_second+568)(R13), X0
@@ -1599,7 +1631,7 @@ on2:
 	VPADDD Y25, Y16, Y16
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+1120)(R13), X0
+	VMOVQ (exchange_first+1632)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
@@ -1608,7 +1640,7 @@ on2:
 	VPADDD Y26, Y16, Y16
 	VPRORD $0x11, Y23, Y26
 	VPRORD $0x13, Y23, Y29
-	VMOVQ (exchange_first+1128)(R13), X0
+	VMOVQ (exchange_first+1640)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPSRLD $0xa, Y23, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
@@ -1618,7 +1650,7 @@ on2:
 	VPADDD 704(R8), Y16, Y31
 	VMOVDQU32 Y31, (exchange_second+2304)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
-	VMOVQ (exchange_first+408)(R13), X0
+	VMOVQ (exchange_first+664)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSHRDQ $0x20, Y22, Y21, Y25
 	VMOVQ (exchange_second+600)(R13), X0
@@ -1627,7 +1659,7 @@ on2:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+1152)(R13), X0
+	VMOVQ (exchange_first+1664)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1600)(R13), X0
@@ -1636,7 +1668,7 @@ on2:
 	VPRORD $0x11, Y16, Y26
 	VPRORD $0x13, Y16, Y29
 	VPSRLD $0xa, Y16, Y30
-	VMOVQ (exchange_first+1160)(R13), X0
+	VMOVQ (exchange_first+1672)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1608)(R13), X0
@@ -1645,7 +1677,7 @@ on2:
 	VPADDD 736(R8), Y17, Y31
 	VMOVDQU32 Y31, (exchange_second+2336)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
-	VMOVQ (exchange_first+440)(R13), X0
+	VMOVQ (exchange_first+696)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y23, Y22, Y25
 	VMOVQ (exchange_second+632)(R13), X0
@@ -1654,7 +1686,7 @@ on2:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+1184)(R13), X0
+	VMOVQ (exchange_first+1696)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1632)(R13), X0
@@ -1663,7 +1695,7 @@ on2:
 	VPRORD $0x11, Y17, Y26
 	VPRORD $0x13, Y17, Y29
 	VPSRLD $0xa, Y17, Y30
-	VMOVQ (exchange_first+1192)(R13), X0
+	VMOVQ (exchange_first+1704)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1640)(R13), X0
@@ -1672,7 +1704,7 @@ on2:
 	VPADDD 768(R8), Y18, Y31
 	VMOVDQU32 Y31, (exchange_second+2368)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
-	VMOVQ (exchange_first+472)(R13), X0
+	VMOVQ (exchange_first+728)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSHRDQ $0x20, Y16, Y23, Y25
 	VMOVQ (exchange_second+664)(R13), X0
@@ -1681,7 +1713,7 @@ on2:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+1216)(R13), X0
+	VMOVQ (exchange_first+1728)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1664)(R13), X0
@@ -1690,7 +1722,7 @@ on2:
 	VPRORD $0x11, Y18, Y26
 	VPRORD $0x13, Y18, Y29
 	VPSRLD $0xa, Y18, Y30
-	VMOVQ (exchange_first+1224)(R13), X0
+	VMOVQ (exchange_first+1736)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1672)(R13), X0
@@ -1699,7 +1731,7 @@ on2:
 	VPADDD 800(R8), Y19, Y31
 	VMOVDQU32 Y31, (exchange_second+2400)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
-	VMOVQ (exchange_first+504)(R13), X0
+	VMOVQ (exchange_first+760)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y17, Y16, Y25
 	VMOVQ (exchange_second+696)(R13), X0
@@ -1709,7 +1741,7 @@ on2:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1248)(R13), X0
+	VMOVQ (exchange_first+1760)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+1696)(R13), X0
@@ -1718,7 +1750,7 @@ on2:
 	VPRORD $0x13, Y19, Y29
 	VPSRLD $0xa, Y19, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1256)(R13), X0
+	VMOVQ (exchange_first+1768)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+1704)(R13), X0
@@ -1727,7 +1759,7 @@ on2:
 	VMOVDQU32 Y31, (exchange_second+2432)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
-	VMOVQ (exchange_first+536)(R13), X0
+	VMOVQ (exchange_first+792)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD Y25, Y21, Y21
 	VMOVQ (exchange_second+728)(R13), X0
@@ -1736,7 +1768,7 @@ on2:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1280)(R13), X0
+	VMOVQ (exchange_first+1792)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPADDD Y26, Y21, Y21
 	VMOVQ (exchange_second+1728)(R13), X0
@@ -1745,7 +1777,7 @@ on2:
 	VPRORD $0x13, Y20, Y29
 	VPSRLD $0xa, Y20, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1288)(R13), X0
+	VMOVQ (exchange_first+1800)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPADDD Y26, Y21, Y21
 	VMOVQ (exchange_second+1736)(R13), X0
@@ -1754,7 +1786,7 @@ on2:
 	VMOVDQU32 Y31, (exchange_second+2464)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
-	VMOVQ (exchange_first+568)(R13), X0
+	VMOVQ (exchange_first+824)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD Y25, Y22, Y22
 	VMOVQ (exchange_second+760)(R13), X0
@@ -1763,7 +1795,7 @@ on2:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1312)(R13), X0
+	VMOVQ (exchange_first+1824)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPADDD Y26, Y22, Y22
 	VMOVQ (exchange_second+1760)(R13), X0
@@ -1772,7 +1804,7 @@ on2:
 	VPRORD $0x13, Y21, Y29
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1320)(R13), X0
+	VMOVQ (exchange_first+1832)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y22, Y22
 	VMOVQ (exchange_second+1768)(R13), X0
@@ -1781,7 +1813,7 @@ on2:
 	VMOVDQU32 Y31, (exchange_second+2496)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
-	VMOVQ (exchange_first+600)(R13), X0
+	VMOVQ (exchange_first+856)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD Y25, Y23, Y23
 	VMOVQ (exchange_second+792)(R13), X0
@@ -1791,7 +1823,7 @@ on2:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VMOVQ (exchange_first+1344)(R13), X0
+	VMOVQ (exchange_first+1856)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVQ (exchange_second+1792)(R13), X0
 	SHA256RNDS2 X0, X9, X10
@@ -1800,7 +1832,7 @@ on2:
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VMOVQ (exchange_first+1352)(R13), X0
+	VMOVQ (exchange_first+1864)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVQ (exchange_second+1800)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -1809,7 +1841,7 @@ on2:
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
 	VPADDD Y25, Y16, Y16
-	VMOVQ (exchange_first+632)(R13), X0
+	VMOVQ (exchange_first+888)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVQ (exchange_second+824)(R13), X0
 	SHA256RNDS2 X0, X8, X7
@@ -1818,7 +1850,7 @@ on2:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
-	VMOVQ (exchange_first+1376)(R13), X0
+	VMOVQ (exchange_first+1888)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVQ (exchange_second+1824)(R13), X0
 	SHA256RNDS2 X0, X10, X9
@@ -1827,7 +1859,7 @@ on2:
 	VPSRLD $0xa, Y23, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
-	VMOVQ (exchange_first+1384)(R13), X0
+	VMOVQ (exchange_first+1896)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD 960(R8), Y16, Y31
 	VMOVQ (exchange_second+1832)(R13), X0
@@ -1836,7 +1868,7 @@ on2:
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VPSHRDQ $0x20, Y22, Y21, Y25
 	VPADDD Y25, Y17, Y17
-	VMOVQ (exchange_first+664)(R13), X0
+	VMOVQ (exchange_first+920)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPRORD $0x7, Y24, Y26
 	VMOVQ (exchange_second+856)(R13), X0
@@ -1845,7 +1877,7 @@ on2:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
-	VMOVQ (exchange_first+1408)(R13), X0
+	VMOVQ (exchange_first+1920)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x11, Y16, Y26
 	VMOVQ (exchange_second+1856)(R13), X0
@@ -1854,7 +1886,7 @@ on2:
 	VPSRLD $0xa, Y16, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
-	VMOVQ (exchange_first+1416)(R13), X0
+	VMOVQ (exchange_first+1928)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPADDD 992(R8), Y17, Y31
 	VMOVQ (exchange_second+1864)(R13), X0
@@ -1863,7 +1895,7 @@ on2:
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
 	VPADDD Y25, Y18, Y18
-	VMOVQ (exchange_first+696)(R13), X0
+	VMOVQ (exchange_first+952)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPRORD $0x7, Y24, Y26
 	VMOVQ (exchange_second+888)(R13), X0
@@ -1872,7 +1904,7 @@ on2:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VMOVQ (exchange_first+1440)(R13), X0
+	VMOVQ (exchange_first+1952)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x11, Y17, Y26
 	VMOVQ (exchange_second+1888)(R13), X0
@@ -1882,7 +1914,7 @@ on2:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
 	VPADDD 1024(R8), Y18, Y31
-	VMOVQ (exchange_first+1448)(R13), X0
+	VMOVQ (exchange_first+1960)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVQ (exchange_second+1896)(R13), X0
 	SHA256RNDS2 X0, X12, X11
@@ -1891,7 +1923,7 @@ on2:
 	VPSHRDQ $0x20, Y16, Y23, Y25
 	VPADDD Y25, Y19, Y19
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+728)(R13), X0
+	VMOVQ (exchange_first+984)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVQ (exchange_second+920)(R13), X0
 	SHA256RNDS2 X0, X7, X8
@@ -1900,7 +1932,7 @@ on2:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
 	VPRORD $0x11, Y18, Y26
-	VMOVQ (exchange_first+1472)(R13), X0
+	VMOVQ (exchange_first+1984)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVQ (exchange_second+1920)(R13), X0
 	SHA256RNDS2 X0, X9, X10
@@ -1909,7 +1941,7 @@ on2:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
 	VPADDD 1056(R8), Y19, Y31
-	VMOVQ (exchange_first+1480)(R13), X0
+	VMOVQ (exchange_first+1992)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVQ (exchange_second+1928)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -1918,7 +1950,7 @@ on2:
 	VPSHRDQ $0x20, Y17, Y16, Y25
 	VPADDD Y25, Y20, Y20
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+760)(R13), X0
+	VMOVQ (exchange_first+1016)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVQ (exchange_second+952)(R13), X0
 	SHA256RNDS2 X0, X8, X7
@@ -1927,7 +1959,7 @@ on2:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
 	VPRORD $0x11, Y19, Y26
-	VMOVQ (exchange_first+1504)(R13), X0
+	VMOVQ (exchange_first+2016)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVQ (exchange_second+1952)(R13), X0
 	SHA256RNDS2 X0, X10, X9
@@ -1936,7 +1968,7 @@ on2:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
 	VPADDD 1088(R8), Y20, Y31
-	VMOVQ (exchange_first+1512)(R13), X0
+	VMOVQ (exchange_first+2024)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVDQU32 Y31, (exchange_second+2688)(R14)
 	VMOVQ (exchange_second+1960)(R13), X0
@@ -2206,7 +2238,7 @@ on5:
 	VPADDD Y26, Y22, Y22
 	VPADDD 1408(R8), Y22, Y31
 	VMOVDQU32 Y31, (exchange_second+3008)(R14)
-	VMOVQ (exchange_first+784)(R13), X0
+	VMOVQ (exchange_first+1296)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
@@ -2217,14 +2249,14 @@ on5:
 	SHA256RNDS2 X0, X10, X9
 	SHA256RNDS2 X0, X12, X11
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+792)(R13), X0
+	VMOVQ (exchange_first+1304)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
 	VPRORD $0x11, Y22, Y26
 	VPRORD $0x13, Y22, Y29
-	VMOVQ (exchange_first+1536)(R13), X0
+	VMOVQ (exchange_first+2304)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
@@ -2235,42 +2267,42 @@ on5:
 	SHA256RNDS2 X0, X7, X8
 	SHA256RNDS2 X0, X9, X10
 	SHA256RNDS2 X0, X11, X12
-	VMOVQ (exchange_first+816)(R13), X0
+	VMOVQ (exchange_first+1328)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVDQU32 pipeline_vectorNonces(DI), Y24
 	VPADDD pipeline_vectorStep(DI), Y24, Y25
 	VMOVDQU32 Y25, pipeline_vectorNonces(DI)
 	VPSHUFB 1536(R8), Y24, Y24
 	VMOVDQU32 Y24, exchange_nonce(R14)
-	VMOVQ (exchange_first+824)(R13), X0
+	VMOVQ (exchange_first+1336)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPBROADCASTQ pipeline_words16(DI), Y16
 	VPADDD 704(R8), Y16, Y31
-	VMOVDQU32 Y31, exchange_first(R14)
+	VMOVDQU32 Y31, (exchange_first+256)(R14)
 	VPBROADCASTQ pipeline_words18(DI), Y17
 	VPRORD $0x7, Y24, Y26
 	VMOVQ 304(R8), X0
 	SHA256RNDS2 X0, X8, X7
 	SHA256RNDS2 X0, X10, X9
 	SHA256RNDS2 X0, X12, X11
-	VMOVQ (exchange_first+1568)(R13), X0
+	VMOVQ (exchange_first+2336)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPSRLQ $0x20, Y26, Y26
 	VPADDD Y26, Y17, Y17
-	VMOVQ (exchange_first+848)(R13), X0
+	VMOVQ (exchange_first+1360)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD Y24, Y17, Y17
 	VPADDD 736(R8), Y17, Y31
 	VMOVQ (exchange_second+1296)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VMOVDQU32 Y31, (exchange_first+32)(R14)
+	VMOVDQU32 Y31, (exchange_first+288)(R14)
 	VPBROADCASTQ pipeline_words20(DI), Y18
 	VPRORD $0x11, Y17, Y26
 	VPRORD $0x13, Y17, Y29
-	VMOVQ (exchange_first+856)(R13), X0
+	VMOVQ (exchange_first+1368)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPSRLD $0xa, Y17, Y30
 	VMOVQ (exchange_second+1304)(R13), X0
@@ -2278,8 +2310,8 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
 	VPADDD 768(R8), Y18, Y31
-	VMOVDQU32 Y31, (exchange_first+64)(R14)
-	VMOVQ (exchange_first+1600)(R13), X0
+	VMOVDQU32 Y31, (exchange_first+320)(R14)
+	VMOVQ (exchange_first+2368)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPBROADCASTQ (pipeline_words20+8)(DI), Y19
 	VPRORD $0x11, Y18, Y26
@@ -2288,16 +2320,16 @@ on5:
 	VPRORD $0x13, Y18, Y29
 	VPSRLD $0xa, Y18, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+880)(R13), X0
+	VMOVQ (exchange_first+1392)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD Y26, Y19, Y19
 	VPADDD 800(R8), Y19, Y31
 	VMOVQ (exchange_second+1328)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VMOVDQU32 Y31, (exchange_first+96)(R14)
+	VMOVDQU32 Y31, (exchange_first+352)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y20
 	VPRORD $0x11, Y19, Y26
-	VMOVQ (exchange_first+888)(R13), X0
+	VMOVQ (exchange_first+1400)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x13, Y19, Y29
 	VPSRLD $0xa, Y19, Y30
@@ -2306,25 +2338,25 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
 	VPADDD 832(R8), Y20, Y31
-	VMOVQ (exchange_first+1632)(R13), X0
+	VMOVQ (exchange_first+2400)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VMOVDQU32 Y31, (exchange_first+128)(R14)
+	VMOVDQU32 Y31, (exchange_first+384)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y21
 	VMOVQ (exchange_second+2336)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPRORD $0x11, Y20, Y26
 	VPRORD $0x13, Y20, Y29
 	VPSRLD $0xa, Y20, Y30
-	VMOVQ (exchange_first+912)(R13), X0
+	VMOVQ (exchange_first+1424)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
 	VMOVQ (exchange_second+1360)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPADDD 864(R8), Y21, Y31
-	VMOVDQU32 Y31, (exchange_first+160)(R14)
+	VMOVDQU32 Y31, (exchange_first+416)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y22
-	VMOVQ (exchange_first+920)(R13), X0
+	VMOVQ (exchange_first+1432)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x11, Y21, Y26
 	VPRORD $0x13, Y21, Y29
@@ -2333,16 +2365,16 @@ on5:
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VMOVQ (exchange_first+1664)(R13), X0
+	VMOVQ (exchange_first+2432)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPADDD 896(R8), Y22, Y31
-	VMOVDQU32 Y31, (exchange_first+192)(R14)
+	VMOVDQU32 Y31, (exchange_first+448)(R14)
 	VMOVQ (exchange_second+2368)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPSHRDQ $0x20, Y20, Y19, Y23
 	VPBROADCASTQ pipeline_words30(DI), Y26
 	VPADDD Y26, Y23, Y23
-	VMOVQ (exchange_first+944)(R13), X0
+	VMOVQ (exchange_first+1456)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPRORD $0x11, Y22, Y26
 	VPRORD $0x13, Y22, Y29
@@ -2351,17 +2383,17 @@ on5:
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VMOVQ (exchange_first+952)(R13), X0
+	VMOVQ (exchange_first+1464)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPADDD 928(R8), Y23, Y31
-	VMOVDQU32 Y31, (exchange_first+224)(R14)
+	VMOVDQU32 Y31, (exchange_first+480)(R14)
 	VMOVQ (exchange_second+1400)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
 	VPADDD Y25, Y16, Y16
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+1696)(R13), X0
+	VMOVQ (exchange_first+2464)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x12, Y24, Y29
 	VMOVQ (exchange_second+2400)(R13), X0
@@ -2370,7 +2402,7 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
 	VPRORD $0x11, Y23, Y26
-	VMOVQ (exchange_first+976)(R13), X0
+	VMOVQ (exchange_first+1488)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPRORD $0x13, Y23, Y29
 	VMOVQ (exchange_second+1424)(R13), X0
@@ -2379,16 +2411,16 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
 	VPADDD 960(R8), Y16, Y31
-	VMOVQ (exchange_first+984)(R13), X0
+	VMOVQ (exchange_first+1496)(R13), X0
 	SHA256RNDS2 X0, X3, X4
-	VMOVDQU32 Y31, (exchange_first+256)(R14)
+	VMOVDQU32 Y31, (exchange_first+512)(R14)
 	VMOVQ (exchange_second+1432)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VPSHRDQ $0x20, Y22, Y21, Y25
 	VPADDD Y25, Y17, Y17
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+1728)(R13), X0
+	VMOVQ (exchange_first+2496)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x12, Y24, Y29
 	VMOVQ (exchange_second+2432)(R13), X0
@@ -2397,7 +2429,7 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
 	VPRORD $0x11, Y16, Y26
-	VMOVQ (exchange_first+1008)(R13), X0
+	VMOVQ (exchange_first+1520)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPRORD $0x13, Y16, Y29
 	VPSRLD $0xa, Y16, Y30
@@ -2406,16 +2438,16 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
 	VPADDD 992(R8), Y17, Y31
-	VMOVQ (exchange_first+1016)(R13), X0
+	VMOVQ (exchange_first+1528)(R13), X0
 	SHA256RNDS2 X0, X4, X3
-	VMOVDQU32 Y31, (exchange_first+288)(R14)
+	VMOVDQU32 Y31, (exchange_first+544)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VMOVQ (exchange_second+1464)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VPSHRDQ $0x20, Y23, Y22, Y25
 	VPADDD Y25, Y18, Y18
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+1760)(R13), X0
+	VMOVQ (exchange_first+2528)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
@@ -2424,7 +2456,7 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
 	VPRORD $0x11, Y17, Y26
-	VMOVQ (exchange_first+1040)(R13), X0
+	VMOVQ (exchange_first+1552)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPRORD $0x13, Y17, Y29
 	VPSRLD $0xa, Y17, Y30
@@ -2433,16 +2465,16 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
 	VPADDD 1024(R8), Y18, Y31
-	VMOVQ (exchange_first+1048)(R13), X0
+	VMOVQ (exchange_first+1560)(R13), X0
 	SHA256RNDS2 X0, X3, X4
-	VMOVDQU32 Y31, (exchange_first+320)(R14)
+	VMOVDQU32 Y31, (exchange_first+576)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VMOVQ (exchange_second+1496)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPSHRDQ $0x20, Y16, Y23, Y25
 	VPADDD Y25, Y19, Y19
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+1792)(R13), X0
+	VMOVQ (exchange_first+2560)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
@@ -2452,7 +2484,7 @@ on5:
 	VPADDD Y26, Y19, Y19
 	VPRORD $0x11, Y18, Y26
 	VPRORD $0x13, Y18, Y29
-	VMOVQ (exchange_first+1072)(R13), X0
+	VMOVQ (exchange_first+1584)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSRLD $0xa, Y18, Y30
 	VMOVQ (exchange_second+1520)(R13), X0
@@ -2460,8 +2492,8 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
 	VPADDD 1056(R8), Y19, Y31
-	VMOVDQU32 Y31, (exchange_first+352)(R14)
-	VMOVQ (exchange_first+1080)(R13), X0
+	VMOVDQU32 Y31, (exchange_first+608)(R14)
+	VMOVQ (exchange_first+1592)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VMOVQ (exchange_second+1528)(R13), X0
@@ -2470,7 +2502,7 @@ on5:
 	VPADDD Y25, Y20, Y20
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+1824)(R13), X0
+	VMOVQ (exchange_first+2592)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPSRLD $0x3, Y24, Y30
 	VMOVQ (exchange_second+2528)(R13), X0
@@ -2479,7 +2511,7 @@ on5:
 	VPADDD Y26, Y20, Y20
 	VPRORD $0x11, Y19, Y26
 	VPRORD $0x13, Y19, Y29
-	VMOVQ (exchange_first+1104)(R13), X0
+	VMOVQ (exchange_first+1616)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSRLD $0xa, Y19, Y30
 	VMOVQ (exchange_second+1552)(R13), X0
@@ -2487,8 +2519,8 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
 	VPADDD 1088(R8), Y20, Y31
-	VMOVDQU32 Y31, (exchange_first+384)(R14)
-	VMOVQ (exchange_first+1112)(R13), X0
+	VMOVDQU32 Y31, (exchange_first+640)(R14)
+	VMOVQ (exchange_first+1624)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VMOVQ (exchange_second+1560)(R13), X0
@@ -2497,7 +2529,7 @@ on5:
 	VPADDD Y25, Y21, Y21
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+1856)(R13), X0
+	VMOVQ (exchange_first+2624)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPSRLD $0x3, Y24, Y30
 	VMOVQ (exchange_second+2560)(R13), X0
@@ -2506,7 +2538,7 @@ on5:
 	VPADDD Y26, Y21, Y21
 	VPRORD $0x11, Y20, Y26
 	VPRORD $0x13, Y20, Y29
-	VMOVQ (exchange_first+1136)(R13), X0
+	VMOVQ (exchange_first+1648)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSRLD $0xa, Y20, Y30
 	VMOVQ (exchange_second+1584)(R13), X0
@@ -2514,8 +2546,8 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
 	VPADDD 1120(R8), Y21, Y31
-	VMOVDQU32 Y31, (exchange_first+416)(R14)
-	VMOVQ (exchange_first+1144)(R13), X0
+	VMOVDQU32 Y31, (exchange_first+672)(R14)
+	VMOVQ (exchange_first+1656)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
@@ -2524,7 +2556,7 @@ on5:
 	VPADDD Y25, Y22, Y22
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+1888)(R13), X0
+	VMOVQ (exchange_first+2656)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
@@ -2534,16 +2566,16 @@ on5:
 	VPRORD $0x11, Y21, Y26
 	VPRORD $0x13, Y21, Y29
 	VPSRLD $0xa, Y21, Y30
-	VMOVQ (exchange_first+1168)(R13), X0
+	VMOVQ (exchange_first+1680)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1616)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPADDD Y26, Y22, Y22
 	VPADDD 1152(R8), Y22, Y31
-	VMOVDQU32 Y31, (exchange_first+448)(R14)
+	VMOVDQU32 Y31, (exchange_first+704)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
-	VMOVQ (exchange_first+1176)(R13), X0
+	VMOVQ (exchange_first+1688)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPSHRDQ $0x20, Y20, Y19, Y25
 	VMOVQ (exchange_second+1624)(R13), X0
@@ -2552,7 +2584,7 @@ on5:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+1920)(R13), X0
+	VMOVQ (exchange_first+2688)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+2624)(R13), X0
@@ -2561,16 +2593,16 @@ on5:
 	VPRORD $0x11, Y22, Y26
 	VPRORD $0x13, Y22, Y29
 	VPSRLD $0xa, Y22, Y30
-	VMOVQ (exchange_first+1200)(R13), X0
+	VMOVQ (exchange_first+1712)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1648)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VPADDD Y26, Y23, Y23
 	VPADDD 1184(R8), Y23, Y31
-	VMOVDQU32 Y31, (exchange_first+480)(R14)
+	VMOVDQU32 Y31, (exchange_first+736)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
-	VMOVQ (exchange_first+1208)(R13), X0
+	VMOVQ (exchange_first+1720)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPSHRDQ $0x20, Y21, Y20, Y25
 	VMOVQ (exchange_second+1656)(R13), X0
@@ -2579,7 +2611,7 @@ on5:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+1952)(R13), X0
+	VMOVQ (exchange_first+2720)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+2656)(R13), X0
@@ -2588,16 +2620,16 @@ on5:
 	VPRORD $0x11, Y23, Y26
 	VPRORD $0x13, Y23, Y29
 	VPSRLD $0xa, Y23, Y30
-	VMOVQ (exchange_first+1232)(R13), X0
+	VMOVQ (exchange_first+1744)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1680)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPADDD Y26, Y16, Y16
 	VPADDD 1216(R8), Y16, Y31
-	VMOVDQU32 Y31, (exchange_first+512)(R14)
+	VMOVDQU32 Y31, (exchange_first+768)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
-	VMOVQ (exchange_first+1240)(R13), X0
+	VMOVQ (exchange_first+1752)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPSHRDQ $0x20, Y22, Y21, Y25
 	VMOVQ (exchange_second+1688)(R13), X0
@@ -2606,7 +2638,7 @@ on5:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+1984)(R13), X0
+	VMOVQ (exchange_first+2752)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+2688)(R13), X0
@@ -2615,17 +2647,17 @@ on5:
 	VPRORD $0x11, Y16, Y26
 	VPRORD $0x13, Y16, Y29
 	VPSRLD $0xa, Y16, Y30
-	VMOVQ (exchange_first+1264)(R13), X0
+	VMOVQ (exchange_first+1776)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+1712)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VPADDD Y26, Y17, Y17
 	VPADDD 1248(R8), Y17, Y31
-	VMOVDQU32 Y31, (exchange_first+544)(R14)
+	VMOVDQU32 Y31, (exchange_first+800)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
-	VMOVQ (exchange_first+1272)(R13), X0
+	VMOVQ (exchange_first+1784)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPADDD Y25, Y18, Y18
 	VMOVQ (exchange_second+1720)(R13), X0
@@ -2634,7 +2666,7 @@ on5:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+2016)(R13), X0
+	VMOVQ (exchange_first+2784)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y18, Y18
 	VMOVQ (exchange_second+2720)(R13), X0
@@ -2643,16 +2675,16 @@ on5:
 	VPRORD $0x13, Y17, Y29
 	VPSRLD $0xa, Y17, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1296)(R13), X0
+	VMOVQ (exchange_first+1808)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD Y26, Y18, Y18
 	VMOVQ (exchange_second+1744)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPADDD 1280(R8), Y18, Y31
-	VMOVDQU32 Y31, (exchange_first+576)(R14)
+	VMOVDQU32 Y31, (exchange_first+832)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VPSHRDQ $0x20, Y16, Y23, Y25
-	VMOVQ (exchange_first+1304)(R13), X0
+	VMOVQ (exchange_first+1816)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPADDD Y25, Y19, Y19
 	VMOVQ (exchange_second+1752)(R13), X0
@@ -2661,7 +2693,7 @@ on5:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+2048)(R13), X0
+	VMOVQ (exchange_first+2816)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPADDD Y26, Y19, Y19
 	VMOVQ (exchange_second+2752)(R13), X0
@@ -2670,16 +2702,16 @@ on5:
 	VPRORD $0x13, Y18, Y29
 	VPSRLD $0xa, Y18, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1328)(R13), X0
+	VMOVQ (exchange_first+1840)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD Y26, Y19, Y19
 	VMOVQ (exchange_second+1776)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VPADDD 1312(R8), Y19, Y31
-	VMOVDQU32 Y31, (exchange_first+608)(R14)
+	VMOVDQU32 Y31, (exchange_first+864)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
-	VMOVQ (exchange_first+1336)(R13), X0
+	VMOVQ (exchange_first+1848)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPADDD Y25, Y20, Y20
 	VMOVQ (exchange_second+1784)(R13), X0
@@ -2688,7 +2720,7 @@ on5:
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+2080)(R13), X0
+	VMOVQ (exchange_first+2848)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+2784)(R13), X0
@@ -2697,17 +2729,17 @@ on5:
 	VPRORD $0x13, Y19, Y29
 	VPSRLD $0xa, Y19, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1360)(R13), X0
+	VMOVQ (exchange_first+1872)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+1808)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPADDD 1344(R8), Y20, Y31
-	VMOVDQU32 Y31, (exchange_first+640)(R14)
+	VMOVDQU32 Y31, (exchange_first+896)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
 	VPADDD Y25, Y21, Y21
-	VMOVQ (exchange_first+1368)(R13), X0
+	VMOVQ (exchange_first+1880)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVQ (exchange_second+1816)(R13), X0
 	SHA256RNDS2 X0, X9, X10
@@ -2716,7 +2748,7 @@ on5:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VMOVQ (exchange_first+2112)(R13), X0
+	VMOVQ (exchange_first+2880)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVQ (exchange_second+2816)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -2725,16 +2757,16 @@ on5:
 	VPSRLD $0xa, Y20, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VMOVQ (exchange_first+1392)(R13), X0
+	VMOVQ (exchange_first+1904)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVQ (exchange_second+1840)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VPADDD 1376(R8), Y21, Y31
-	VMOVDQU32 Y31, (exchange_first+672)(R14)
+	VMOVDQU32 Y31, (exchange_first+928)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
 	VPADDD Y25, Y22, Y22
-	VMOVQ (exchange_first+1400)(R13), X0
+	VMOVQ (exchange_first+1912)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVQ (exchange_second+1848)(R13), X0
 	SHA256RNDS2 X0, X10, X9
@@ -2743,7 +2775,7 @@ on5:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VMOVQ (exchange_first+2144)(R13), X0
+	VMOVQ (exchange_first+2912)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x11, Y21, Y26
 	VMOVQ (exchange_second+2848)(R13), X0
@@ -2752,16 +2784,16 @@ on5:
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
-	VMOVQ (exchange_first+1424)(R13), X0
+	VMOVQ (exchange_first+1936)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD 1408(R8), Y22, Y31
 	VMOVQ (exchange_second+1872)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VMOVDQU32 Y31, (exchange_first+704)(R14)
+	VMOVDQU32 Y31, (exchange_first+960)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
 	VPADDD Y25, Y23, Y23
-	VMOVQ (exchange_first+1432)(R13), X0
+	VMOVQ (exchange_first+1944)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x7, Y24, Y26
 	VMOVQ (exchange_second+1880)(R13), X0
@@ -2770,7 +2802,7 @@ on5:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VMOVQ (exchange_first+2176)(R13), X0
+	VMOVQ (exchange_first+2944)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x11, Y22, Y26
 	VMOVQ (exchange_second+2880)(R13), X0
@@ -2779,16 +2811,16 @@ on5:
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VMOVQ (exchange_first+1456)(R13), X0
+	VMOVQ (exchange_first+1968)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD 1440(R8), Y23, Y31
 	VMOVQ (exchange_second+1904)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VMOVDQU32 Y31, (exchange_first+736)(R14)
+	VMOVDQU32 Y31, (exchange_first+992)(R14)
 	VMOVDQU32 (pipeline_vectorNonces+32)(DI), Y24
 	VPADDD pipeline_vectorStep(DI), Y24, Y25
 	VMOVDQU32 Y25, (pipeline_vectorNonces+32)(DI)
-	VMOVQ (exchange_first+1464)(R13), X0
+	VMOVQ (exchange_first+1976)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPSHUFB 1536(R8), Y24, Y24
 	VMOVQ (exchange_second+1912)(R13), X0
@@ -2796,9 +2828,9 @@ on5:
 	VMOVDQU32 Y24, (exchange_nonce+32)(R14)
 	VPBROADCASTQ pipeline_words16(DI), Y16
 	VPADDD 704(R8), Y16, Y31
-	VMOVDQU32 Y31, (exchange_first+768)(R14)
+	VMOVDQU32 Y31, (exchange_first+1280)(R14)
 	VPBROADCASTQ pipeline_words18(DI), Y17
-	VMOVQ (exchange_first+2208)(R13), X0
+	VMOVQ (exchange_first+2976)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVQ (exchange_second+2912)(R13), X0
 	SHA256RNDS2 X0, X12, X11
@@ -2807,16 +2839,16 @@ on5:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPSRLQ $0x20, Y26, Y26
-	VMOVQ (exchange_first+1488)(R13), X0
+	VMOVQ (exchange_first+2000)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVQ (exchange_second+1936)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPADDD Y26, Y17, Y17
 	VPADDD Y24, Y17, Y17
 	VPADDD 736(R8), Y17, Y31
-	VMOVDQU32 Y31, (exchange_first+800)(R14)
+	VMOVDQU32 Y31, (exchange_first+1312)(R14)
 	VPBROADCASTQ pipeline_words20(DI), Y18
-	VMOVQ (exchange_first+1496)(R13), X0
+	VMOVQ (exchange_first+2008)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVQ (exchange_second+1944)(R13), X0
 	SHA256RNDS2 X0, X9, X10
@@ -2825,16 +2857,16 @@ on5:
 	VPSRLD $0xa, Y17, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VMOVQ (exchange_first+2240)(R13), X0
+	VMOVQ (exchange_first+3008)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVQ (exchange_second+2944)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD 768(R8), Y18, Y31
-	VMOVDQU32 Y31, (exchange_first+832)(R14)
+	VMOVDQU32 Y31, (exchange_first+1344)(R14)
 	VPBROADCASTQ (pipeline_words20+8)(DI), Y19
 	VPRORD $0x11, Y18, Y26
 	VPRORD $0x13, Y18, Y29
-	VMOVQ (exchange_first+1520)(R13), X0
+	VMOVQ (exchange_first+2032)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVQ (exchange_second+1968)(R13), X0
 	SHA256RNDS2 X0, X8, X7
@@ -2842,8 +2874,8 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
 	VPADDD 800(R8), Y19, Y31
-	VMOVDQU32 Y31, (exchange_first+864)(R14)
-	VMOVQ (exchange_first+1528)(R13), X0
+	VMOVDQU32 Y31, (exchange_first+1376)(R14)
+	VMOVQ (exchange_first+2040)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVQ (exchange_second+1976)(R13), X0
 	SHA256RNDS2 X0, X10, X9
@@ -2852,13 +2884,13 @@ on5:
 	VPRORD $0x13, Y19, Y29
 	VPSRLD $0xa, Y19, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+2272)(R13), X0
+	VMOVQ (exchange_first+3040)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y20, Y20
 	VMOVQ (exchange_second+2976)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD 832(R8), Y20, Y31
-	VMOVDQU32 Y31, (exchange_first+896)(R14)
+	VMOVDQU32 Y31, (exchange_first+1408)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y21
 	VPRORD $0x11, Y20, Y26
 	VPRORD $0x13, Y20, Y29
@@ -2868,7 +2900,7 @@ on5:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
 	VPADDD 864(R8), Y21, Y31
-	VMOVDQU32 Y31, (exchange_first+928)(R14)
+	VMOVDQU32 Y31, (exchange_first+1440)(R14)
 	VMOVQ (exchange_second+2008)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPSHRDQ $0x20, Y19, Y18, Y22
@@ -2888,7 +2920,7 @@ on5:
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y22, Y22
 	VPADDD 896(R8), Y22, Y31
-	VMOVDQU32 Y31, (exchange_first+960)(R14)
+	VMOVDQU32 Y31, (exchange_first+1472)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y23
 	VPBROADCASTQ pipeline_words30(DI), Y26
 	VPADDD Y26, Y23, Y23
@@ -2904,7 +2936,7 @@ on5:
 on6:
 	VPADDD Y26, Y23, Y23
 	VPADDD 928(R8), Y23, Y31
-	VMOVDQU32 Y31, (exchange_first+992)(R14)
+	VMOVDQU32 Y31, (exchange_first+1504)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
 	VPADDD Y25, Y16, Y16
@@ -2933,7 +2965,7 @@ on6:
 on7:
 	VPADDD Y26, Y16, Y16
 	VPADDD 960(R8), Y16, Y31
-	VMOVDQU32 Y31, (exchange_first+1024)(R14)
+	VMOVDQU32 Y31, (exchange_first+1536)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VPSHRDQ $0x20, Y22, Y21, Y25
 	VPADDD Y25, Y17, Y17
@@ -2962,7 +2994,7 @@ on7:
 on8:
 	VPADDD Y26, Y17, Y17
 	VPADDD 992(R8), Y17, Y31
-	VMOVDQU32 Y31, (exchange_first+1056)(R14)
+	VMOVDQU32 Y31, (exchange_first+1568)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
 	VPADDD Y25, Y18, Y18
@@ -2984,7 +3016,7 @@ on8:
 	VMOVDQU 320(R8), X9
 	VMOVDQU 336(R8), X10
 	VPADDD 1024(R8), Y18, Y31
-	VMOVDQU32 Y31, (exchange_first+1088)(R14)
+	VMOVDQU32 Y31, (exchange_first+1600)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VMOVDDUP (exchange_nonce+80)(R13), X3
 	VPADDD 0(SI), X3, X3
@@ -3011,7 +3043,7 @@ on8:
 	VMOVQ (exchange_second+2064)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPADDD 1056(R8), Y19, Y31
-	VMOVDQU32 Y31, (exchange_first+1120)(R14)
+	VMOVDQU32 Y31, (exchange_first+1632)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
 	VPADDD Y25, Y20, Y20
@@ -3040,7 +3072,7 @@ on8:
 	SHA256RNDS2 X0, X4, X3
 	SHA256RNDS2 X0, X6, X5
 	VPADDD 1088(R8), Y20, Y31
-	VMOVDQU32 Y31, (exchange_first+1152)(R14)
+	VMOVDQU32 Y31, (exchange_first+1664)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
 	VPADDD Y25, Y21, Y21
@@ -3065,7 +3097,7 @@ on8:
 	VMOVQ (exchange_second+2128)(R13), X0
 	SHA256RNDS2 X0, X9, X10
 	VPADDD 1120(R8), Y21, Y31
-	VMOVDQU32 Y31, (exchange_first+1184)(R14)
+	VMOVDQU32 Y31, (exchange_first+1696)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
 	VPADDD Y25, Y22, Y22
@@ -3094,7 +3126,7 @@ on8:
 	SHA256RNDS2 X0, X1, X2
 	SHA256RNDS2 X0, X3, X4
 	SHA256RNDS2 X0, X5, X6
-	VMOVDQU32 Y31, (exchange_first+1216)(R14)
+	VMOVDQU32 Y31, (exchange_first+1728)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
 	VPADDD Y25, Y23, Y23
@@ -3119,10 +3151,10 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
 	VPADDD 1184(R8), Y23, Y31
-	VMOVDQU32 Y31, (exchange_first+1248)(R14)
+	VMOVDQU32 Y31, (exchange_first+1760)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
-	VMOVQ (exchange_first+1544)(R13), X0
+	VMOVQ (exchange_first+2312)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD Y25, Y16, Y16
 	VPRORD $0x7, Y24, Y26
@@ -3133,32 +3165,32 @@ on8:
 	SHA256RNDS2 X0, X10, X9
 	SHA256RNDS2 X0, X12, X11
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1552)(R13), X0
+	VMOVQ (exchange_first+2320)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPADDD Y26, Y16, Y16
 	VPRORD $0x11, Y23, Y26
 	VPRORD $0x13, Y23, Y29
 	VPSRLD $0xa, Y23, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1560)(R13), X0
+	VMOVQ (exchange_first+2328)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPADDD Y26, Y16, Y16
 	VPADDD 1216(R8), Y16, Y31
-	VMOVDQU32 Y31, (exchange_first+1280)(R14)
+	VMOVDQU32 Y31, (exchange_first+1792)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VPSHRDQ $0x20, Y22, Y21, Y25
 	VMOVQ 288(R8), X0
 	SHA256RNDS2 X0, X7, X8
 	SHA256RNDS2 X0, X9, X10
 	SHA256RNDS2 X0, X11, X12
-	VMOVQ (exchange_first+1576)(R13), X0
+	VMOVQ (exchange_first+2344)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD Y25, Y17, Y17
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1584)(R13), X0
+	VMOVQ (exchange_first+2352)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPADDD Y26, Y17, Y17
 	VPRORD $0x11, Y16, Y26
@@ -3169,14 +3201,14 @@ on8:
 	SHA256RNDS2 X0, X8, X7
 	SHA256RNDS2 X0, X10, X9
 	SHA256RNDS2 X0, X12, X11
-	VMOVQ (exchange_first+1592)(R13), X0
+	VMOVQ (exchange_first+2360)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y17, Y17
 	VPADDD 1248(R8), Y17, Y31
-	VMOVDQU32 Y31, (exchange_first+1312)(R14)
+	VMOVDQU32 Y31, (exchange_first+1824)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
-	VMOVQ (exchange_first+1608)(R13), X0
+	VMOVQ (exchange_first+2376)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD Y25, Y18, Y18
 	VPRORD $0x7, Y24, Y26
@@ -3186,7 +3218,7 @@ on8:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VMOVQ (exchange_first+1616)(R13), X0
+	VMOVQ (exchange_first+2384)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x11, Y17, Y26
 	VMOVQ (exchange_second+2320)(R13), X0
@@ -3195,16 +3227,16 @@ on8:
 	VPSRLD $0xa, Y17, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VMOVQ (exchange_first+1624)(R13), X0
+	VMOVQ (exchange_first+2392)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPADDD 1280(R8), Y18, Y31
-	VMOVDQU32 Y31, (exchange_first+1344)(R14)
+	VMOVDQU32 Y31, (exchange_first+1856)(R14)
 	VMOVQ (exchange_second+2328)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VPSHRDQ $0x20, Y16, Y23, Y25
 	VPADDD Y25, Y19, Y19
-	VMOVQ (exchange_first+1640)(R13), X0
+	VMOVQ (exchange_first+2408)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
@@ -3213,7 +3245,7 @@ on8:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VMOVQ (exchange_first+1648)(R13), X0
+	VMOVQ (exchange_first+2416)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x11, Y18, Y26
 	VPRORD $0x13, Y18, Y29
@@ -3222,16 +3254,16 @@ on8:
 	VPSRLD $0xa, Y18, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
-	VMOVQ (exchange_first+1656)(R13), X0
+	VMOVQ (exchange_first+2424)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD 1312(R8), Y19, Y31
-	VMOVDQU32 Y31, (exchange_first+1376)(R14)
+	VMOVDQU32 Y31, (exchange_first+1888)(R14)
 	VMOVQ (exchange_second+2360)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
 	VPADDD Y25, Y20, Y20
-	VMOVQ (exchange_first+1672)(R13), X0
+	VMOVQ (exchange_first+2440)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
@@ -3240,7 +3272,7 @@ on8:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VMOVQ (exchange_first+1680)(R13), X0
+	VMOVQ (exchange_first+2448)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x11, Y19, Y26
 	VPRORD $0x13, Y19, Y29
@@ -3249,16 +3281,16 @@ on8:
 	VPSRLD $0xa, Y19, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VMOVQ (exchange_first+1688)(R13), X0
+	VMOVQ (exchange_first+2456)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPADDD 1344(R8), Y20, Y31
-	VMOVDQU32 Y31, (exchange_first+1408)(R14)
+	VMOVDQU32 Y31, (exchange_first+1920)(R14)
 	VMOVQ (exchange_second+2392)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
 	VPADDD Y25, Y21, Y21
-	VMOVQ (exchange_first+1704)(R13), X0
+	VMOVQ (exchange_first+2472)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
@@ -3267,7 +3299,7 @@ on8:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
-	VMOVQ (exchange_first+1712)(R13), X0
+	VMOVQ (exchange_first+2480)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x11, Y20, Y26
 	VPRORD $0x13, Y20, Y29
@@ -3277,16 +3309,16 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
 	VPADDD 1376(R8), Y21, Y31
-	VMOVQ (exchange_first+1720)(R13), X0
+	VMOVQ (exchange_first+2488)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VMOVDQU32 Y31, (exchange_first+1440)(R14)
+	VMOVDQU32 Y31, (exchange_first+1952)(R14)
 	VMOVQ (exchange_second+2424)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
 	VPADDD Y25, Y22, Y22
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+1736)(R13), X0
+	VMOVQ (exchange_first+2504)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPRORD $0x12, Y24, Y29
 	VMOVQ (exchange_second+2440)(R13), X0
@@ -3295,7 +3327,7 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
 	VPRORD $0x11, Y21, Y26
-	VMOVQ (exchange_first+1744)(R13), X0
+	VMOVQ (exchange_first+2512)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x13, Y21, Y29
 	VMOVQ (exchange_second+2448)(R13), X0
@@ -3304,16 +3336,16 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
 	VPADDD 1408(R8), Y22, Y31
-	VMOVQ (exchange_first+1752)(R13), X0
+	VMOVQ (exchange_first+2520)(R13), X0
 	SHA256RNDS2 X0, X5, X6
-	VMOVDQU32 Y31, (exchange_first+1472)(R14)
+	VMOVDQU32 Y31, (exchange_first+1984)(R14)
 	VMOVQ (exchange_second+2456)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
 	VPADDD Y25, Y23, Y23
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+1768)(R13), X0
+	VMOVQ (exchange_first+2536)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
@@ -3322,7 +3354,7 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
 	VPRORD $0x11, Y22, Y26
-	VMOVQ (exchange_first+1776)(R13), X0
+	VMOVQ (exchange_first+2544)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x13, Y22, Y29
 	VPSRLD $0xa, Y22, Y30
@@ -3331,25 +3363,25 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
 	VPADDD 1440(R8), Y23, Y31
-	VMOVQ (exchange_first+1784)(R13), X0
+	VMOVQ (exchange_first+2552)(R13), X0
 	SHA256RNDS2 X0, X6, X5
-	VMOVDQU32 Y31, (exchange_first+1504)(R14)
+	VMOVDQU32 Y31, (exchange_first+2016)(R14)
 	VMOVDQU32 (pipeline_vectorNonces+64)(DI), Y24
 	VMOVQ (exchange_second+2488)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD pipeline_vectorStep(DI), Y24, Y25
 	VMOVDQU32 Y25, (pipeline_vectorNonces+64)(DI)
 	VPSHUFB 1536(R8), Y24, Y24
-	VMOVQ (exchange_first+1800)(R13), X0
+	VMOVQ (exchange_first+2568)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVDQU32 Y24, (exchange_nonce+64)(R14)
 	VPBROADCASTQ pipeline_words16(DI), Y16
 	VMOVQ (exchange_second+2504)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPADDD 704(R8), Y16, Y31
-	VMOVDQU32 Y31, (exchange_first+1536)(R14)
+	VMOVDQU32 Y31, (exchange_first+2304)(R14)
 	VPBROADCASTQ pipeline_words18(DI), Y17
-	VMOVQ (exchange_first+1808)(R13), X0
+	VMOVQ (exchange_first+2576)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
@@ -3358,17 +3390,17 @@ on8:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPSRLQ $0x20, Y26, Y26
-	VMOVQ (exchange_first+1816)(R13), X0
+	VMOVQ (exchange_first+2584)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPADDD Y26, Y17, Y17
 	VPADDD Y24, Y17, Y17
 	VMOVQ (exchange_second+2520)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPADDD 736(R8), Y17, Y31
-	VMOVDQU32 Y31, (exchange_first+1568)(R14)
+	VMOVDQU32 Y31, (exchange_first+2336)(R14)
 	VPBROADCASTQ pipeline_words20(DI), Y18
 	VPRORD $0x11, Y17, Y26
-	VMOVQ (exchange_first+1832)(R13), X0
+	VMOVQ (exchange_first+2600)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPRORD $0x13, Y17, Y29
 	VMOVQ (exchange_second+2536)(R13), X0
@@ -3377,25 +3409,25 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
 	VPADDD 768(R8), Y18, Y31
-	VMOVQ (exchange_first+1840)(R13), X0
+	VMOVQ (exchange_first+2608)(R13), X0
 	SHA256RNDS2 X0, X4, X3
-	VMOVDQU32 Y31, (exchange_first+1600)(R14)
+	VMOVDQU32 Y31, (exchange_first+2368)(R14)
 	VMOVQ (exchange_second+2544)(R13), X0
 	SHA256RNDS2 X0, X10, X9
 	VPBROADCASTQ (pipeline_words20+8)(DI), Y19
 	VPRORD $0x11, Y18, Y26
 	VPRORD $0x13, Y18, Y29
 	VPSRLD $0xa, Y18, Y30
-	VMOVQ (exchange_first+1848)(R13), X0
+	VMOVQ (exchange_first+2616)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+2552)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y19, Y19
 	VPADDD 800(R8), Y19, Y31
-	VMOVDQU32 Y31, (exchange_first+1632)(R14)
+	VMOVDQU32 Y31, (exchange_first+2400)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y20
-	VMOVQ (exchange_first+1864)(R13), X0
+	VMOVQ (exchange_first+2632)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPRORD $0x11, Y19, Y26
 	VMOVQ (exchange_second+2568)(R13), X0
@@ -3404,16 +3436,16 @@ on8:
 	VPSRLD $0xa, Y19, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
-	VMOVQ (exchange_first+1872)(R13), X0
+	VMOVQ (exchange_first+2640)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPADDD 832(R8), Y20, Y31
 	VMOVQ (exchange_second+2576)(R13), X0
 	SHA256RNDS2 X0, X9, X10
-	VMOVDQU32 Y31, (exchange_first+1664)(R14)
+	VMOVDQU32 Y31, (exchange_first+2432)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y21
 	VPRORD $0x11, Y20, Y26
 	VPRORD $0x13, Y20, Y29
-	VMOVQ (exchange_first+1880)(R13), X0
+	VMOVQ (exchange_first+2648)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPSRLD $0xa, Y20, Y30
 	VMOVQ (exchange_second+2584)(R13), X0
@@ -3421,8 +3453,8 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
 	VPADDD 864(R8), Y21, Y31
-	VMOVDQU32 Y31, (exchange_first+1696)(R14)
-	VMOVQ (exchange_first+1896)(R13), X0
+	VMOVDQU32 Y31, (exchange_first+2464)(R14)
+	VMOVQ (exchange_first+2664)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y19, Y18, Y22
 	VMOVQ (exchange_second+2600)(R13), X0
@@ -3431,16 +3463,16 @@ on8:
 	VPRORD $0x13, Y21, Y29
 	VPSRLD $0xa, Y21, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
-	VMOVQ (exchange_first+1904)(R13), X0
+	VMOVQ (exchange_first+2672)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPADDD Y26, Y22, Y22
 	VPADDD 896(R8), Y22, Y31
 	VMOVQ (exchange_second+2608)(R13), X0
 	SHA256RNDS2 X0, X10, X9
-	VMOVDQU32 Y31, (exchange_first+1728)(R14)
+	VMOVDQU32 Y31, (exchange_first+2496)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y23
 	VPBROADCASTQ pipeline_words30(DI), Y26
-	VMOVQ (exchange_first+1912)(R13), X0
+	VMOVQ (exchange_first+2680)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPADDD Y26, Y23, Y23
 	VPRORD $0x11, Y22, Y26
@@ -3450,16 +3482,16 @@ on8:
 	VPSRLD $0xa, Y22, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
-	VMOVQ (exchange_first+1928)(R13), X0
+	VMOVQ (exchange_first+2696)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD 928(R8), Y23, Y31
 	VMOVQ (exchange_second+2632)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VMOVDQU32 Y31, (exchange_first+1760)(R14)
+	VMOVDQU32 Y31, (exchange_first+2528)(R14)
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VPSHRDQ $0x20, Y21, Y20, Y25
 	VPADDD Y25, Y16, Y16
-	VMOVQ (exchange_first+1936)(R13), X0
+	VMOVQ (exchange_first+2704)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x7, Y24, Y26
 	VMOVQ (exchange_second+2640)(R13), X0
@@ -3468,7 +3500,7 @@ on8:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
-	VMOVQ (exchange_first+1944)(R13), X0
+	VMOVQ (exchange_first+2712)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x11, Y23, Y26
 	VMOVQ (exchange_second+2648)(R13), X0
@@ -3477,16 +3509,16 @@ on8:
 	VPSRLD $0xa, Y23, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
-	VMOVQ (exchange_first+1960)(R13), X0
+	VMOVQ (exchange_first+2728)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD 960(R8), Y16, Y31
 	VMOVQ (exchange_second+2664)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VMOVDQU32 Y31, (exchange_first+1792)(R14)
+	VMOVDQU32 Y31, (exchange_first+2560)(R14)
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VPSHRDQ $0x20, Y22, Y21, Y25
 	VPADDD Y25, Y17, Y17
-	VMOVQ (exchange_first+1968)(R13), X0
+	VMOVQ (exchange_first+2736)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x7, Y24, Y26
 	VMOVQ (exchange_second+2672)(R13), X0
@@ -3495,7 +3527,7 @@ on8:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
-	VMOVQ (exchange_first+1976)(R13), X0
+	VMOVQ (exchange_first+2744)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x11, Y16, Y26
 	VMOVQ (exchange_second+2680)(R13), X0
@@ -3504,16 +3536,16 @@ on8:
 	VPSRLD $0xa, Y16, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
-	VMOVQ (exchange_first+1992)(R13), X0
+	VMOVQ (exchange_first+2760)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPADDD 992(R8), Y17, Y31
 	VMOVQ (exchange_second+2696)(R13), X0
 	SHA256RNDS2 X0, X7, X8
-	VMOVDQU32 Y31, (exchange_first+1824)(R14)
+	VMOVDQU32 Y31, (exchange_first+2592)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
 	VPSHRDQ $0x20, Y23, Y22, Y25
 	VPADDD Y25, Y18, Y18
-	VMOVQ (exchange_first+2000)(R13), X0
+	VMOVQ (exchange_first+2768)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x7, Y24, Y26
 	VMOVQ (exchange_second+2704)(R13), X0
@@ -3522,7 +3554,7 @@ on8:
 	VPSRLD $0x3, Y24, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VMOVQ (exchange_first+2008)(R13), X0
+	VMOVQ (exchange_first+2776)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x11, Y17, Y26
 	VMOVQ (exchange_second+2712)(R13), X0
@@ -3531,17 +3563,17 @@ on8:
 	VPSRLD $0xa, Y17, Y30
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
-	VMOVQ (exchange_first+2024)(R13), X0
+	VMOVQ (exchange_first+2792)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPADDD 1024(R8), Y18, Y31
 	VMOVQ (exchange_second+2728)(R13), X0
 	SHA256RNDS2 X0, X8, X7
-	VMOVDQU32 Y31, (exchange_first+1856)(R14)
+	VMOVDQU32 Y31, (exchange_first+2624)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
 	VPSHRDQ $0x20, Y16, Y23, Y25
 	VPADDD Y25, Y19, Y19
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+2032)(R13), X0
+	VMOVQ (exchange_first+2800)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x12, Y24, Y29
 	VMOVQ (exchange_second+2736)(R13), X0
@@ -3550,7 +3582,7 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
 	VPRORD $0x11, Y18, Y26
-	VMOVQ (exchange_first+2040)(R13), X0
+	VMOVQ (exchange_first+2808)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x13, Y18, Y29
 	VMOVQ (exchange_second+2744)(R13), X0
@@ -3559,16 +3591,16 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y19, Y19
 	VPADDD 1056(R8), Y19, Y31
-	VMOVQ (exchange_first+2056)(R13), X0
+	VMOVQ (exchange_first+2824)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	VMOVDQU32 Y31, (exchange_first+1888)(R14)
+	VMOVDQU32 Y31, (exchange_first+2656)(R14)
 	VMOVQ (exchange_second+2760)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
 	VPADDD Y25, Y20, Y20
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+2064)(R13), X0
+	VMOVQ (exchange_first+2832)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPRORD $0x12, Y24, Y29
 	VMOVQ (exchange_second+2768)(R13), X0
@@ -3577,7 +3609,7 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
 	VPRORD $0x11, Y19, Y26
-	VMOVQ (exchange_first+2072)(R13), X0
+	VMOVQ (exchange_first+2840)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPRORD $0x13, Y19, Y29
 	VMOVQ (exchange_second+2776)(R13), X0
@@ -3586,16 +3618,16 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y20, Y20
 	VPADDD 1088(R8), Y20, Y31
-	VMOVQ (exchange_first+2088)(R13), X0
+	VMOVQ (exchange_first+2856)(R13), X0
 	SHA256RNDS2 X0, X2, X1
-	VMOVDQU32 Y31, (exchange_first+1920)(R14)
+	VMOVDQU32 Y31, (exchange_first+2688)(R14)
 	VMOVQ (exchange_second+2792)(R13), X0
 	SHA256RNDS2 X0, X8, X7
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
 	VPADDD Y25, Y21, Y21
 	VPRORD $0x7, Y24, Y26
-	VMOVQ (exchange_first+2096)(R13), X0
+	VMOVQ (exchange_first+2864)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPRORD $0x12, Y24, Y29
 	VMOVQ (exchange_second+2800)(R13), X0
@@ -3604,7 +3636,7 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
 	VPRORD $0x11, Y20, Y26
-	VMOVQ (exchange_first+2104)(R13), X0
+	VMOVQ (exchange_first+2872)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPRORD $0x13, Y20, Y29
 	VMOVQ (exchange_second+2808)(R13), X0
@@ -3613,9 +3645,9 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y21, Y21
 	VPADDD 1120(R8), Y21, Y31
-	VMOVQ (exchange_first+2120)(R13), X0
+	VMOVQ (exchange_first+2888)(R13), X0
 	SHA256RNDS2 X0, X1, X2
-	VMOVDQU32 Y31, (exchange_first+1952)(R14)
+	VMOVDQU32 Y31, (exchange_first+2720)(R14)
 	VMOVQ (exchange_second+2824)(R13), X0
 	SHA256RNDS2 X0, X7, X8
 	VPSHRDQ $0x20, Y23, Y22, Y24
@@ -3623,7 +3655,7 @@ on8:
 	VPADDD Y25, Y22, Y22
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+2128)(R13), X0
+	VMOVQ (exchange_first+2896)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVQ (exchange_second+2832)(R13), X0
 	SHA256RNDS2 X0, X9, X10
@@ -3632,7 +3664,7 @@ on8:
 	VPADDD Y26, Y22, Y22
 	VPRORD $0x11, Y21, Y26
 	VPRORD $0x13, Y21, Y29
-	VMOVQ (exchange_first+2136)(R13), X0
+	VMOVQ (exchange_first+2904)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVQ (exchange_second+2840)(R13), X0
 	SHA256RNDS2 X0, X11, X12
@@ -3640,8 +3672,8 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
 	VPADDD 1152(R8), Y22, Y31
-	VMOVDQU32 Y31, (exchange_first+1984)(R14)
-	VMOVQ (exchange_first+2152)(R13), X0
+	VMOVDQU32 Y31, (exchange_first+2752)(R14)
+	VMOVQ (exchange_first+2920)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVQ (exchange_second+2856)(R13), X0
 	SHA256RNDS2 X0, X8, X7
@@ -3650,7 +3682,7 @@ on8:
 	VPADDD Y25, Y23, Y23
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+2160)(R13), X0
+	VMOVQ (exchange_first+2928)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVQ (exchange_second+2864)(R13), X0
 	SHA256RNDS2 X0, X10, X9
@@ -3659,7 +3691,7 @@ on8:
 	VPADDD Y26, Y23, Y23
 	VPRORD $0x11, Y22, Y26
 	VPRORD $0x13, Y22, Y29
-	VMOVQ (exchange_first+2168)(R13), X0
+	VMOVQ (exchange_first+2936)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPSRLD $0xa, Y22, Y30
 	VMOVQ (exchange_second+2872)(R13), X0
@@ -3667,8 +3699,8 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
 	VPADDD 1184(R8), Y23, Y31
-	VMOVDQU32 Y31, (exchange_first+2016)(R14)
-	VMOVQ (exchange_first+2184)(R13), X0
+	VMOVDQU32 Y31, (exchange_first+2784)(R14)
+	VMOVQ (exchange_first+2952)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VPSHRDQ $0x20, Y17, Y16, Y24
 	VMOVQ (exchange_second+2888)(R13), X0
@@ -3677,7 +3709,7 @@ on8:
 	VPADDD Y25, Y16, Y16
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+2192)(R13), X0
+	VMOVQ (exchange_first+2960)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VPSRLD $0x3, Y24, Y30
 	VMOVQ (exchange_second+2896)(R13), X0
@@ -3686,7 +3718,7 @@ on8:
 	VPADDD Y26, Y16, Y16
 	VPRORD $0x11, Y23, Y26
 	VPRORD $0x13, Y23, Y29
-	VMOVQ (exchange_first+2200)(R13), X0
+	VMOVQ (exchange_first+2968)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VPSRLD $0xa, Y23, Y30
 	VMOVQ (exchange_second+2904)(R13), X0
@@ -3694,8 +3726,8 @@ on8:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y16, Y16
 	VPADDD 1216(R8), Y16, Y31
-	VMOVDQU32 Y31, (exchange_first+2048)(R14)
-	VMOVQ (exchange_first+2216)(R13), X0
+	VMOVDQU32 Y31, (exchange_first+2816)(R14)
+	VMOVQ (exchange_first+2984)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VPSHRDQ $0x20, Y18, Y17, Y24
 	VMOVQ (exchange_second+2920)(R13), X0
@@ -3704,7 +3736,7 @@ on8:
 	VPADDD Y25, Y17, Y17
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
-	VMOVQ (exchange_first+2224)(R13), X0
+	VMOVQ (exchange_first+2992)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VPSRLD $0x3, Y24, Y30
 	VMOVQ (exchange_second+2928)(R13), X0
@@ -3714,16 +3746,16 @@ on8:
 	VPRORD $0x11, Y16, Y26
 	VPRORD $0x13, Y16, Y29
 	VPSRLD $0xa, Y16, Y30
-	VMOVQ (exchange_first+2232)(R13), X0
+	VMOVQ (exchange_first+3000)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VMOVQ (exchange_second+2936)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y17, Y17
 	VPADDD 1248(R8), Y17, Y31
-	VMOVDQU32 Y31, (exchange_first+2080)(R14)
+	VMOVDQU32 Y31, (exchange_first+2848)(R14)
 	VPSHRDQ $0x20, Y19, Y18, Y24
-	VMOVQ (exchange_first+2248)(R13), X0
+	VMOVQ (exchange_first+3016)(R13), X0
 	SHA256RNDS2 X0, X1, X2
 	VMOVQ (exchange_second+2952)(R13), X0
 	SHA256RNDS2 X0, X7, X8
@@ -3732,7 +3764,7 @@ on8:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+2256)(R13), X0
+	VMOVQ (exchange_first+3024)(R13), X0
 	SHA256RNDS2 X0, X3, X4
 	VMOVQ (exchange_second+2960)(R13), X0
 	SHA256RNDS2 X0, X9, X10
@@ -3741,16 +3773,16 @@ on8:
 	VPRORD $0x11, Y17, Y26
 	VPRORD $0x13, Y17, Y29
 	VPSRLD $0xa, Y17, Y30
-	VMOVQ (exchange_first+2264)(R13), X0
+	VMOVQ (exchange_first+3032)(R13), X0
 	SHA256RNDS2 X0, X5, X6
 	VMOVQ (exchange_second+2968)(R13), X0
 	SHA256RNDS2 X0, X11, X12
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y18, Y18
 	VPADDD 1280(R8), Y18, Y31
-	VMOVDQU32 Y31, (exchange_first+2112)(R14)
+	VMOVDQU32 Y31, (exchange_first+2880)(R14)
 	VPSHRDQ $0x20, Y20, Y19, Y24
-	VMOVQ (exchange_first+2280)(R13), X0
+	VMOVQ (exchange_first+3048)(R13), X0
 	SHA256RNDS2 X0, X2, X1
 	VMOVQ (exchange_second+2984)(R13), X0
 	SHA256RNDS2 X0, X8, X7
@@ -3759,7 +3791,7 @@ on8:
 	VPRORD $0x7, Y24, Y26
 	VPRORD $0x12, Y24, Y29
 	VPSRLD $0x3, Y24, Y30
-	VMOVQ (exchange_first+2288)(R13), X0
+	VMOVQ (exchange_first+3056)(R13), X0
 	SHA256RNDS2 X0, X4, X3
 	VMOVQ (exchange_second+2992)(R13), X0
 	SHA256RNDS2 X0, X10, X9
@@ -3768,14 +3800,14 @@ on8:
 	VPRORD $0x11, Y18, Y26
 	VPRORD $0x13, Y18, Y29
 	VPSRLD $0xa, Y18, Y30
-	VMOVQ (exchange_first+2296)(R13), X0
+	VMOVQ (exchange_first+3064)(R13), X0
 	SHA256RNDS2 X0, X6, X5
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VMOVQ (exchange_second+3000)(R13), X0
 	SHA256RNDS2 X0, X12, X11
 	VPADDD Y26, Y19, Y19
 	VPADDD 1312(R8), Y19, Y31
-	VMOVDQU32 Y31, (exchange_first+2144)(R14)
+	VMOVDQU32 Y31, (exchange_first+2912)(R14)
 	VPSHRDQ $0x20, Y21, Y20, Y24
 	VPSHRDQ $0x20, Y17, Y16, Y25
 	VMOVQ (exchange_second+3016)(R13), X0
@@ -3804,7 +3836,7 @@ on8:
 	SHA256RNDS2 X0, X11, X12
 	VPADDD Y26, Y20, Y20
 	VPADDD 1344(R8), Y20, Y31
-	VMOVDQU32 Y31, (exchange_first+2176)(R14)
+	VMOVDQU32 Y31, (exchange_first+2944)(R14)
 	VPSHRDQ $0x20, Y22, Y21, Y24
 	VPSHRDQ $0x20, Y18, Y17, Y25
 	VPADDD Y25, Y21, Y21
@@ -3833,7 +3865,7 @@ on9:
 	VSHUFPS $0x11, X4, X3, X0
 	VMOVLPS X0, (exchange_state+336)(R14)
 	VMOVHPS X0, (exchange_state+368)(R14)
-	VMOVDQU32 Y31, (exchange_first+2208)(R14)
+	VMOVDQU32 Y31, (exchange_first+2976)(R14)
 	VPSHRDQ $0x20, Y23, Y22, Y24
 	VPSHRDQ $0x20, Y19, Y18, Y25
 	VPADDD Y25, Y22, Y22
@@ -3854,7 +3886,7 @@ on10:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y22, Y22
 	VPADDD 1408(R8), Y22, Y31
-	VMOVDQU32 Y31, (exchange_first+2240)(R14)
+	VMOVDQU32 Y31, (exchange_first+3008)(R14)
 	VPSHRDQ $0x20, Y16, Y23, Y24
 	VPSHRDQ $0x20, Y20, Y19, Y25
 	VPADDD Y25, Y23, Y23
@@ -3883,7 +3915,7 @@ on11:
 	VPTERNLOGD $0x96, Y29, Y30, Y26
 	VPADDD Y26, Y23, Y23
 	VPADDD 1440(R8), Y23, Y31
-	VMOVDQU32 Y31, (exchange_first+2272)(R14)
+	VMOVDQU32 Y31, (exchange_first+3040)(R14)
 	XCHGQ R13, R14
 	ADDL $0xc, R11
 	DECQ CX
@@ -6862,3 +6894,3313 @@ hit11:
 	CMPL R10, $const_maxFound
 	JEQ done
 	JMP on11
+
+// func hashNodeVectors(p *pipeline, to, from *[32]byte, groups uint64)
+TEXT ·hashNodeVectors(SB), NOSPLIT, $0-32
+	LEAQ vectorConstants<>(SB), R8
+	MOVQ p+0(FP), DI
+	MOVQ to+8(FP), R12
+	MOVQ from+16(FP), SI
+	MOVQ groups+24(FP), CX
+	MOVQ pipeline_read(DI), R13
+	ADDQ DI, R13
+	MOVQ pipeline_write(DI), R14
+	ADDQ DI, R14
+	LEAQ pipeline_waste(DI), R11
+	MOVQ R11, DX
+	XORL BX, BX
+	LEAQ 3(CX), R10
+	PCALIGN $64
+nodes:
+	VMOVDQU32 exchange_state(R13), Y16
+	VPADDD 448(R8), Y16, Y31
+	VMOVDQU 320(R8), X1
+	VMOVDQU 336(R8), X2
+	VMOVDQU32 Y31, exchange_second(R14)
+	VMOVDQU 320(R8), X9
+	VMOVDQU 336(R8), X10
+	VMOVDQU32 (exchange_state+32)(R13), Y17
+	VPADDD 480(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_second+32)(R14)
+	VMOVDQU 320(R8), X3
+	VMOVDQU 336(R8), X4
+	VMOVDQU32 (exchange_state+64)(R13), Y18
+	VPADDD 512(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_second+64)(R14)
+	VMOVDQU 320(R8), X11
+	VMOVDQU 336(R8), X12
+	VMOVDQU 320(R8), X5
+	VMOVDQU 336(R8), X6
+	VMOVDQU32 (exchange_state+96)(R13), Y19
+	VPADDD 544(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_second+96)(R14)
+	VMOVDQU32 1472(R8), Y20
+	VMOVDQU 320(R8), X7
+	VMOVDQU 336(R8), X8
+	VPXORD Y21, Y21, Y21
+	VPXORD Y22, Y22, Y22
+	VMOVQ exchange_second(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VMOVDQU32 1504(R8), Y23
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VMOVQ exchange_first(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VPADDD Y25, Y16, Y16
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+8)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VMOVQ (exchange_second+8)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+16)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPADDD Y26, Y16, Y16
+	VPRORD $0x11, Y23, Y26
+	VPRORD $0x13, Y23, Y29
+	VMOVQ (exchange_second+32)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSRLD $0xa, Y23, Y30
+	VMOVQ (exchange_first+24)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VPADDD 704(R8), Y16, Y31
+	VMOVQ (exchange_first+32)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVDQU32 Y31, (exchange_second+256)(R14)
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VMOVQ (exchange_second+40)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VMOVQ (exchange_first+40)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPADDD Y25, Y17, Y17
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+48)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+64)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VPRORD $0x11, Y16, Y26
+	VMOVQ (exchange_first+56)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPRORD $0x13, Y16, Y29
+	VPSRLD $0xa, Y16, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+72)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+64)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD Y26, Y17, Y17
+	VPADDD 736(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_second+288)(R14)
+	VMOVQ (exchange_first+72)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VMOVQ (exchange_second+96)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD Y25, Y18, Y18
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+80)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+88)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VMOVQ (exchange_second+104)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y26, Y18, Y18
+	VPRORD $0x11, Y17, Y26
+	VPRORD $0x13, Y17, Y29
+	VPSRLD $0xa, Y17, Y30
+	VMOVQ (exchange_first+96)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VMOVQ (exchange_first+104)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPADDD 768(R8), Y18, Y31
+	VMOVQ 256(R8), X0
+	SHA256RNDS2 X0, X9, X10
+	SHA256RNDS2 X0, X11, X12
+	VMOVDQU32 Y31, (exchange_second+320)(R14)
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VMOVQ (exchange_first+112)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+120)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ 272(R8), X0
+	SHA256RNDS2 X0, X10, X9
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y26, Y19, Y19
+	VMOVQ (exchange_first+128)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPRORD $0x11, Y18, Y26
+	VPRORD $0x13, Y18, Y29
+	VPSRLD $0xa, Y18, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+136)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPADDD 800(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_second+352)(R14)
+	VMOVQ (exchange_first+144)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VMOVQ 288(R8), X0
+	SHA256RNDS2 X0, X9, X10
+	SHA256RNDS2 X0, X11, X12
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VPADDD Y25, Y20, Y20
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+152)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+160)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VMOVQ 304(R8), X0
+	SHA256RNDS2 X0, X10, X9
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x11, Y19, Y26
+	VPRORD $0x13, Y19, Y29
+	VMOVQ (exchange_first+168)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VMOVQ (exchange_first+176)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPADDD 832(R8), Y20, Y31
+	VMOVDQU32 Y31, (exchange_second+384)(R14)
+	VMOVQ (exchange_second+256)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VMOVQ (exchange_first+184)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y25, Y21, Y21
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+192)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_second+264)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VMOVQ (exchange_first+200)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPRORD $0x11, Y20, Y26
+	VPRORD $0x13, Y20, Y29
+	VPSRLD $0xa, Y20, Y30
+	VMOVQ (exchange_second+288)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+208)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VPADDD 864(R8), Y21, Y31
+	VMOVQ (exchange_first+216)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VMOVDQU32 Y31, (exchange_second+416)(R14)
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VMOVQ (exchange_second+296)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VPADDD Y25, Y22, Y22
+	VMOVQ (exchange_first+224)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+232)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VMOVQ (exchange_second+320)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPRORD $0x11, Y21, Y26
+	VPRORD $0x13, Y21, Y29
+	VMOVQ (exchange_first+240)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPSRLD $0xa, Y21, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+328)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+248)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y26, Y22, Y22
+	VPADDD 896(R8), Y22, Y31
+	VMOVDQU32 Y31, (exchange_second+448)(R14)
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VMOVQ (exchange_first+256)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VMOVQ (exchange_second+352)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD Y25, Y23, Y23
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+264)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VMOVQ (exchange_first+272)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VMOVQ (exchange_second+360)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x11, Y22, Y26
+	VPRORD $0x13, Y22, Y29
+	VPSRLD $0xa, Y22, Y30
+	VMOVQ (exchange_first+280)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VMOVQ (exchange_second+384)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD 928(R8), Y23, Y31
+	VMOVQ (exchange_first+288)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVDQU32 Y31, (exchange_second+480)(R14)
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VPADDD Y25, Y16, Y16
+	VMOVQ (exchange_first+296)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_second+392)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+304)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VPRORD $0x11, Y23, Y26
+	VMOVQ (exchange_second+416)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VMOVQ (exchange_first+312)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPRORD $0x13, Y23, Y29
+	VPSRLD $0xa, Y23, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+320)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD Y26, Y16, Y16
+	VPADDD 960(R8), Y16, Y31
+	VMOVQ (exchange_second+424)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VMOVDQU32 Y31, (exchange_second+512)(R14)
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VMOVQ (exchange_first+328)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VPADDD Y25, Y17, Y17
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+336)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_second+448)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+344)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPADDD Y26, Y17, Y17
+	VPRORD $0x11, Y16, Y26
+	VPRORD $0x13, Y16, Y29
+	VMOVQ (exchange_second+456)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSRLD $0xa, Y16, Y30
+	VMOVQ (exchange_first+352)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VPADDD 992(R8), Y17, Y31
+	VMOVQ (exchange_first+360)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VMOVDQU32 Y31, (exchange_second+544)(R14)
+	VMOVQ (exchange_second+480)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VMOVQ (exchange_first+368)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPADDD Y25, Y18, Y18
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+376)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VMOVQ (exchange_second+488)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VPRORD $0x11, Y17, Y26
+	VMOVQ (exchange_first+384)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPRORD $0x13, Y17, Y29
+	VPSRLD $0xa, Y17, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+512)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VMOVQ (exchange_first+392)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VPADDD 1024(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_second+576)(R14)
+	VMOVQ (exchange_first+400)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VMOVQ (exchange_second+520)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+408)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+416)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVQ (exchange_second+544)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD Y26, Y19, Y19
+	VPRORD $0x11, Y18, Y26
+	VPRORD $0x13, Y18, Y29
+	VMOVQ (exchange_first+424)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPSRLD $0xa, Y18, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+552)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y26, Y19, Y19
+	VMOVQ (exchange_first+432)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPADDD 1056(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_second+608)(R14)
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VMOVQ (exchange_first+440)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y25, Y20, Y20
+	VMOVQ (exchange_second+576)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+448)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VMOVQ (exchange_second+584)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VMOVQ (exchange_first+456)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPRORD $0x11, Y19, Y26
+	VPRORD $0x13, Y19, Y29
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+464)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VMOVQ (exchange_second+608)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD 1088(R8), Y20, Y31
+	VMOVDQU32 Y31, (exchange_second+640)(R14)
+	VMOVQ (exchange_first+472)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VPADDD Y25, Y21, Y21
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+480)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVQ (exchange_second+616)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+488)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VPRORD $0x11, Y20, Y26
+	VMOVQ (exchange_second+640)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPRORD $0x13, Y20, Y29
+	VMOVQ (exchange_first+496)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPSRLD $0xa, Y20, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VMOVQ (exchange_first+504)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD 1120(R8), Y21, Y31
+	VMOVDQU32 Y31, (exchange_second+672)(R14)
+	VMOVQ (exchange_second+648)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VMOVQ (exchange_first+512)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VPADDD Y25, Y22, Y22
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+520)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_second+672)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VMOVQ (exchange_first+528)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPRORD $0x11, Y21, Y26
+	VPRORD $0x13, Y21, Y29
+	VPSRLD $0xa, Y21, Y30
+	VMOVQ (exchange_second+680)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+536)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPADDD 1152(R8), Y22, Y31
+	VMOVQ (exchange_first+544)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVDQU32 Y31, (exchange_second+704)(R14)
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VMOVQ (exchange_second+704)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VPADDD Y25, Y23, Y23
+	VMOVQ (exchange_first+552)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+560)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VMOVQ (exchange_second+712)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPRORD $0x11, Y22, Y26
+	VPRORD $0x13, Y22, Y29
+	VMOVQ (exchange_first+568)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPSRLD $0xa, Y22, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+736)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+576)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD Y26, Y23, Y23
+	VPADDD 1184(R8), Y23, Y31
+	VMOVDQU32 Y31, (exchange_second+736)(R14)
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VMOVQ (exchange_first+584)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VMOVQ (exchange_second+744)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y25, Y16, Y16
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+592)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+768)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VMOVQ (exchange_first+600)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPADDD Y26, Y16, Y16
+	VPRORD $0x11, Y23, Y26
+	VPRORD $0x13, Y23, Y29
+	VPSRLD $0xa, Y23, Y30
+	VMOVQ (exchange_first+608)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+776)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPADDD Y26, Y16, Y16
+	VPADDD 1216(R8), Y16, Y31
+	VMOVQ (exchange_first+616)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VMOVDQU32 Y31, (exchange_second+768)(R14)
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VPADDD Y25, Y17, Y17
+	VMOVQ (exchange_first+624)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_second+800)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+632)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VPRORD $0x11, Y16, Y26
+	VMOVQ (exchange_second+808)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VMOVQ (exchange_first+640)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPRORD $0x13, Y16, Y29
+	VPSRLD $0xa, Y16, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+648)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPADDD Y26, Y17, Y17
+	VPADDD 1248(R8), Y17, Y31
+	VMOVQ (exchange_second+832)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VMOVDQU32 Y31, (exchange_second+800)(R14)
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VMOVQ (exchange_first+656)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VPADDD Y25, Y18, Y18
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+664)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_second+840)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+672)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPADDD Y26, Y18, Y18
+	VPRORD $0x11, Y17, Y26
+	VPRORD $0x13, Y17, Y29
+	VMOVQ (exchange_second+864)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSRLD $0xa, Y17, Y30
+	VMOVQ (exchange_first+680)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VMOVQ (exchange_first+688)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPADDD 1280(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_second+832)(R14)
+	VMOVQ (exchange_second+872)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VMOVQ (exchange_first+696)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+704)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VMOVQ (exchange_second+896)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPRORD $0x11, Y18, Y26
+	VMOVQ (exchange_first+712)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPRORD $0x13, Y18, Y29
+	VPSRLD $0xa, Y18, Y30
+	VMOVQ (exchange_second+904)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+720)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPADDD 1312(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_second+864)(R14)
+	VMOVQ (exchange_first+728)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VMOVQ (exchange_second+928)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VPADDD Y25, Y20, Y20
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+736)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+744)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VMOVQ (exchange_second+936)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y26, Y20, Y20
+	VPRORD $0x11, Y19, Y26
+	VPRORD $0x13, Y19, Y29
+	VMOVQ (exchange_first+752)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+960)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD Y26, Y20, Y20
+	VMOVQ (exchange_first+760)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD 1344(R8), Y20, Y31
+	VMOVDQU32 Y31, (exchange_second+896)(R14)
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VMOVQ (exchange_first+768)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD Y25, Y21, Y21
+	VMOVQ (exchange_second+968)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+776)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VMOVQ (exchange_second+992)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VMOVQ (exchange_first+784)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPRORD $0x11, Y20, Y26
+	VPRORD $0x13, Y20, Y29
+	VPSRLD $0xa, Y20, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+792)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VMOVQ (exchange_second+1000)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD 1376(R8), Y21, Y31
+	VMOVDQU32 Y31, (exchange_second+928)(R14)
+	VMOVQ (exchange_first+800)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VPADDD Y25, Y22, Y22
+	VMOVQ (exchange_first+808)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+816)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPRORD $0x11, Y21, Y26
+	VPRORD $0x13, Y21, Y29
+	VMOVQ (exchange_first+824)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPSRLD $0xa, Y21, Y30
+	VPXORD Y29, Y26, Y26
+	VPADDD 320(R8), X9, X9
+	VPADDD 336(R8), X10, X10
+	VPUNPCKHQDQ X10, X9, X0
+	VPUNPCKLQDQ X10, X9, X10
+	VPSHUFB 1824(R8), X0, X9
+	VPSHUFB 1824(R8), X10, X10
+	VMOVDQU X9, 0(DX)
+	VMOVDQU X10, 16(DX)
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VMOVQ (exchange_first+832)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD 1408(R8), Y22, Y31
+	VMOVDQU32 Y31, (exchange_second+960)(R14)
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VMOVQ (exchange_first+840)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VPADDD Y25, Y23, Y23
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+848)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VMOVQ (exchange_first+856)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x11, Y22, Y26
+	VPRORD $0x13, Y22, Y29
+	VPSRLD $0xa, Y22, Y30
+	VMOVQ (exchange_first+864)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPADDD 1440(R8), Y23, Y31
+	VMOVQ (exchange_first+872)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VMOVDQU32 Y31, (exchange_second+992)(R14)
+	VMOVDQU32 (exchange_state+128)(R13), Y16
+	VPADDD 448(R8), Y16, Y31
+	VMOVDQU32 Y31, (exchange_second+1024)(R14)
+	VMOVQ (exchange_first+880)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VMOVDQU32 (exchange_state+160)(R13), Y17
+	VPADDD 320(R8), X11, X11
+	VPADDD 336(R8), X12, X12
+	VPUNPCKHQDQ X12, X11, X0
+	VPUNPCKLQDQ X12, X11, X12
+	VPSHUFB 1824(R8), X0, X11
+	VPSHUFB 1824(R8), X12, X12
+	VMOVDQU X11, 32(DX)
+	VMOVDQU X12, 48(DX)
+	VPADDD 480(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_second+1056)(R14)
+	VMOVDQU32 (exchange_state+192)(R13), Y18
+	VMOVQ (exchange_first+888)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD 512(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_second+1088)(R14)
+	VMOVDQU32 (exchange_state+224)(R13), Y19
+	VMOVQ (exchange_first+896)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD 544(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_second+1120)(R14)
+	VMOVDQU32 1472(R8), Y20
+	VPXORD Y21, Y21, Y21
+	VMOVQ (exchange_first+904)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPXORD Y22, Y22, Y22
+	VMOVDQU32 1504(R8), Y23
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VMOVQ (exchange_first+912)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPADDD Y25, Y16, Y16
+	VMOVDQU 320(R8), X9
+	VMOVDQU 336(R8), X10
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+920)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VMOVDQU 320(R8), X11
+	VMOVDQU 336(R8), X12
+	VMOVQ (exchange_first+928)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPRORD $0x11, Y23, Y26
+	VPRORD $0x13, Y23, Y29
+	VPSRLD $0xa, Y23, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+936)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VMOVQ (exchange_second+16)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD 704(R8), Y16, Y31
+	VMOVDQU32 Y31, (exchange_second+1280)(R14)
+	VMOVQ (exchange_first+944)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VPADDD Y25, Y17, Y17
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+952)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VMOVQ (exchange_second+24)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+960)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VPRORD $0x11, Y16, Y26
+	VMOVQ (exchange_second+48)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPRORD $0x13, Y16, Y29
+	VMOVQ (exchange_first+968)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSRLD $0xa, Y16, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VMOVQ (exchange_first+976)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPADDD 736(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_second+1312)(R14)
+	VMOVQ (exchange_second+56)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VMOVQ (exchange_first+984)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VPADDD Y25, Y18, Y18
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+992)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_second+80)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VMOVQ (exchange_first+1000)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPRORD $0x11, Y17, Y26
+	VPRORD $0x13, Y17, Y29
+	VPSRLD $0xa, Y17, Y30
+	VMOVQ (exchange_second+88)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1008)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VPADDD 768(R8), Y18, Y31
+	VMOVQ (exchange_first+1016)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VMOVDQU32 Y31, (exchange_second+1344)(R14)
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VMOVQ (exchange_second+112)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPADDD 320(R8), X1, X1
+	VPADDD 336(R8), X2, X2
+	VMOVDQU X1, pipeline_middle(DI)
+	VMOVDQU X2, (pipeline_middle+16)(DI)
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+120)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPRORD $0x11, Y18, Y26
+	VPRORD $0x13, Y18, Y29
+	VPSRLD $0xa, Y18, Y30
+	VPADDD 320(R8), X3, X3
+	VPADDD 336(R8), X4, X4
+	VMOVDQU X3, (pipeline_middle+32)(DI)
+	VMOVDQU X4, (pipeline_middle+48)(DI)
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VMOVQ 256(R8), X0
+	SHA256RNDS2 X0, X9, X10
+	SHA256RNDS2 X0, X11, X12
+	VPADDD 800(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_second+1376)(R14)
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VPADDD Y25, Y20, Y20
+	VPADDD 320(R8), X5, X5
+	VPADDD 336(R8), X6, X6
+	VMOVDQU X5, (pipeline_middle+64)(DI)
+	VMOVDQU X6, (pipeline_middle+80)(DI)
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ 272(R8), X0
+	SHA256RNDS2 X0, X10, X9
+	SHA256RNDS2 X0, X12, X11
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VPRORD $0x11, Y19, Y26
+	VPADDD 320(R8), X7, X7
+	VPADDD 336(R8), X8, X8
+	VMOVDQU X7, (pipeline_middle+96)(DI)
+	VMOVDQU X8, (pipeline_middle+112)(DI)
+	VPRORD $0x13, Y19, Y29
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VPADDD 832(R8), Y20, Y31
+	VMOVQ 288(R8), X0
+	SHA256RNDS2 X0, X9, X10
+	SHA256RNDS2 X0, X11, X12
+	VMOVDQU32 Y31, (exchange_second+1408)(R14)
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VMOVQ 1568(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPADDD Y25, Y21, Y21
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ 304(R8), X0
+	SHA256RNDS2 X0, X10, X9
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y26, Y21, Y21
+	VPRORD $0x11, Y20, Y26
+	VPRORD $0x13, Y20, Y29
+	VMOVQ 1576(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPSRLD $0xa, Y20, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VPADDD 864(R8), Y21, Y31
+	VMOVQ (exchange_second+272)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VMOVDQU32 Y31, (exchange_second+1440)(R14)
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VPADDD Y25, Y22, Y22
+	VMOVQ 1584(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_second+280)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPRORD $0x11, Y21, Y26
+	VPRORD $0x13, Y21, Y29
+	VMOVQ (exchange_second+304)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSRLD $0xa, Y21, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ 1592(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPADDD 896(R8), Y22, Y31
+	VMOVDQU32 Y31, (exchange_second+1472)(R14)
+	VMOVQ (exchange_second+312)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VPADDD Y25, Y23, Y23
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ 1600(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_second+336)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPRORD $0x11, Y22, Y26
+	VPRORD $0x13, Y22, Y29
+	VPSRLD $0xa, Y22, Y30
+	VMOVQ (exchange_second+344)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ 1608(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y26, Y23, Y23
+	VPADDD 928(R8), Y23, Y31
+	VMOVDQU32 Y31, (exchange_second+1504)(R14)
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VMOVQ (exchange_second+368)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VPADDD Y25, Y16, Y16
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ 1616(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+376)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y26, Y16, Y16
+	VPRORD $0x11, Y23, Y26
+	VPRORD $0x13, Y23, Y29
+	VPSRLD $0xa, Y23, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+400)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD Y26, Y16, Y16
+	VPADDD 960(R8), Y16, Y31
+	VMOVQ 1624(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VMOVDQU32 Y31, (exchange_second+1536)(R14)
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VPADDD Y25, Y17, Y17
+	VMOVQ (exchange_second+408)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ 1632(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPADDD Y26, Y17, Y17
+	VMOVQ (exchange_second+432)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPRORD $0x11, Y16, Y26
+	VPRORD $0x13, Y16, Y29
+	VPSRLD $0xa, Y16, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VMOVQ (exchange_second+440)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD 992(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_second+1568)(R14)
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VMOVQ 1640(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VPADDD Y25, Y18, Y18
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_second+464)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VPRORD $0x11, Y17, Y26
+	VMOVQ 1648(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VMOVQ (exchange_second+472)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPRORD $0x13, Y17, Y29
+	VPSRLD $0xa, Y17, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VPADDD 1024(R8), Y18, Y31
+	VMOVQ (exchange_second+496)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VMOVDQU32 Y31, (exchange_second+1600)(R14)
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VMOVQ 1656(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_second+504)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPRORD $0x11, Y18, Y26
+	VPRORD $0x13, Y18, Y29
+	VPSRLD $0xa, Y18, Y30
+	VMOVQ 1664(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VMOVQ (exchange_second+528)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPADDD 1056(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_second+1632)(R14)
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VMOVQ (exchange_second+536)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VPADDD Y25, Y20, Y20
+	VPRORD $0x7, Y24, Y26
+	VMOVQ 1672(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+560)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VPRORD $0x11, Y19, Y26
+	VPRORD $0x13, Y19, Y29
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+568)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VMOVQ 1680(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VPADDD 1088(R8), Y20, Y31
+	VMOVDQU32 Y31, (exchange_second+1664)(R14)
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VMOVQ (exchange_second+592)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD Y25, Y21, Y21
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ 1688(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+600)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPADDD Y26, Y21, Y21
+	VPRORD $0x11, Y20, Y26
+	VPRORD $0x13, Y20, Y29
+	VPSRLD $0xa, Y20, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+624)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD Y26, Y21, Y21
+	VMOVQ 1696(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPADDD 1120(R8), Y21, Y31
+	VMOVDQU32 Y31, (exchange_second+1696)(R14)
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VPADDD Y25, Y22, Y22
+	VMOVQ (exchange_second+632)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ 1704(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VMOVQ (exchange_second+656)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPRORD $0x11, Y21, Y26
+	VPRORD $0x13, Y21, Y29
+	VPSRLD $0xa, Y21, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPADDD 1152(R8), Y22, Y31
+	VMOVQ (exchange_second+664)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VMOVQ 1712(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VMOVDQU32 Y31, (exchange_second+1728)(R14)
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VPADDD Y25, Y23, Y23
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_second+688)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VMOVQ 1720(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPRORD $0x11, Y22, Y26
+	VPRORD $0x13, Y22, Y29
+	VMOVQ (exchange_second+696)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSRLD $0xa, Y22, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPADDD 1184(R8), Y23, Y31
+	VMOVDQU32 Y31, (exchange_second+1760)(R14)
+	VMOVQ (exchange_second+720)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VMOVQ 1728(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VPADDD Y25, Y16, Y16
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_second+728)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VPRORD $0x11, Y23, Y26
+	VMOVQ 1736(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPRORD $0x13, Y23, Y29
+	VPSRLD $0xa, Y23, Y30
+	VMOVQ (exchange_second+752)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VPADDD 1216(R8), Y16, Y31
+	VMOVDQU32 Y31, (exchange_second+1792)(R14)
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VMOVQ (exchange_second+760)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VPADDD Y25, Y17, Y17
+	VMOVQ 1744(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+784)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VPRORD $0x11, Y16, Y26
+	VPRORD $0x13, Y16, Y29
+	VPSRLD $0xa, Y16, Y30
+	VMOVQ 1752(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+792)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VPADDD 1248(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_second+1824)(R14)
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VPADDD Y25, Y18, Y18
+	VMOVQ (exchange_second+816)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPRORD $0x7, Y24, Y26
+	VMOVQ 1760(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VMOVQ (exchange_second+824)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x11, Y17, Y26
+	VPRORD $0x13, Y17, Y29
+	VPSRLD $0xa, Y17, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ 1768(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y26, Y18, Y18
+	VMOVQ (exchange_second+848)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD 1280(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_second+1856)(R14)
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_second+856)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ 1776(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPRORD $0x11, Y18, Y26
+	VMOVQ (exchange_second+880)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPRORD $0x13, Y18, Y29
+	VPSRLD $0xa, Y18, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VMOVQ 1784(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPADDD 1312(R8), Y19, Y31
+	VMOVQ (exchange_second+888)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VMOVDQU32 Y31, (exchange_second+1888)(R14)
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VPADDD Y25, Y20, Y20
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_second+912)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ 1792(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPADDD Y26, Y20, Y20
+	VPRORD $0x11, Y19, Y26
+	VPRORD $0x13, Y19, Y29
+	VMOVQ (exchange_second+920)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VPADDD 1344(R8), Y20, Y31
+	VMOVDQU32 Y31, (exchange_second+1920)(R14)
+	VMOVQ 1800(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VMOVQ (exchange_second+944)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VPADDD Y25, Y21, Y21
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+952)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VMOVQ 1808(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x11, Y20, Y26
+	VPRORD $0x13, Y20, Y29
+	VPSRLD $0xa, Y20, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+976)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VPADDD 1376(R8), Y21, Y31
+	VMOVDQU32 Y31, (exchange_second+1952)(R14)
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VMOVQ 1816(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VMOVQ (exchange_second+984)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPADDD Y25, Y22, Y22
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+1008)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD Y26, Y22, Y22
+	VPRORD $0x11, Y21, Y26
+	VPRORD $0x13, Y21, Y29
+	VPSRLD $0xa, Y21, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD pipeline_middle(DI), X1, X1
+	VPADDD (pipeline_middle+16)(DI), X2, X2
+	VSHUFPS $0xbb, X2, X1, X0
+	VMOVLPS X0, exchange_state(R14)
+	VMOVHPS X0, (exchange_state+32)(R14)
+	VSHUFPS $0x11, X2, X1, X0
+	VMOVLPS X0, (exchange_state+64)(R14)
+	VMOVHPS X0, (exchange_state+96)(R14)
+	VMOVQ (exchange_second+1016)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y26, Y22, Y22
+	VPADDD 1408(R8), Y22, Y31
+	VMOVDQU32 Y31, (exchange_second+1984)(R14)
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VPADDD Y25, Y23, Y23
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPRORD $0x11, Y22, Y26
+	VPRORD $0x13, Y22, Y29
+	VPSRLD $0xa, Y22, Y30
+	VPADDD (pipeline_middle+32)(DI), X3, X3
+	VPADDD (pipeline_middle+48)(DI), X4, X4
+	VSHUFPS $0xbb, X4, X3, X0
+	VMOVLPS X0, (exchange_state+8)(R14)
+	VMOVHPS X0, (exchange_state+40)(R14)
+	VSHUFPS $0x11, X4, X3, X0
+	VMOVLPS X0, (exchange_state+72)(R14)
+	VMOVHPS X0, (exchange_state+104)(R14)
+	VPADDD 320(R8), X9, X9
+	VPADDD 336(R8), X10, X10
+	VPUNPCKHQDQ X10, X9, X0
+	VPUNPCKLQDQ X10, X9, X10
+	VPSHUFB 1824(R8), X0, X9
+	VPSHUFB 1824(R8), X10, X10
+	VMOVDQU X9, 64(DX)
+	VMOVDQU X10, 80(DX)
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPADDD 1440(R8), Y23, Y31
+	VMOVDQU32 Y31, (exchange_second+2016)(R14)
+	VMOVDQU32 0(SI), X24
+	VMOVDQU32 64(SI), X25
+	VINSERTI32X4 $0x1, 128(SI), Y24, Y24
+	VINSERTI32X4 $0x1, 192(SI), Y25, Y25
+	VPSHUFB 1536(R8), Y24, Y24
+	VPSHUFB 1536(R8), Y25, Y25
+	VPUNPCKLQDQ Y25, Y24, Y16
+	VPUNPCKHQDQ Y25, Y24, Y17
+	VPADDD 448(R8), Y16, Y31
+	VMOVDQU32 Y31, exchange_first(R14)
+	VPADDD (pipeline_middle+64)(DI), X5, X5
+	VPADDD (pipeline_middle+80)(DI), X6, X6
+	VSHUFPS $0xbb, X6, X5, X0
+	VMOVLPS X0, (exchange_state+16)(R14)
+	VMOVHPS X0, (exchange_state+48)(R14)
+	VSHUFPS $0x11, X6, X5, X0
+	VMOVLPS X0, (exchange_state+80)(R14)
+	VMOVHPS X0, (exchange_state+112)(R14)
+	VPADDD 480(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_first+32)(R14)
+	VMOVDQU32 16(SI), X24
+	VMOVDQU32 80(SI), X25
+	VINSERTI32X4 $0x1, 144(SI), Y24, Y24
+	VINSERTI32X4 $0x1, 208(SI), Y25, Y25
+	VPSHUFB 1536(R8), Y24, Y24
+	VPSHUFB 1536(R8), Y25, Y25
+	VPUNPCKLQDQ Y25, Y24, Y18
+	VPUNPCKHQDQ Y25, Y24, Y19
+	VPADDD 320(R8), X11, X11
+	VPADDD 336(R8), X12, X12
+	VPUNPCKHQDQ X12, X11, X0
+	VPUNPCKLQDQ X12, X11, X12
+	VPSHUFB 1824(R8), X0, X11
+	VPSHUFB 1824(R8), X12, X12
+	VMOVDQU X11, 96(DX)
+	VMOVDQU X12, 112(DX)
+	VPADDD 512(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_first+64)(R14)
+	VPADDD 544(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_first+96)(R14)
+	VMOVDQU32 32(SI), X24
+	VPADDD (pipeline_middle+96)(DI), X7, X7
+	VPADDD (pipeline_middle+112)(DI), X8, X8
+	VSHUFPS $0xbb, X8, X7, X0
+	VMOVLPS X0, (exchange_state+24)(R14)
+	VMOVHPS X0, (exchange_state+56)(R14)
+	VSHUFPS $0x11, X8, X7, X0
+	VMOVLPS X0, (exchange_state+88)(R14)
+	VMOVHPS X0, (exchange_state+120)(R14)
+	VMOVDQU32 96(SI), X25
+	VINSERTI32X4 $0x1, 160(SI), Y24, Y24
+	VINSERTI32X4 $0x1, 224(SI), Y25, Y25
+	VPSHUFB 1536(R8), Y24, Y24
+	VPSHUFB 1536(R8), Y25, Y25
+	VPUNPCKLQDQ Y25, Y24, Y20
+	VPUNPCKHQDQ Y25, Y24, Y21
+	VPADDD 576(R8), Y20, Y31
+	VMOVDQU32 Y31, (exchange_first+128)(R14)
+	VMOVDQU 320(R8), X1
+	VMOVDQU 336(R8), X2
+	VPADDD 608(R8), Y21, Y31
+	VMOVDQU 320(R8), X9
+	VMOVDQU 336(R8), X10
+	VMOVDQU32 Y31, (exchange_first+160)(R14)
+	VMOVDQU32 48(SI), X24
+	VMOVDQU32 112(SI), X25
+	VMOVDQU 320(R8), X3
+	VMOVDQU 336(R8), X4
+	VINSERTI32X4 $0x1, 176(SI), Y24, Y24
+	VINSERTI32X4 $0x1, 240(SI), Y25, Y25
+	VPSHUFB 1536(R8), Y24, Y24
+	VMOVDQU 320(R8), X11
+	VMOVDQU 336(R8), X12
+	VMOVDQU 320(R8), X5
+	VMOVDQU 336(R8), X6
+	VPSHUFB 1536(R8), Y25, Y25
+	VPUNPCKLQDQ Y25, Y24, Y22
+	VPUNPCKHQDQ Y25, Y24, Y23
+	VPADDD 640(R8), Y22, Y31
+	VMOVDQU 320(R8), X7
+	VMOVDQU 336(R8), X8
+	VMOVDQU32 Y31, (exchange_first+192)(R14)
+	VPADDD 672(R8), Y23, Y31
+	VMOVQ (exchange_second+1024)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VMOVDQU32 Y31, (exchange_first+224)(R14)
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VMOVQ (exchange_first+1024)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VPADDD Y25, Y16, Y16
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+1032)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VMOVQ (exchange_second+1032)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+1040)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPADDD Y26, Y16, Y16
+	VPRORD $0x11, Y23, Y26
+	VPRORD $0x13, Y23, Y29
+	VMOVQ (exchange_second+1056)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSRLD $0xa, Y23, Y30
+	VMOVQ (exchange_first+1048)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VPADDD 704(R8), Y16, Y31
+	VMOVQ (exchange_first+1056)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVDQU32 Y31, (exchange_first+256)(R14)
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VMOVQ (exchange_second+1064)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VMOVQ (exchange_first+1064)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPADDD Y25, Y17, Y17
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+1072)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1088)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VPRORD $0x11, Y16, Y26
+	VMOVQ (exchange_first+1080)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPRORD $0x13, Y16, Y29
+	VPSRLD $0xa, Y16, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1096)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+1088)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD Y26, Y17, Y17
+	VPADDD 736(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_first+288)(R14)
+	VMOVQ (exchange_first+1096)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VMOVQ (exchange_second+1120)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD Y25, Y18, Y18
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+1104)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+1112)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VMOVQ (exchange_second+1128)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y26, Y18, Y18
+	VPRORD $0x11, Y17, Y26
+	VPRORD $0x13, Y17, Y29
+	VPSRLD $0xa, Y17, Y30
+	VMOVQ (exchange_first+1120)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VMOVQ (exchange_first+1128)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPADDD 768(R8), Y18, Y31
+	VMOVQ 256(R8), X0
+	SHA256RNDS2 X0, X9, X10
+	SHA256RNDS2 X0, X11, X12
+	VMOVDQU32 Y31, (exchange_first+320)(R14)
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VMOVQ (exchange_first+1136)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+1144)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ 272(R8), X0
+	SHA256RNDS2 X0, X10, X9
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y26, Y19, Y19
+	VMOVQ (exchange_first+1152)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPRORD $0x11, Y18, Y26
+	VPRORD $0x13, Y18, Y29
+	VPSRLD $0xa, Y18, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1160)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPADDD 800(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_first+352)(R14)
+	VMOVQ (exchange_first+1168)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VMOVQ 288(R8), X0
+	SHA256RNDS2 X0, X9, X10
+	SHA256RNDS2 X0, X11, X12
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VPADDD Y25, Y20, Y20
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+1176)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1184)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VMOVQ 304(R8), X0
+	SHA256RNDS2 X0, X10, X9
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x11, Y19, Y26
+	VPRORD $0x13, Y19, Y29
+	VMOVQ (exchange_first+1192)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VMOVQ (exchange_first+1200)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPADDD 832(R8), Y20, Y31
+	VMOVDQU32 Y31, (exchange_first+384)(R14)
+	VMOVQ (exchange_second+1280)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VMOVQ (exchange_first+1208)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y25, Y21, Y21
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+1216)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_second+1288)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VMOVQ (exchange_first+1224)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPRORD $0x11, Y20, Y26
+	VPRORD $0x13, Y20, Y29
+	VPSRLD $0xa, Y20, Y30
+	VMOVQ (exchange_second+1312)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1232)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VPADDD 864(R8), Y21, Y31
+	VMOVQ (exchange_first+1240)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VMOVDQU32 Y31, (exchange_first+416)(R14)
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VMOVQ (exchange_second+1320)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VPADDD Y25, Y22, Y22
+	VMOVQ (exchange_first+1248)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1256)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VMOVQ (exchange_second+1344)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPRORD $0x11, Y21, Y26
+	VPRORD $0x13, Y21, Y29
+	VMOVQ (exchange_first+1264)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPSRLD $0xa, Y21, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1352)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+1272)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y26, Y22, Y22
+	VPADDD 896(R8), Y22, Y31
+	VMOVDQU32 Y31, (exchange_first+448)(R14)
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VMOVQ (exchange_first+1280)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VMOVQ (exchange_second+1376)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD Y25, Y23, Y23
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+1288)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VMOVQ (exchange_first+1296)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VMOVQ (exchange_second+1384)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x11, Y22, Y26
+	VPRORD $0x13, Y22, Y29
+	VPSRLD $0xa, Y22, Y30
+	VMOVQ (exchange_first+1304)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VMOVQ (exchange_second+1408)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD 928(R8), Y23, Y31
+	VMOVQ (exchange_first+1312)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVDQU32 Y31, (exchange_first+480)(R14)
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VPADDD Y25, Y16, Y16
+	VMOVQ (exchange_first+1320)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_second+1416)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+1328)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VPRORD $0x11, Y23, Y26
+	VMOVQ (exchange_second+1440)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VMOVQ (exchange_first+1336)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPRORD $0x13, Y23, Y29
+	VPSRLD $0xa, Y23, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+1344)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD Y26, Y16, Y16
+	VPADDD 960(R8), Y16, Y31
+	VMOVQ (exchange_second+1448)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VMOVDQU32 Y31, (exchange_first+512)(R14)
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VMOVQ (exchange_first+1352)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VPADDD Y25, Y17, Y17
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+1360)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_second+1472)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+1368)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPADDD Y26, Y17, Y17
+	VPRORD $0x11, Y16, Y26
+	VPRORD $0x13, Y16, Y29
+	VMOVQ (exchange_second+1480)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSRLD $0xa, Y16, Y30
+	VMOVQ (exchange_first+1376)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VPADDD 992(R8), Y17, Y31
+	VMOVQ (exchange_first+1384)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VMOVDQU32 Y31, (exchange_first+544)(R14)
+	VMOVQ (exchange_second+1504)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VMOVQ (exchange_first+1392)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPADDD Y25, Y18, Y18
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+1400)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VMOVQ (exchange_second+1512)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VPRORD $0x11, Y17, Y26
+	VMOVQ (exchange_first+1408)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPRORD $0x13, Y17, Y29
+	VPSRLD $0xa, Y17, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1536)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VMOVQ (exchange_first+1416)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VPADDD 1024(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_first+576)(R14)
+	VMOVQ (exchange_first+1424)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VMOVQ (exchange_second+1544)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+1432)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+1440)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVQ (exchange_second+1568)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD Y26, Y19, Y19
+	VPRORD $0x11, Y18, Y26
+	VPRORD $0x13, Y18, Y29
+	VMOVQ (exchange_first+1448)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPSRLD $0xa, Y18, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+1576)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y26, Y19, Y19
+	VMOVQ (exchange_first+1456)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPADDD 1056(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_first+608)(R14)
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VMOVQ (exchange_first+1464)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y25, Y20, Y20
+	VMOVQ (exchange_second+1600)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+1472)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VMOVQ (exchange_second+1608)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VMOVQ (exchange_first+1480)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPRORD $0x11, Y19, Y26
+	VPRORD $0x13, Y19, Y29
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1488)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VMOVQ (exchange_second+1632)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD 1088(R8), Y20, Y31
+	VMOVDQU32 Y31, (exchange_first+640)(R14)
+	VMOVQ (exchange_first+1496)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VPADDD Y25, Y21, Y21
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+1504)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVQ (exchange_second+1640)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1512)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VPRORD $0x11, Y20, Y26
+	VMOVQ (exchange_second+1664)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPRORD $0x13, Y20, Y29
+	VMOVQ (exchange_first+1520)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPSRLD $0xa, Y20, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VMOVQ (exchange_first+1528)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD 1120(R8), Y21, Y31
+	VMOVDQU32 Y31, (exchange_first+672)(R14)
+	VMOVQ (exchange_second+1672)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VMOVQ (exchange_first+1536)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VPADDD Y25, Y22, Y22
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+1544)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_second+1696)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VMOVQ (exchange_first+1552)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPRORD $0x11, Y21, Y26
+	VPRORD $0x13, Y21, Y29
+	VPSRLD $0xa, Y21, Y30
+	VMOVQ (exchange_second+1704)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1560)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPADDD 1152(R8), Y22, Y31
+	VMOVQ (exchange_first+1568)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVDQU32 Y31, (exchange_first+704)(R14)
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VMOVQ (exchange_second+1728)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VPADDD Y25, Y23, Y23
+	VMOVQ (exchange_first+1576)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1584)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VMOVQ (exchange_second+1736)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPRORD $0x11, Y22, Y26
+	VPRORD $0x13, Y22, Y29
+	VMOVQ (exchange_first+1592)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPSRLD $0xa, Y22, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1760)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+1600)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD Y26, Y23, Y23
+	VPADDD 1184(R8), Y23, Y31
+	VMOVDQU32 Y31, (exchange_first+736)(R14)
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VMOVQ (exchange_first+1608)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VMOVQ (exchange_second+1768)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y25, Y16, Y16
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+1616)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+1792)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VMOVQ (exchange_first+1624)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPADDD Y26, Y16, Y16
+	VPRORD $0x11, Y23, Y26
+	VPRORD $0x13, Y23, Y29
+	VPSRLD $0xa, Y23, Y30
+	VMOVQ (exchange_first+1632)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+1800)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPADDD Y26, Y16, Y16
+	VPADDD 1216(R8), Y16, Y31
+	VMOVQ (exchange_first+1640)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VMOVDQU32 Y31, (exchange_first+768)(R14)
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VPADDD Y25, Y17, Y17
+	VMOVQ (exchange_first+1648)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_second+1824)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+1656)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VPRORD $0x11, Y16, Y26
+	VMOVQ (exchange_second+1832)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VMOVQ (exchange_first+1664)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPRORD $0x13, Y16, Y29
+	VPSRLD $0xa, Y16, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+1672)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPADDD Y26, Y17, Y17
+	VPADDD 1248(R8), Y17, Y31
+	VMOVQ (exchange_second+1856)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VMOVDQU32 Y31, (exchange_first+800)(R14)
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VMOVQ (exchange_first+1680)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VPADDD Y25, Y18, Y18
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+1688)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_second+1864)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+1696)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPADDD Y26, Y18, Y18
+	VPRORD $0x11, Y17, Y26
+	VPRORD $0x13, Y17, Y29
+	VMOVQ (exchange_second+1888)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSRLD $0xa, Y17, Y30
+	VMOVQ (exchange_first+1704)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VMOVQ (exchange_first+1712)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPADDD 1280(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_first+832)(R14)
+	VMOVQ (exchange_second+1896)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VMOVQ (exchange_first+1720)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_first+1728)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VMOVQ (exchange_second+1920)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPRORD $0x11, Y18, Y26
+	VMOVQ (exchange_first+1736)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPRORD $0x13, Y18, Y29
+	VPSRLD $0xa, Y18, Y30
+	VMOVQ (exchange_second+1928)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1744)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPADDD 1312(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_first+864)(R14)
+	VMOVQ (exchange_first+1752)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VMOVQ (exchange_second+1952)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VPADDD Y25, Y20, Y20
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_first+1760)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_first+1768)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VMOVQ (exchange_second+1960)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y26, Y20, Y20
+	VPRORD $0x11, Y19, Y26
+	VPRORD $0x13, Y19, Y29
+	VMOVQ (exchange_first+1776)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+1984)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD Y26, Y20, Y20
+	VMOVQ (exchange_first+1784)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPADDD 1344(R8), Y20, Y31
+	VMOVDQU32 Y31, (exchange_first+896)(R14)
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VMOVQ (exchange_first+1792)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD Y25, Y21, Y21
+	VMOVQ (exchange_second+1992)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+1800)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VMOVQ (exchange_second+2016)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VMOVQ (exchange_first+1808)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPRORD $0x11, Y20, Y26
+	VPRORD $0x13, Y20, Y29
+	VPSRLD $0xa, Y20, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1816)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VMOVQ (exchange_second+2024)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD 1376(R8), Y21, Y31
+	VMOVDQU32 Y31, (exchange_first+928)(R14)
+	VMOVQ (exchange_first+1824)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VPADDD Y25, Y22, Y22
+	VMOVQ (exchange_first+1832)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+1840)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPRORD $0x11, Y21, Y26
+	VPRORD $0x13, Y21, Y29
+	VMOVQ (exchange_first+1848)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPSRLD $0xa, Y21, Y30
+	VPXORD Y29, Y26, Y26
+	VPADDD 320(R8), X9, X9
+	VPADDD 336(R8), X10, X10
+	VPUNPCKHQDQ X10, X9, X0
+	VPUNPCKLQDQ X10, X9, X10
+	VPSHUFB 1824(R8), X0, X9
+	VPSHUFB 1824(R8), X10, X10
+	VMOVDQU X9, 128(DX)
+	VMOVDQU X10, 144(DX)
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VMOVQ (exchange_first+1856)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD 1408(R8), Y22, Y31
+	VMOVDQU32 Y31, (exchange_first+960)(R14)
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VMOVQ (exchange_first+1864)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VPADDD Y25, Y23, Y23
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_first+1872)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VMOVQ (exchange_first+1880)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x11, Y22, Y26
+	VPRORD $0x13, Y22, Y29
+	VPSRLD $0xa, Y22, Y30
+	VMOVQ (exchange_first+1888)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPADDD 1440(R8), Y23, Y31
+	VMOVQ (exchange_first+1896)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VMOVDQU32 Y31, (exchange_first+992)(R14)
+	VMOVDQU32 256(SI), X24
+	VMOVDQU32 320(SI), X25
+	VINSERTI32X4 $0x1, 384(SI), Y24, Y24
+	VMOVQ (exchange_first+1904)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VINSERTI32X4 $0x1, 448(SI), Y25, Y25
+	VPADDD 320(R8), X11, X11
+	VPADDD 336(R8), X12, X12
+	VPUNPCKHQDQ X12, X11, X0
+	VPUNPCKLQDQ X12, X11, X12
+	VPSHUFB 1824(R8), X0, X11
+	VPSHUFB 1824(R8), X12, X12
+	VMOVDQU X11, 160(DX)
+	VMOVDQU X12, 176(DX)
+	VPSHUFB 1536(R8), Y24, Y24
+	VPSHUFB 1536(R8), Y25, Y25
+	VPUNPCKLQDQ Y25, Y24, Y16
+	VMOVQ (exchange_first+1912)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPUNPCKHQDQ Y25, Y24, Y17
+	VPADDD 448(R8), Y16, Y31
+	VMOVDQU32 Y31, (exchange_first+1024)(R14)
+	VMOVQ (exchange_first+1920)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPADDD 480(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_first+1056)(R14)
+	VMOVDQU32 272(SI), X24
+	VMOVDQU32 336(SI), X25
+	VMOVQ (exchange_first+1928)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VINSERTI32X4 $0x1, 400(SI), Y24, Y24
+	VINSERTI32X4 $0x1, 464(SI), Y25, Y25
+	VPSHUFB 1536(R8), Y24, Y24
+	VPSHUFB 1536(R8), Y25, Y25
+	VMOVQ (exchange_first+1936)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPUNPCKLQDQ Y25, Y24, Y18
+	VMOVDQU 320(R8), X9
+	VMOVDQU 336(R8), X10
+	VPUNPCKHQDQ Y25, Y24, Y19
+	VPADDD 512(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_first+1088)(R14)
+	VMOVQ (exchange_first+1944)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPADDD 544(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_first+1120)(R14)
+	VMOVDQU32 288(SI), X24
+	VMOVDQU 320(R8), X11
+	VMOVDQU 336(R8), X12
+	VMOVQ (exchange_first+1952)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VMOVDQU32 352(SI), X25
+	VINSERTI32X4 $0x1, 416(SI), Y24, Y24
+	VINSERTI32X4 $0x1, 480(SI), Y25, Y25
+	VPSHUFB 1536(R8), Y24, Y24
+	VMOVQ (exchange_first+1960)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPSHUFB 1536(R8), Y25, Y25
+	VPUNPCKLQDQ Y25, Y24, Y20
+	VMOVQ (exchange_second+1040)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPUNPCKHQDQ Y25, Y24, Y21
+	VPADDD 576(R8), Y20, Y31
+	VMOVQ (exchange_first+1968)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VMOVDQU32 Y31, (exchange_first+1152)(R14)
+	VPADDD 608(R8), Y21, Y31
+	VMOVDQU32 Y31, (exchange_first+1184)(R14)
+	VMOVDQU32 304(SI), X24
+	VMOVQ (exchange_first+1976)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VMOVQ (exchange_second+1048)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VMOVDQU32 368(SI), X25
+	VINSERTI32X4 $0x1, 432(SI), Y24, Y24
+	VINSERTI32X4 $0x1, 496(SI), Y25, Y25
+	VMOVQ (exchange_first+1984)(R13), X0
+	SHA256RNDS2 X0, X1, X2
+	VPSHUFB 1536(R8), Y24, Y24
+	VPSHUFB 1536(R8), Y25, Y25
+	VPUNPCKLQDQ Y25, Y24, Y22
+	VMOVQ (exchange_second+1072)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPUNPCKHQDQ Y25, Y24, Y23
+	VMOVQ (exchange_first+1992)(R13), X0
+	SHA256RNDS2 X0, X3, X4
+	VPADDD 640(R8), Y22, Y31
+	VMOVDQU32 Y31, (exchange_first+1216)(R14)
+	VPADDD 672(R8), Y23, Y31
+	VMOVDQU32 Y31, (exchange_first+1248)(R14)
+	VMOVQ (exchange_first+2000)(R13), X0
+	SHA256RNDS2 X0, X5, X6
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VMOVQ (exchange_second+1080)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y25, Y16, Y16
+	VMOVQ (exchange_first+2008)(R13), X0
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_first+2016)(R13), X0
+	SHA256RNDS2 X0, X2, X1
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+1104)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD Y26, Y16, Y16
+	VPRORD $0x11, Y23, Y26
+	VPRORD $0x13, Y23, Y29
+	VMOVQ (exchange_first+2024)(R13), X0
+	SHA256RNDS2 X0, X4, X3
+	VPSRLD $0xa, Y23, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+1112)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPADDD Y26, Y16, Y16
+	VMOVQ (exchange_first+2032)(R13), X0
+	SHA256RNDS2 X0, X6, X5
+	VPADDD 704(R8), Y16, Y31
+	VMOVDQU32 Y31, (exchange_first+1280)(R14)
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VMOVQ (exchange_first+2040)(R13), X0
+	SHA256RNDS2 X0, X8, X7
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VPADDD Y25, Y17, Y17
+	VMOVQ (exchange_second+1136)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPADDD 320(R8), X1, X1
+	VPADDD 336(R8), X2, X2
+	VMOVDQU X1, pipeline_middle(DI)
+	VMOVDQU X2, (pipeline_middle+16)(DI)
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VMOVQ (exchange_second+1144)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x11, Y16, Y26
+	VPRORD $0x13, Y16, Y29
+	VPSRLD $0xa, Y16, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD 320(R8), X3, X3
+	VPADDD 336(R8), X4, X4
+	VMOVDQU X3, (pipeline_middle+32)(DI)
+	VMOVDQU X4, (pipeline_middle+48)(DI)
+	VPADDD Y26, Y17, Y17
+	VPADDD 736(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_first+1312)(R14)
+	VMOVQ 256(R8), X0
+	SHA256RNDS2 X0, X9, X10
+	SHA256RNDS2 X0, X11, X12
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VPADDD Y25, Y18, Y18
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPADDD 320(R8), X5, X5
+	VPADDD 336(R8), X6, X6
+	VMOVDQU X5, (pipeline_middle+64)(DI)
+	VMOVDQU X6, (pipeline_middle+80)(DI)
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VMOVQ 272(R8), X0
+	SHA256RNDS2 X0, X10, X9
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x11, Y17, Y26
+	VPRORD $0x13, Y17, Y29
+	VPSRLD $0xa, Y17, Y30
+	VPADDD 320(R8), X7, X7
+	VPADDD 336(R8), X8, X8
+	VMOVDQU X7, (pipeline_middle+96)(DI)
+	VMOVDQU X8, (pipeline_middle+112)(DI)
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VPADDD 768(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_first+1344)(R14)
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VMOVQ 288(R8), X0
+	SHA256RNDS2 X0, X9, X10
+	SHA256RNDS2 X0, X11, X12
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VMOVQ 1568(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPRORD $0x11, Y18, Y26
+	VMOVQ 304(R8), X0
+	SHA256RNDS2 X0, X10, X9
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x13, Y18, Y29
+	VPSRLD $0xa, Y18, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ 1576(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPADDD 800(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_first+1376)(R14)
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VMOVQ (exchange_second+1296)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VPADDD Y25, Y20, Y20
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ 1584(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1304)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VPRORD $0x11, Y19, Y26
+	VPRORD $0x13, Y19, Y29
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1328)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VMOVQ 1592(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPADDD 832(R8), Y20, Y31
+	VMOVDQU32 Y31, (exchange_first+1408)(R14)
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VMOVQ (exchange_second+1336)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPADDD Y25, Y21, Y21
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ 1600(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+1360)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD Y26, Y21, Y21
+	VPRORD $0x11, Y20, Y26
+	VPRORD $0x13, Y20, Y29
+	VPSRLD $0xa, Y20, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+1368)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPADDD Y26, Y21, Y21
+	VPADDD 864(R8), Y21, Y31
+	VMOVQ 1608(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VMOVDQU32 Y31, (exchange_first+1440)(R14)
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VPADDD Y25, Y22, Y22
+	VMOVQ (exchange_second+1392)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VMOVQ 1616(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x11, Y21, Y26
+	VMOVQ (exchange_second+1400)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x13, Y21, Y29
+	VPSRLD $0xa, Y21, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPADDD 896(R8), Y22, Y31
+	VMOVQ (exchange_second+1424)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VMOVDQU32 Y31, (exchange_first+1472)(R14)
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VMOVQ 1624(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VPADDD Y25, Y23, Y23
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_second+1432)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPRORD $0x11, Y22, Y26
+	VMOVQ 1632(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x13, Y22, Y29
+	VMOVQ (exchange_second+1456)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSRLD $0xa, Y22, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPADDD 928(R8), Y23, Y31
+	VMOVDQU32 Y31, (exchange_first+1504)(R14)
+	VMOVQ (exchange_second+1464)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VPADDD Y25, Y16, Y16
+	VMOVQ 1640(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_second+1488)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VPRORD $0x11, Y23, Y26
+	VPRORD $0x13, Y23, Y29
+	VPSRLD $0xa, Y23, Y30
+	VMOVQ 1648(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VMOVQ (exchange_second+1496)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VPADDD 960(R8), Y16, Y31
+	VMOVDQU32 Y31, (exchange_first+1536)(R14)
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VMOVQ (exchange_second+1520)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VPADDD Y25, Y17, Y17
+	VPRORD $0x7, Y24, Y26
+	VMOVQ 1656(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1528)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VPRORD $0x11, Y16, Y26
+	VPRORD $0x13, Y16, Y29
+	VPSRLD $0xa, Y16, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ 1664(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VMOVQ (exchange_second+1552)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD Y26, Y17, Y17
+	VPADDD 992(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_first+1568)(R14)
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VPADDD Y25, Y18, Y18
+	VMOVQ (exchange_second+1560)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ 1672(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VMOVQ (exchange_second+1584)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPRORD $0x11, Y17, Y26
+	VPRORD $0x13, Y17, Y29
+	VPSRLD $0xa, Y17, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VMOVQ (exchange_second+1592)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VMOVQ 1680(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPADDD 1024(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_first+1600)(R14)
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VMOVQ (exchange_second+1616)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ 1688(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y26, Y19, Y19
+	VPRORD $0x11, Y18, Y26
+	VMOVQ (exchange_second+1624)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPRORD $0x13, Y18, Y29
+	VPSRLD $0xa, Y18, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VPADDD 1056(R8), Y19, Y31
+	VMOVQ (exchange_second+1648)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VMOVDQU32 Y31, (exchange_first+1632)(R14)
+	VMOVQ 1696(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VPADDD Y25, Y20, Y20
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_second+1656)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VMOVQ 1704(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPRORD $0x11, Y19, Y26
+	VPRORD $0x13, Y19, Y29
+	VMOVQ (exchange_second+1680)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VPADDD 1088(R8), Y20, Y31
+	VMOVDQU32 Y31, (exchange_first+1664)(R14)
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VMOVQ (exchange_second+1688)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VMOVQ 1712(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VPADDD Y25, Y21, Y21
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1712)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VPRORD $0x11, Y20, Y26
+	VPRORD $0x13, Y20, Y29
+	VMOVQ 1720(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPSRLD $0xa, Y20, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1720)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VPADDD 1120(R8), Y21, Y31
+	VMOVDQU32 Y31, (exchange_first+1696)(R14)
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VMOVQ (exchange_second+1744)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD Y25, Y22, Y22
+	VMOVQ 1728(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+1752)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPADDD Y26, Y22, Y22
+	VPRORD $0x11, Y21, Y26
+	VPRORD $0x13, Y21, Y29
+	VPSRLD $0xa, Y21, Y30
+	VMOVQ 1736(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ (exchange_second+1776)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD Y26, Y22, Y22
+	VPADDD 1152(R8), Y22, Y31
+	VMOVDQU32 Y31, (exchange_first+1728)(R14)
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VPADDD Y25, Y23, Y23
+	VMOVQ (exchange_second+1784)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ 1744(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VMOVQ (exchange_second+1808)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPRORD $0x11, Y22, Y26
+	VPRORD $0x13, Y22, Y29
+	VPSRLD $0xa, Y22, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ 1752(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPADDD Y26, Y23, Y23
+	VMOVQ (exchange_second+1816)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPADDD 1184(R8), Y23, Y31
+	VMOVDQU32 Y31, (exchange_first+1760)(R14)
+	VPSHRDQ $0x20, Y17, Y16, Y24
+	VPSHRDQ $0x20, Y21, Y20, Y25
+	VPADDD Y25, Y16, Y16
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VMOVQ (exchange_second+1840)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ 1760(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VPRORD $0x11, Y23, Y26
+	VPRORD $0x13, Y23, Y29
+	VMOVQ (exchange_second+1848)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSRLD $0xa, Y23, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y16, Y16
+	VPADDD 1216(R8), Y16, Y31
+	VMOVQ 1768(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VMOVDQU32 Y31, (exchange_first+1792)(R14)
+	VMOVQ (exchange_second+1872)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPSHRDQ $0x20, Y18, Y17, Y24
+	VPSHRDQ $0x20, Y22, Y21, Y25
+	VPADDD Y25, Y17, Y17
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VMOVQ (exchange_second+1880)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VMOVQ 1776(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPADDD Y26, Y17, Y17
+	VPRORD $0x11, Y16, Y26
+	VPRORD $0x13, Y16, Y29
+	VPSRLD $0xa, Y16, Y30
+	VMOVQ (exchange_second+1904)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y17, Y17
+	VPADDD 1248(R8), Y17, Y31
+	VMOVDQU32 Y31, (exchange_first+1824)(R14)
+	VMOVQ 1784(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VPSHRDQ $0x20, Y19, Y18, Y24
+	VMOVQ (exchange_second+1912)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPSHRDQ $0x20, Y23, Y22, Y25
+	VPADDD Y25, Y18, Y18
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1936)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VPRORD $0x11, Y17, Y26
+	VMOVQ 1792(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPRORD $0x13, Y17, Y29
+	VPSRLD $0xa, Y17, Y30
+	VPXORD Y29, Y26, Y26
+	VMOVQ (exchange_second+1944)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y18, Y18
+	VPADDD 1280(R8), Y18, Y31
+	VMOVDQU32 Y31, (exchange_first+1856)(R14)
+	VPSHRDQ $0x20, Y20, Y19, Y24
+	VPSHRDQ $0x20, Y16, Y23, Y25
+	VMOVQ 1800(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VMOVQ (exchange_second+1968)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPADDD Y25, Y19, Y19
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VMOVQ (exchange_second+1976)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VPRORD $0x11, Y18, Y26
+	VPRORD $0x13, Y18, Y29
+	VMOVQ 1808(R8), X0
+	SHA256RNDS2 X0, X1, X2
+	SHA256RNDS2 X0, X3, X4
+	SHA256RNDS2 X0, X5, X6
+	SHA256RNDS2 X0, X7, X8
+	VPSRLD $0xa, Y18, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y19, Y19
+	VMOVQ (exchange_second+2000)(R13), X0
+	SHA256RNDS2 X0, X9, X10
+	VPADDD 1312(R8), Y19, Y31
+	VMOVDQU32 Y31, (exchange_first+1888)(R14)
+	VPSHRDQ $0x20, Y21, Y20, Y24
+	VPSHRDQ $0x20, Y17, Y16, Y25
+	VPADDD Y25, Y20, Y20
+	VPRORD $0x7, Y24, Y26
+	VMOVQ 1816(R8), X0
+	SHA256RNDS2 X0, X2, X1
+	SHA256RNDS2 X0, X4, X3
+	SHA256RNDS2 X0, X6, X5
+	SHA256RNDS2 X0, X8, X7
+	VMOVQ (exchange_second+2008)(R13), X0
+	SHA256RNDS2 X0, X11, X12
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VPRORD $0x11, Y19, Y26
+	VMOVQ (exchange_second+2032)(R13), X0
+	SHA256RNDS2 X0, X10, X9
+	VPRORD $0x13, Y19, Y29
+	VPSRLD $0xa, Y19, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y20, Y20
+	VPADDD 1344(R8), Y20, Y31
+	VPADDD pipeline_middle(DI), X1, X1
+	VPADDD (pipeline_middle+16)(DI), X2, X2
+	VSHUFPS $0xbb, X2, X1, X0
+	VMOVLPS X0, (exchange_state+128)(R14)
+	VMOVHPS X0, (exchange_state+160)(R14)
+	VSHUFPS $0x11, X2, X1, X0
+	VMOVLPS X0, (exchange_state+192)(R14)
+	VMOVHPS X0, (exchange_state+224)(R14)
+	VMOVQ (exchange_second+2040)(R13), X0
+	SHA256RNDS2 X0, X12, X11
+	VMOVDQU32 Y31, (exchange_first+1920)(R14)
+	VPSHRDQ $0x20, Y22, Y21, Y24
+	VPSHRDQ $0x20, Y18, Y17, Y25
+	VPADDD Y25, Y21, Y21
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y21, Y21
+	VPRORD $0x11, Y20, Y26
+	VPRORD $0x13, Y20, Y29
+	VPSRLD $0xa, Y20, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD (pipeline_middle+32)(DI), X3, X3
+	VPADDD (pipeline_middle+48)(DI), X4, X4
+	VSHUFPS $0xbb, X4, X3, X0
+	VMOVLPS X0, (exchange_state+136)(R14)
+	VMOVHPS X0, (exchange_state+168)(R14)
+	VSHUFPS $0x11, X4, X3, X0
+	VMOVLPS X0, (exchange_state+200)(R14)
+	VMOVHPS X0, (exchange_state+232)(R14)
+	VPADDD 320(R8), X9, X9
+	VPADDD 336(R8), X10, X10
+	VPUNPCKHQDQ X10, X9, X0
+	VPUNPCKLQDQ X10, X9, X10
+	VPSHUFB 1824(R8), X0, X9
+	VPSHUFB 1824(R8), X10, X10
+	VMOVDQU X9, 192(DX)
+	VMOVDQU X10, 208(DX)
+	VPADDD Y26, Y21, Y21
+	VPADDD 1376(R8), Y21, Y31
+	VMOVDQU32 Y31, (exchange_first+1952)(R14)
+	VPSHRDQ $0x20, Y23, Y22, Y24
+	VPSHRDQ $0x20, Y19, Y18, Y25
+	VPADDD Y25, Y22, Y22
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPRORD $0x11, Y21, Y26
+	VPRORD $0x13, Y21, Y29
+	VPSRLD $0xa, Y21, Y30
+	VPADDD (pipeline_middle+64)(DI), X5, X5
+	VPADDD (pipeline_middle+80)(DI), X6, X6
+	VSHUFPS $0xbb, X6, X5, X0
+	VMOVLPS X0, (exchange_state+144)(R14)
+	VMOVHPS X0, (exchange_state+176)(R14)
+	VSHUFPS $0x11, X6, X5, X0
+	VMOVLPS X0, (exchange_state+208)(R14)
+	VMOVHPS X0, (exchange_state+240)(R14)
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y22, Y22
+	VPADDD 1408(R8), Y22, Y31
+	VMOVDQU32 Y31, (exchange_first+1984)(R14)
+	VPSHRDQ $0x20, Y16, Y23, Y24
+	VPSHRDQ $0x20, Y20, Y19, Y25
+	VPADDD Y25, Y23, Y23
+	VPRORD $0x7, Y24, Y26
+	VPRORD $0x12, Y24, Y29
+	VPADDD 320(R8), X11, X11
+	VPADDD 336(R8), X12, X12
+	VPUNPCKHQDQ X12, X11, X0
+	VPUNPCKLQDQ X12, X11, X12
+	VPSHUFB 1824(R8), X0, X11
+	VPSHUFB 1824(R8), X12, X12
+	VMOVDQU X11, 224(DX)
+	VMOVDQU X12, 240(DX)
+	VPSRLD $0x3, Y24, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPRORD $0x11, Y22, Y26
+	VPADDD (pipeline_middle+96)(DI), X7, X7
+	VPADDD (pipeline_middle+112)(DI), X8, X8
+	VSHUFPS $0xbb, X8, X7, X0
+	VMOVLPS X0, (exchange_state+152)(R14)
+	VMOVHPS X0, (exchange_state+184)(R14)
+	VSHUFPS $0x11, X8, X7, X0
+	VMOVLPS X0, (exchange_state+216)(R14)
+	VMOVHPS X0, (exchange_state+248)(R14)
+	VPRORD $0x13, Y22, Y29
+	VPSRLD $0xa, Y22, Y30
+	VPXORD Y29, Y26, Y26
+	VPXORD Y30, Y26, Y26
+	VPADDD Y26, Y23, Y23
+	VPADDD 1440(R8), Y23, Y31
+	VMOVDQU32 Y31, (exchange_first+2016)(R14)
+	XCHGQ R13, R14
+	INCQ BX
+	ADDQ $0x100, DX
+	CMPQ BX, $0x3
+	CMOVQLT R11, DX
+	CMOVQEQ R12, DX
+	LEAQ 512(SI), AX
+	CMPQ BX, CX
+	CMOVQLT AX, SI
+	CMPQ BX, R10
+	JLT nodes
+	RET

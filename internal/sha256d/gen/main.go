@@ -3,9 +3,9 @@
 //	go generate ./internal/sha256d
 //
 // In shani.go are the pipelined nonce scanners for the SHA instructions of amd64, in
-// vector.go those that have AVX-512 beside them, in nodes.go the nodes of hash trees, in
-// avx2.go the scanner for CPUs without SHA instructions, in sha2.go the one for those of
-// arm64. docs/kernels.md draws the data flow.
+// vector.go those that have AVX-512 beside them, in nodes.go and nodes_vector.go the nodes
+// of hash trees, in avx2.go the scanner for CPUs without SHA instructions, in sha2.go the
+// one for those of arm64. docs/kernels.md draws the data flow.
 package main
 
 import (

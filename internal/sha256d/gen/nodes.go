@@ -85,12 +85,21 @@ func (g *shaGen) nodeRounds2(state *pair) stream {
 	for two := range 32 {
 		s.add(in("VMOVQ", g.second(0, two), x(0)), state.rounds())
 	}
-	// Of f e b a and h g d c make b a d c and f e h g, and turn each 8 bytes around.
-	around := g.constant(0x04050607, 0x00010203, 0x0c0d0e0f, 0x08090a0b)
-	s.add(
+	s.add(g.nodeBytes(*state, g.aroundEight())...)
+	return s
+}
+
+// aroundEight turns each 8 bytes around.
+func (g *shaGen) aroundEight() place {
+	return g.constant(0x04050607, 0x00010203, 0x0c0d0e0f, 0x08090a0b)
+}
+
+// nodeBytes makes the bytes of the hash of the state after the rounds: of f e b a and
+// h g d c come b a d c and f e h g, and they are turned around.
+func (g *shaGen) nodeBytes(state pair, around place) []string {
+	return []string{
 		in("VPADDD", g.ivABEF, state.abef, state.abef), in("VPADDD", g.ivCDGH, state.cdgh, state.cdgh),
 		in("VPUNPCKHQDQ", state.cdgh, state.abef, x(0)), in("VPUNPCKLQDQ", state.cdgh, state.abef, state.cdgh),
 		in("VPSHUFB", around, x(0), state.abef), in("VPSHUFB", around, state.cdgh, state.cdgh),
-	)
-	return s
+	}
 }

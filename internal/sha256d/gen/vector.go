@@ -30,6 +30,7 @@ func vectored() *file {
 	g.swapAll = g.constant(0x00010203, 0x04050607, 0x08090a0b, 0x0c0d0e0f, 0x00010203, 0x04050607, 0x08090a0b, 0x0c0d0e0f)
 	g.scanner("scanVectorPlain", false)
 	g.scanner("scanVectorRolled", true)
+	g.nodeVectors()
 	return g.file
 }
 
@@ -58,7 +59,7 @@ func exchanged(name, register string) place {
 // Sizes of what is exchanged for each vector, in bytes.
 const (
 	stateVector  = 4 * vectorBytes  // exchange.state
-	firstVector  = 24 * vectorBytes // exchange.first, which begins with pair 8
+	firstVector  = 32 * vectorBytes // exchange.first
 	secondVector = 32 * vectorBytes // exchange.second
 )
 
@@ -111,21 +112,28 @@ func (g *vectorGen) rounds1(rolled bool) stream {
 		}
 		for two := range 30 {
 			if two < 6 || rolled { // the same words for all lanes; keyed16 follows keyed4
-				s.roundsOfAll(field("keyed4").plus(pairSize*two), &state)
+				s.roundsOfAll(field("keyed4").plus(pairSize*two), state[:])
 				continue
 			}
 			for c := range state {
-				s.add(in("VMOVQ", laneOf(exchanged("first", "R13"), first+c, firstVector, two-6), x(0)), state[c].rounds())
+				s.add(in("VMOVQ", laneOf(exchanged("first", "R13"), first+c, firstVector, two+2), x(0)), state[c].rounds())
 			}
 		}
 		for c, p := range state {
-			to := func(pair int) place { return laneOf(exchanged("state", "R14"), first+c, stateVector, pair) }
-			s.add(in("VPADDD", lane(c).plus(32), p.abef, p.abef), in("VPADDD", lane(c).plus(48), p.cdgh, p.cdgh),
-				in("VSHUFPS", 0xbb, p.cdgh, p.abef, x(0)), in("VMOVLPS", x(0), to(0)), in("VMOVHPS", x(0), to(1)),
-				in("VSHUFPS", 0x11, p.cdgh, p.abef, x(0)), in("VMOVLPS", x(0), to(2)), in("VMOVHPS", x(0), to(3)))
+			s.add(append([]string{in("VPADDD", lane(c).plus(32), p.abef, p.abef), in("VPADDD", lane(c).plus(48), p.cdgh, p.cdgh)},
+				laneState(p, first+c)...)...)
 		}
 	}
 	return s
+}
+
+// laneState leaves a lane's state after the first hash to the second.
+func laneState(p pair, lane int) []string {
+	to := func(pair int) place { return laneOf(exchanged("state", "R14"), lane, stateVector, pair) }
+	return []string{
+		in("VSHUFPS", 0xbb, p.cdgh, p.abef, x(0)), in("VMOVLPS", x(0), to(0)), in("VMOVHPS", x(0), to(1)),
+		in("VSHUFPS", 0x11, p.cdgh, p.abef, x(0)), in("VMOVLPS", x(0), to(2)), in("VMOVHPS", x(0), to(3)),
+	}
 }
 
 // rounds2 are rounds 0–61 of the second hash, and the judgement.
@@ -139,7 +147,7 @@ func (g *vectorGen) rounds2() stream {
 		}
 		for two := range 31 {
 			if two >= 4 && two < 8 { // all lanes have the same words
-				s.roundsOfAll(g.fixed[two-4], &state)
+				s.roundsOfAll(g.fixed[two-4], state[:])
 				continue
 			}
 			for c := range state {
@@ -154,7 +162,7 @@ func (g *vectorGen) rounds2() stream {
 }
 
 // roundsOfAll are two rounds of each chain, with the same words.
-func (s *stream) roundsOfAll(words place, state *[chains]pair) {
+func (s *stream) roundsOfAll(words place, state []pair) {
 	a := atom{in("VMOVQ", words, x(0))}
 	for c := range state {
 		a = append(a, state[c].rounds())
@@ -182,7 +190,7 @@ func (g *vectorGen) second(v int) stream {
 // are constants, or the same for all nonces, but for the nonce, word 3.
 func (g *vectorGen) first(v int) stream {
 	nonces := field("vectorNonces").plus(vectorBytes * v)
-	w := &window{vectorGen: g, to: exchanged("first", "R14").plus(firstVector*v - 8*vectorBytes)}
+	w := &window{vectorGen: g, to: exchanged("first", "R14").plus(firstVector * v)}
 	same := func(name string, bytes int, to y) { w.one("VPBROADCASTQ", field(name).plus(bytes), to) }
 	nonce, next, t := y(24), y(25), y(26)
 	w.one("VMOVDQU32", nonces, nonce)

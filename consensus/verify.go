@@ -125,8 +125,9 @@ type Verifier struct {
 	Workers int
 }
 
-// Limits of a batch, in signatures. Fewer than minBatch cost nearly as much as they do
-// one by one; more than maxBatch gain little, and take 1 kB of memory each.
+// Limits of what a worker verifies at once, in signatures. Fewer than minBatch are not
+// divided: together they cost half of what they do one by one. More than maxBatch gain
+// little, and take 1 kB of memory each.
 const (
 	minBatch = 8
 	maxBatch = 4096
@@ -200,21 +201,20 @@ func (v Verifier) first(n, least, most int, look func(from, to int) int) int {
 	return int(found.Load())
 }
 
-// firstBad returns the first signature that is bad, or how many there are. All are
+// firstBad returns the first signature that is bad, or how many there are: 1 or more. All are
 // verified at once, unless one is known to be bad; where they do not pass, each half by
-// itself, and in the end one by one. That is about twice the work of good ones.
+// itself, and a single one by the library, which has the last word. That is about twice
+// the work of good ones.
 func firstBad(signatures []batch.Signature, secret *[32]byte, known bool) int {
 	n := len(signatures)
-	if n < minBatch {
-		for i := range signatures {
-			if !isGood(&signatures[i]) {
-				return i
-			}
-		}
-		return n
-	}
 	if !known && batch.Verify(signatures, secret) {
 		return n
+	}
+	if n == 1 {
+		if isGood(&signatures[0]) {
+			return 1
+		}
+		return 0
 	}
 	half := n / 2
 	if i := firstBad(signatures[:half], secret, false); i < half {

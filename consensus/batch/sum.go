@@ -35,7 +35,7 @@ func sumIsZero(terms []term, sharedInversion int) bool {
 // addition to a bucket takes about 6.5, the two for each bucket of a place 30.
 func windowWidth(terms int) int {
 	best, width := 0.0, 0
-	for w := 4; w <= 13; w++ {
+	for w := 2; w <= 13; w++ {
 		cost := float64(places(w)) * (float64(terms)*6.5 + float64(int(1)<<(w-1))*30)
 		if width == 0 || cost < best {
 			best, width = cost, w

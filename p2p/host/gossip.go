@@ -233,6 +233,11 @@ func (h *Host) publishing() {
 			if err != nil && !errors.Is(err, context.Canceled) {
 				h.log.Warn("cannot gossip", "topic", p.topic.String(), "reason", err)
 			}
+			if len(h.publish) == 0 {
+				if n := h.unpublished.Swap(0); n > 0 { // one word for all of them
+					h.log.Warn("messages of our own came faster than gossip takes them; peers get them when mempools are compared", "messages", n)
+				}
+			}
 		case <-h.ctx.Done():
 			return
 		}

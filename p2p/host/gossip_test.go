@@ -155,3 +155,28 @@ func TestLargeGossipGoesByStream(t *testing.T) {
 		t.Errorf("message %d arrived", n)
 	}
 }
+
+// TestPaymentsLeaveRoomForBlocks: more payments than gossip takes do not keep a block's
+// announcement out.
+func TestPaymentsLeaveRoomForBlocks(t *testing.T) {
+	h, err := New(lean()) // which does not run, so that nothing is published
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	const surplus = 50
+	for i := range uint32(maxPublishTxs + surplus) {
+		h.Send(p2p.Outgoing{Msg: payment(i, 34)})
+	}
+	h.Send(p2p.Outgoing{Msg: &p2p.Announce{Coinbase: payment(0, 34).Tx}})
+	if got := h.unpublished.Load(); got != surplus {
+		t.Errorf("%d messages found no room, expected %d", got, surplus)
+	}
+	var last publication
+	for len(h.publish) > 0 {
+		last = <-h.publish
+	}
+	if last.topic != h.gossip.blocks {
+		t.Errorf("the last message is of topic %s, not a block's", last.topic)
+	}
+}

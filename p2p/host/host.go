@@ -41,6 +41,9 @@ type Host struct {
 	fatal   chan error    // ends Run
 	publish chan publication
 	queued  atomic.Int64 // bytes in all send queues
+	// unpublished counts the gossip messages of our own that found no room in publish,
+	// since it was last empty.
+	unpublished atomic.Int64
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -324,10 +327,14 @@ func (h *Host) Send(o p2p.Outgoing) {
 		h.relieve()
 		return
 	}
+	if topic == h.gossip.txs && len(h.publish) >= maxPublishTxs {
+		h.unpublished.Add(1)
+		return
+	}
 	select {
 	case h.publish <- publication{topic, body}:
 	default:
-		h.log.Warn("dropping a gossip message of our own: too many wait", "bytes", len(body))
+		h.unpublished.Add(1)
 	}
 }
 

@@ -39,8 +39,11 @@ const (
 	// maxQueuedBytes bounds the queues of all peers together, in bytes. Beyond
 	// it the peer with the longest queue is dropped.
 	maxQueuedBytes = 192 << 20
-	// maxPublish bounds the gossip messages of our own that wait, in messages.
-	maxPublish = 256
+	// maxPublish bounds the gossip messages of our own that wait, in messages. The last
+	// of this room is for blocks: payments without it reach peers by reconciliation.
+	maxPublish      = 256
+	maxPublishTxs   = maxPublish - reservedPublish
+	reservedPublish = 16 // a second has far fewer blocks
 )
 
 // Life of a session.

@@ -14,15 +14,35 @@ import (
 // *MissingInputs, and the transaction may wait as an orphan (AddOrphan).
 func (p *Pool) Add(now time.Time, c Chain, tx *consensus.Tx) (*Entry, error) {
 	e, err := p.Check(now, c, tx)
+	if err == nil {
+		err = p.enter(now, e)
+	}
 	if err != nil {
 		return nil, err
 	}
+	return e, nil
+}
+
+// Admit takes in what Judge returned a while ago, once its signatures are known to
+// be good. Pool, tip and clock may have moved: all that depends on them is judged
+// anew. The signatures do not: a coin's name says which key and value it has.
+func (p *Pool) Admit(now time.Time, c Chain, e *Entry) error {
+	e.Time, e.Height, e.parents, e.children = now, c.Tip.Height, nil, nil
+	if err := p.judgeHere(now, c, e); err != nil {
+		return err
+	}
+	return p.enter(now, e)
+}
+
+// enter takes in a judged entry, unless it is the first that would have to leave.
+func (p *Pool) enter(now time.Time, e *Entry) error {
+	e.onChain, e.lookedAt = nil, nil
 	p.append(e)
 	p.trim(now)
 	if p.byTxID[e.TxID] != e {
-		return nil, refuse(ErrPoolFull, "%d units for %d vB are too little to stay among %d bytes of transactions", e.Fee, e.VSize, p.cfg.MaxBytes)
+		return refuse(ErrPoolFull, "%d units for %d vB are too little to stay among %d bytes of transactions", e.Fee, e.VSize, p.cfg.MaxBytes)
 	}
-	return e, nil
+	return nil
 }
 
 // Trial judges transactions in order, each as if those before it were in the
@@ -49,20 +69,8 @@ func (p *Pool) Trial(now time.Time, c Chain, txs []*consensus.Tx) (entries []*En
 // Check judges like Add and changes nothing. The entry it returns is not in
 // the pool.
 func (p *Pool) Check(now time.Time, c Chain, tx *consensus.Tx) (*Entry, error) {
-	if err := checkAlone(c, tx); err != nil {
-		return nil, err
-	}
-	e := newEntry(now, c.Tip, tx)
-	if err := p.checkNew(e); err != nil {
-		return nil, err
-	}
-	if err := p.place(e, c); err != nil {
-		return nil, err
-	}
-	if err := p.checkFee(now, e); err != nil {
-		return nil, err
-	}
-	if err := checkCluster(e); err != nil {
+	e, err := p.Judge(now, c, tx)
+	if err != nil {
 		return nil, err
 	}
 	if err := consensus.CheckSignatures(tx, e.Coins); err != nil {
@@ -71,11 +79,46 @@ func (p *Pool) Check(now time.Time, c Chain, tx *consensus.Tx) (*Entry, error) {
 	return e, nil
 }
 
+// Judge is Check but for the signatures, which the caller checks against the entry's
+// coins before Admit takes it in.
+func (p *Pool) Judge(now time.Time, c Chain, tx *consensus.Tx) (*Entry, error) {
+	if err := checkForm(c.Params, tx); err != nil {
+		return nil, err
+	}
+	e := newEntry(now, c.Tip, tx)
+	if err := p.judgeHere(now, c, e); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// judgeHere judges what depends on the chain, the pool and the clock.
+func (p *Pool) judgeHere(now time.Time, c Chain, e *Entry) error {
+	if err := checkFinal(c, e.Tx); err != nil {
+		return err
+	}
+	if err := p.checkNew(e); err != nil {
+		return err
+	}
+	if err := p.place(e, c); err != nil {
+		return err
+	}
+	if err := p.checkFee(now, e); err != nil {
+		return err
+	}
+	return checkCluster(e)
+}
+
 // checkAlone judges a transaction by itself and its place in time (M1–M6).
 func checkAlone(c Chain, tx *consensus.Tx) error {
 	if err := checkForm(c.Params, tx); err != nil {
 		return err
 	}
+	return checkFinal(c, tx)
+}
+
+// checkFinal judges a transaction's place in time (M6).
+func checkFinal(c Chain, tx *consensus.Tx) error {
 	if height := c.Tip.Height + 1; !consensus.CheckFinal(tx, height, c.Tip.MTP()) {
 		return refuse(ErrNonFinal, "lock time %d, the next block has height %d and median time %d", tx.LockTime, height, c.Tip.MTP())
 	}
@@ -147,12 +190,12 @@ func (p *Pool) findCoins(e *Entry, c Chain) error {
 			confirmed = append(confirmed, op)
 		}
 	}
-	var coins map[consensus.OutPoint]consensus.Coin
-	if len(confirmed) > 0 {
+	if len(confirmed) > 0 && !e.looked(confirmed, c.Tip) {
 		var err error
-		if coins, err = c.Coins(confirmed); err != nil {
+		if e.onChain, err = c.Coins(confirmed); err != nil {
 			return err
 		}
+		e.lookedAt = c.Tip
 	}
 	e.Coins = make([]consensus.Coin, len(e.Tx.Inputs))
 	var missing []consensus.Hash
@@ -166,7 +209,7 @@ func (p *Pool) findCoins(e *Entry, c Chain) error {
 			if !slices.Contains(e.parents, parent) {
 				e.parents = append(e.parents, parent)
 			}
-		} else if e.Coins[i], found = coins[op]; !found && !slices.Contains(missing, op.TxID) {
+		} else if e.Coins[i], found = e.onChain[op]; !found && !slices.Contains(missing, op.TxID) {
 			missing = append(missing, op.TxID)
 		}
 	}
@@ -174,6 +217,19 @@ func (p *Pool) findCoins(e *Entry, c Chain) error {
 		return whyMissing(e, c, missing)
 	}
 	return nil
+}
+
+// looked reports whether all of these coins were found before, at the same tip.
+func (e *Entry) looked(outpoints []consensus.OutPoint, tip *consensus.BlockIndex) bool {
+	if e.lookedAt != tip {
+		return false
+	}
+	for _, op := range outpoints {
+		if _, found := e.onChain[op]; !found {
+			return false
+		}
+	}
+	return true
 }
 
 // coin returns one of the coins that an entry creates: as if in the block after

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/chaintest"
@@ -280,4 +281,87 @@ func TestEntry(t *testing.T) {
 	if _, ok := w.pool.Coin(w.Out(txs[2], 0).OutPoint, w.chain()); ok {
 		t.Error("a spent output is a coin")
 	}
+}
+
+// What Judge found may be outdated when Admit comes: a rival, a block, a parent that has
+// left. While the tip is the same the chain is asked once.
+func TestAdmitJudgesAnew(t *testing.T) {
+	judge := func(w *world, tx *consensus.Tx) *Entry {
+		e, err := w.pool.Judge(w.now, w.chain(), tx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.reads = 0
+		return e
+	}
+	admit := func(w *world, e *Entry, code consensus.Code) {
+		t.Helper()
+		err := w.pool.Admit(w.now, w.chain(), e)
+		if rule := consensus.AsRuleError(err); rule == nil && (err != nil || code != "") || rule != nil && rule.Code != code {
+			t.Errorf("got %v, expected %q", err, code)
+		}
+		w.check()
+	}
+	t.Run("nothing moved", func(t *testing.T) {
+		w := newWorld(t, Config{}, "genesis - a1..a5", "a5")
+		tx := w.spend(w.Coinbase("a1"), 1000)
+		e := judge(w, tx)
+		w.now = w.now.Add(time.Second)
+		admit(w, e, "")
+		w.holds(tx)
+		if w.reads != 0 || e.onChain != nil || !e.Time.Equal(w.now) {
+			t.Errorf("the chain was asked %d times; time %v", w.reads, e.Time)
+		}
+	})
+	t.Run("the tip moved", func(t *testing.T) {
+		w := newWorld(t, Config{}, "genesis - a1..a5", "a5")
+		tx := w.spend(w.Coinbase("a1"), 1000)
+		e := judge(w, tx)
+		w.mine("a6")
+		w.reads = 0
+		admit(w, e, "")
+		if w.reads != 1 || e.Height != 6 {
+			t.Errorf("the chain was asked %d times; height %d", w.reads, e.Height)
+		}
+	})
+	t.Run("a rival came", func(t *testing.T) {
+		w := newWorld(t, Config{}, "genesis - a1..a5", "a5")
+		e := judge(w, w.spend(w.Coinbase("a1"), 1000))
+		w.add(w.spend(w.Coinbase("a1"), 2000))
+		admit(w, e, ErrConflict)
+	})
+	t.Run("it came", func(t *testing.T) {
+		w := newWorld(t, Config{}, "genesis - a1..a5", "a5")
+		tx := w.spend(w.Coinbase("a1"), 1000)
+		e := judge(w, tx)
+		w.add(tx)
+		admit(w, e, ErrInPool)
+	})
+	t.Run("its coin was spent", func(t *testing.T) {
+		w := newWorld(t, Config{}, "genesis - a1..a5", "a5")
+		e := judge(w, w.spend(w.Coinbase("a1"), 1000))
+		w.mine("a6", w.spend(w.Coinbase("a1"), 2000))
+		admit(w, e, ErrMissing)
+	})
+	t.Run("its parent was confirmed", func(t *testing.T) {
+		w := newWorld(t, Config{}, "genesis - a1..a5", "a5")
+		txs := w.chainOf(w.Coinbase("a1"), 2, 1000)
+		w.add(txs[0])
+		e := judge(w, txs[1])
+		w.mine("a6", txs[0])
+		admit(w, e, "")
+		if len(e.Parents()) != 0 || e.Coins[0].Height != 6 {
+			t.Errorf("parents %v, coin %v", e.Parents(), e.Coins[0])
+		}
+	})
+	t.Run("its parent left", func(t *testing.T) {
+		w := newWorld(t, Config{Expiry: time.Hour}, "genesis - a1..a5", "a5")
+		txs := w.chainOf(w.Coinbase("a1"), 2, 1000)
+		w.add(txs[0])
+		e := judge(w, txs[1])
+		w.now = w.now.Add(2 * time.Hour)
+		w.pool.Expire(w.now)
+		admit(w, e, ErrMissing)
+		w.holds()
+	})
 }

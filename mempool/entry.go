@@ -28,6 +28,11 @@ type Entry struct {
 	bytes    int64
 	family   rate // of the entry and its descendants together
 	heapAt   int  // position in Pool.worst
+
+	// What Judge found on the chain, so that Admit need not look again while the tip
+	// is the same.
+	onChain  map[consensus.OutPoint]consensus.Coin
+	lookedAt *consensus.BlockIndex
 }
 
 // What an entry occupies, in bytes, maps and slice headers included; measured

@@ -78,9 +78,18 @@ func (b rpcBackend) MempoolSpender(op consensus.OutPoint) (txid consensus.Hash, 
 	return txid, ok
 }
 
-func (b rpcBackend) SubmitTx(tx *consensus.Tx) error {
-	_, err := b.Runner.SubmitTx(b.life, tx)
-	return err
+func (b rpcBackend) SubmitTxs(list []rpc.Submission) []error {
+	txs := make([]*consensus.Tx, len(list))
+	for i := range list {
+		txs[i] = list[i].Tx
+	}
+	_, errs := b.Runner.SubmitTxs(b.life, txs, func(i int, e *mempool.Entry) *consensus.RuleError {
+		if list[i].Exceeds(e.Fee, e.VSize) {
+			return &consensus.RuleError{Code: rpc.ErrFeeTooHigh, Kind: consensus.Policy}
+		}
+		return nil
+	})
+	return errs
 }
 
 func (b rpcBackend) TestTxs(txs []*consensus.Tx) (verdicts []rpc.TxVerdict, err error) {

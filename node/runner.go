@@ -249,15 +249,6 @@ func (r *Runner) WaitTip(ctx context.Context, known consensus.Hash) error {
 	return r.until(ctx, func(n *Node) bool { return n.Tip().Hash != known && !n.Reorganising() })
 }
 
-// SubmitTx takes a payment from this machine.
-func (r *Runner) SubmitTx(ctx context.Context, tx *consensus.Tx) (entry *mempool.Entry, err error) {
-	err = r.DoSettled(ctx, func(n *Node, now time.Time) (err error) {
-		entry, err = n.SubmitTx(now, tx)
-		return err
-	})
-	return entry, err
-}
-
 // SubmitBlock takes a block from this machine and waits for the judgement. It
 // reports whether the block is on the active chain; false without an error says
 // that it is stored on a side branch. Whatever it says, the block is on disk then,

@@ -29,19 +29,33 @@ func (n *Node) SubmitTx(now time.Time, tx *consensus.Tx) (*mempool.Entry, error)
 	return entry, n.resolveOrphans(now)
 }
 
-// addTx is the one road of a transaction into the mempool, whoever sent it.
+// addTx is the one road of a transaction into the mempool, whoever sent it; GatherTx and
+// CommitTx are the same one with a stop on the way.
 func (n *Node) addTx(now time.Time, tx *consensus.Tx) (*mempool.Entry, error) {
-	if err := n.notConfirmed(tx); err != nil {
-		return nil, err
-	}
 	entry, err := n.pool.Add(now, n.chain(), tx)
 	if err != nil {
-		return entry, err
+		return nil, n.whyRefused(tx, err)
 	}
+	n.entered(entry)
+	return entry, nil
+}
+
+// entered takes note of what has come into the mempool.
+func (n *Node) entered(entry *mempool.Entry) {
 	n.accepted = append(n.accepted, entry)
 	n.poolSequence++
 	n.resolve = append(n.resolve, n.pool.Children(entry.TxID)...)
-	return entry, nil
+}
+
+// whyRefused says of a transaction that is refused whether it is in the chain already,
+// which comes first among the reasons.
+func (n *Node) whyRefused(tx *consensus.Tx, err error) error {
+	if consensus.AsRuleError(err) != nil {
+		if known := n.notConfirmed(tx); known != nil {
+			return known
+		}
+	}
+	return err
 }
 
 // notConfirmed refuses a transaction of which an output is a coin: it must be

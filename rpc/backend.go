@@ -120,12 +120,31 @@ type MempoolBackend interface {
 	MempoolEntry(txid consensus.Hash) (MempoolEntry, bool)
 	// MempoolSpender names the waiting transaction that spends a coin.
 	MempoolSpender(consensus.OutPoint) (txid consensus.Hash, ok bool)
-	// SubmitTx puts a transaction into the pool and announces it.
-	SubmitTx(*consensus.Tx) error
+	// SubmitTxs puts transactions into the pool, in order, and announces them. There
+	// is an error for each, nil where it was taken; a RuleError has the code
+	// ErrFeeTooHigh where nothing else is wrong with it.
+	SubmitTxs([]Submission) []error
 	// TestTxs judges transactions in order, each as if those before it were in
 	// the pool, and leaves the pool as it is. The error is ours.
 	TestTxs([]*consensus.Tx) ([]TxVerdict, error)
 }
+
+// Submission is a transaction to be put into the pool.
+type Submission struct {
+	Tx *consensus.Tx
+	// MaxFeeRate is what it may pay at most, in units per 1000 virtual bytes; 0 for
+	// no limit.
+	MaxFeeRate int64
+}
+
+// Exceeds reports whether a fee in units is higher than the limit.
+func (s *Submission) Exceeds(fee int64, vsize int) bool {
+	return tooHighRate(fee, vsize, Amount(s.MaxFeeRate))
+}
+
+// ErrFeeTooHigh is the code of a transaction that would be taken, but pays more than its
+// sender allows.
+const ErrFeeTooHigh consensus.Code = "max-fee-exceeded"
 
 // MempoolInfo is the state of the pool.
 type MempoolInfo struct {

@@ -218,9 +218,18 @@ func (f *fake) MempoolSpender(op consensus.OutPoint) (consensus.Hash, bool) {
 	}
 	return consensus.Hash{}, false
 }
-func (f *fake) SubmitTx(tx *consensus.Tx) error {
-	f.sent = append(f.sent, tx)
-	return f.refuse
+func (f *fake) SubmitTxs(list []Submission) []error {
+	errs := make([]error, len(list))
+	for i, s := range list {
+		f.sent = append(f.sent, s.Tx)
+		switch {
+		case f.refuse != nil:
+			errs[i] = f.refuse
+		case s.Exceeds(1000, s.Tx.VSize()):
+			errs[i] = &consensus.RuleError{Code: ErrFeeTooHigh, Kind: consensus.Policy}
+		}
+	}
+	return errs
 }
 func (f *fake) TestTxs(txs []*consensus.Tx) ([]TxVerdict, error) {
 	verdicts := make([]TxVerdict, len(txs))

@@ -52,18 +52,57 @@ func NewAPI(b Backend, version string) *API {
 
 // Call answers one method.
 func (a *API) Call(ctx context.Context, name string, params json.RawMessage) (any, error) {
-	m := a.methods[name]
-	if m == nil {
-		if slices.Contains(walletMethods(), name) {
-			return nil, fail(CodeNoMethod, "Method not found: %s belongs to the wallet, and this node holds no keys. Start `kapok wallet serve` and ask it there", name)
-		}
-		return nil, fail(CodeNoMethod, "Method not found")
+	m, err := a.find(name)
+	if err != nil {
+		return nil, err
 	}
+	c, err := a.prepare(ctx, m, params)
+	if err != nil {
+		return nil, err
+	}
+	return m.run(c)
+}
+
+// together are the methods whose calls gain by being answered together. A call is nil
+// where its parameters are wrong. The answers are those of one after another, and short:
+// 1 kB each at most.
+var together = map[string]func([]*call) ([]any, []error){"sendrawtransaction": sendRawTransactions}
+
+// Gathers implements Gatherer.
+func (a *API) Gathers(name string) bool { return together[name] != nil }
+
+// Together implements Gatherer, for a method that Gathers.
+func (a *API) Together(ctx context.Context, name string, params []json.RawMessage) (results []any, errs []error) {
+	calls, wrong := make([]*call, len(params)), make([]error, len(params))
+	for i := range params {
+		calls[i], wrong[i] = a.prepare(ctx, a.methods[name], params[i])
+	}
+	results, errs = together[name](calls)
+	for i, err := range wrong {
+		if err != nil {
+			errs[i] = err
+		}
+	}
+	return results, errs
+}
+
+func (a *API) find(name string) (*method, error) {
+	switch m := a.methods[name]; {
+	case m != nil:
+		return m, nil
+	case slices.Contains(walletMethods(), name):
+		return nil, fail(CodeNoMethod, "Method not found: %s belongs to the wallet, and this node holds no keys. Start `kapok wallet serve` and ask it there", name)
+	}
+	return nil, fail(CodeNoMethod, "Method not found")
+}
+
+// prepare parses the parameters of a call.
+func (a *API) prepare(ctx context.Context, m *method, params json.RawMessage) (*call, error) {
 	args, err := m.bind(a, params)
 	if err != nil {
 		return nil, err
 	}
-	return m.run(&call{ctx: ctx, b: a.backend, api: a, args: args})
+	return &call{ctx: ctx, b: a.backend, api: a, args: args}, nil
 }
 
 // bind brings positional or named parameters into the order of the table.

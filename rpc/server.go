@@ -212,48 +212,34 @@ func (s *Server) handle(ctx context.Context, body []byte) (status int, answer []
 		return http.StatusBadRequest, encode((&request{id: null}).answer(nil, failure))
 	}
 	if !batch {
-		req, r := s.call(ctx, requests[0], true)
+		req, err := parseRequest(requests[0])
+		r := s.answer(ctx, &req, err)
 		if req.notification {
 			return http.StatusNoContent, nil
 		}
 		return httpStatus(req, r), encode(r)
 	}
-	if len(requests) == 0 {
-		return http.StatusOK, []byte("[]")
-	}
-	answer = []byte{'['}
-	for _, raw := range requests {
-		req, r := s.call(ctx, raw, len(answer) <= maxReply)
-		if req.notification {
-			continue
-		}
-		if len(answer) > 1 {
-			answer = append(answer, ',')
-		}
-		answer = append(answer, encode(r)...)
-	}
-	if len(answer) == 1 {
-		return http.StatusNoContent, nil
-	}
-	return http.StatusOK, append(answer, ']')
+	return s.handleBatch(ctx, requests)
 }
 
-func (s *Server) call(ctx context.Context, raw json.RawMessage, room bool) (request, reply) {
-	req, err := parseRequest(raw)
-	var result any
-	if err == nil && !room {
-		err = fail(CodeMisc, "the answers of this batch exceed %d bytes: ask for less at a time", maxReply)
-	} else if err == nil {
-		result, err = s.dispatch.Call(ctx, req.method, req.params)
+// answer makes a call, unless something is wrong with it already.
+func (s *Server) answer(ctx context.Context, req *request, wrong error) reply {
+	if wrong != nil {
+		return s.replyTo(ctx, req, nil, wrong)
 	}
+	result, err := s.dispatch.Call(ctx, req.method, req.params)
+	return s.replyTo(ctx, req, result, err)
+}
+
+func (s *Server) replyTo(ctx context.Context, req *request, result any, err error) reply {
 	if err == nil {
-		return req, req.answer(result, nil)
+		return req.answer(result, nil)
 	}
 	failure, ours := asError(err)
 	if ours && ctx.Err() == nil {
 		s.logger.Error("rpc call failed", "method", req.method, "error", err)
 	}
-	return req, req.answer(nil, failure)
+	return req.answer(nil, failure)
 }
 
 // httpStatus is Core's: JSON-RPC 1.0 shows failures in the status line, 2.0

@@ -290,6 +290,36 @@ func tooHighRate(fee int64, vsize int, limit Amount) bool {
 }
 
 func sendRawTransaction(c *call) (any, error) {
+	results, errs := sendRawTransactions([]*call{c})
+	return results[0], errs[0]
+}
+
+// sendRawTransactions answers calls in a row together: the node checks their signatures
+// in one go.
+func sendRawTransactions(calls []*call) ([]any, []error) {
+	results, errs := make([]any, len(calls)), make([]error, len(calls))
+	var list []Submission
+	var from []int // the call of each in list
+	for i, c := range calls {
+		if c == nil {
+			continue
+		}
+		var tx *consensus.Tx
+		if tx, errs[i] = c.submission(); errs[i] == nil {
+			list, from = append(list, Submission{tx, int64(c.amount(1))}), append(from, i)
+		}
+	}
+	if len(list) == 0 {
+		return results, errs
+	}
+	for j, err := range calls[from[0]].b.SubmitTxs(list) {
+		results[from[j]], errs[from[j]] = submissionResult(list[j].Tx, err)
+	}
+	return results, errs
+}
+
+// submission reads the transaction of a call of sendrawtransaction.
+func (c *call) submission() (*consensus.Tx, error) {
 	tx, err := decodeTx(c.bytes(0))
 	if err != nil {
 		return nil, err
@@ -299,29 +329,24 @@ func sendRawTransaction(c *call) (any, error) {
 			return nil, fail(CodeVerify, "Unspendable output exceeds maximum configured by user (maxburnamount)")
 		}
 	}
-	txid := tx.TxID()
-	if limit := c.amount(1); limit > 0 {
-		verdicts, err := c.b.TestTxs([]*consensus.Tx{tx})
-		if err != nil {
-			return nil, err
-		}
-		if len(verdicts) == 1 && verdicts[0].Rule == nil && tooHighRate(verdicts[0].Fee, tx.VSize(), limit) {
-			return nil, fail(CodeVerify, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
-		}
-	}
-	err = c.b.SubmitTx(tx)
+	return tx, nil
+}
+
+func submissionResult(tx *consensus.Tx, err error) (any, error) {
 	rule := consensus.AsRuleError(err)
 	switch {
 	case err == nil:
-		return txid, nil
+		return tx.TxID(), nil
 	case rule == nil:
 		return nil, err
 	case rule.Code == "txn-already-in-mempool":
-		return txid, nil
+		return tx.TxID(), nil
 	case rule.Code == "txn-already-known":
 		return nil, fail(CodeAlreadyInChain, "Transaction outputs already in utxo set")
 	case rule.Code == "missing-inputs":
 		return nil, fail(CodeVerify, "%s", consensus.ErrInputsMissingOrSpent)
+	case rule.Code == ErrFeeTooHigh:
+		return nil, fail(CodeVerify, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
 	}
 	return nil, failRule(CodeVerifyRejected, rule)
 }
@@ -379,7 +404,7 @@ func testVerdict(tx *consensus.Tx, v TxVerdict, limit Amount) testResult {
 	case v.Rule != nil:
 		r.Reason, r.Details = v.Rule.Code, v.Rule.Error()
 	case tooHighRate(v.Fee, tx.VSize(), limit):
-		r.Reason = "max-fee-exceeded"
+		r.Reason = ErrFeeTooHigh
 	default:
 		r.Allowed, r.VSize, r.Fees = true, tx.VSize(), &testFees{Amount(v.Fee)}
 	}

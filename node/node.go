@@ -30,6 +30,7 @@ const (
 type Config struct {
 	Params  *consensus.Params
 	Store   storage.Store
+	State   *storage.State // of Store, where that was loaded already
 	Mempool mempool.Config
 	P2P     p2p.Config
 	Rand    *rand.Rand
@@ -73,9 +74,12 @@ func New(cfg Config) (*Node, error) {
 		origin:   make(map[consensus.Hash]p2p.PeerID),
 		failures: failureLog{byHash: make(map[consensus.Hash]*consensus.RuleError)},
 	}
-	state, err := cfg.Store.Load()
-	if err != nil {
-		return nil, fmt.Errorf("load the chain: %w", err)
+	state := cfg.State
+	if state == nil {
+		var err error
+		if state, err = cfg.Store.Load(); err != nil {
+			return nil, fmt.Errorf("load the chain: %w", err)
+		}
 	}
 	for _, record := range state.Records {
 		if _, err := n.tree.Restore(record); err != nil {

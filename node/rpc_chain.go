@@ -40,6 +40,9 @@ func (b rpcBackend) Chain() (state rpc.ChainState) {
 		state.Syncing = best.Height > tip.Height+1 || old && tip.Height == 0 && best.Height > 0
 	})
 	state.SizeOnDisk = b.store.SizeOnDisk()
+	if b.recounting.Load() {
+		state.Warnings = append(state.Warnings, "the coins are being recounted after an unclean stop")
+	}
 	return state
 }
 

@@ -145,3 +145,29 @@ func TestVerifyChainOneAtATime(t *testing.T) {
 		t.Errorf("the next one: %v, %v", ok, err)
 	}
 }
+
+// While the coins are recounted after an unclean stop, the node says so.
+func TestRecountIsTold(t *testing.T) {
+	params := consensus.Regtest()
+	store, err := storage.Open(params, storage.Options{Dir: t.TempDir(), Lean: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	n, err := New(Config{Params: params, Store: store, Mempool: mempool.DefaultConfig(), P2P: p2p.Config{Params: params}, Rand: rand.New(rand.NewPCG(1, 1))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	b := rpcBackend{&Service{Runner: NewRunner(n, nil, consensus.Verifier{}, log), params: params, store: store, log: log}}
+	b.recounting.Store(true)
+	if got := b.Chain().Warnings; len(got) != 1 || !strings.Contains(got[0], "recounted") {
+		t.Errorf("warnings before the recount: %q", got)
+	}
+	if err := b.recount(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Chain().Warnings; len(got) != 0 {
+		t.Errorf("warnings after the recount: %q", got)
+	}
+}

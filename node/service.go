@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -89,6 +90,8 @@ type Service struct {
 	payout  []byte
 	dataDir string
 
+	recounting atomic.Bool // the coins are, after an unclean stop
+
 	verifying sync.Mutex    // held by the one VerifyChain at work
 	mining    chan struct{} // room for one: the call of RPC that mines a block
 
@@ -138,7 +141,7 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 		pool.MinRelayFee = cfg.MinRelayFee
 	}
 	n, err := New(Config{
-		Params: cfg.Params, Store: s.store, Mempool: pool,
+		Params: cfg.Params, Store: s.store, State: state, Mempool: pool,
 		P2P:  p2p.Config{Agent: cfg.Agent, Params: cfg.Params},
 		Rand: mathrand.New(mathrand.NewChaCha8(seed)),
 	})
@@ -239,6 +242,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	start("node", s.Runner.Run)
 	if !s.clean {
+		s.recounting.Store(true)
 		start("recount", s.recount)
 	}
 	start("network", func(ctx context.Context) error { return s.Host.Run(ctx, s.Runner) })
@@ -265,6 +269,7 @@ func (s *Service) Run(ctx context.Context) error {
 // where they are not those that were kept count of, has them made anew from the
 // blocks. Payments wait meanwhile.
 func (s *Service) recount(ctx context.Context) error {
+	defer s.recounting.Store(false)
 	found, kept, err := s.store.Recount(ctx)
 	if err != nil {
 		return err

@@ -9,28 +9,37 @@ import (
 // What both stores share: the order of records, the checks of Connect and
 // Disconnect, and the index entries of a block.
 
+const noChild = -1
+
 // parentsFirst orders the records of a tree by height. It leaves out genesis
 // and fails where a parent is missing.
 func parentsFirst(genesis consensus.Hash, records []consensus.Record) ([]consensus.Record, error) {
-	children := make(map[consensus.Hash][]int, len(records))
+	// The children of a block are linked: first by the parent's hash, then in next.
+	first, next := make(map[consensus.Hash]int32, len(records)), make([]int32, len(records))
 	known := 0
-	for i := range records {
+	for i := int32(len(records)) - 1; i >= 0; i-- {
 		if records[i].Hash == genesis {
 			continue
 		}
 		known++
-		prev := records[i].Header.Prev
-		children[prev] = append(children[prev], i)
+		prev := &records[i].Header.Prev
+		next[i] = noChild
+		if sibling, found := first[*prev]; found {
+			next[i] = sibling
+		}
+		first[*prev] = i
 	}
 	ordered := make([]consensus.Record, 0, known)
 	add := func(parent consensus.Hash) {
-		for _, i := range children[parent] {
-			ordered = append(ordered, records[i])
+		if i, found := first[parent]; found {
+			for ; i != noChild; i = next[i] {
+				ordered = append(ordered, records[i])
+			}
 		}
 	}
 	add(genesis)
-	for next := 0; next < len(ordered); next++ {
-		add(ordered[next].Hash)
+	for done := 0; done < len(ordered); done++ {
+		add(ordered[done].Hash)
 	}
 	if len(ordered) != known {
 		return nil, fmt.Errorf("%d of %d headers do not descend from genesis: %w", known-len(ordered), known, ErrDamaged)

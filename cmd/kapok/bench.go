@@ -20,7 +20,7 @@ func benchCommand() *cli.Command {
 		Usage: "measure what this machine can do",
 		Description: "Every measurement says what it was made on and how. Ctrl-C ends one early:\n" +
 			"what was measured until then is printed, with \"complete\": false.",
-		Subcommands: []*cli.Command{benchHashCommand(), benchMerkleCommand(), benchVerifyCommand(), benchConnectCommand(), benchSyncCommand(), benchCompareCommand(), benchConfirmCommand()},
+		Subcommands: []*cli.Command{benchHashCommand(), benchMerkleCommand(), benchVerifyCommand(), benchConnectCommand(), benchSyncCommand(), benchSubmitCommand(), benchStartCommand(), benchCompareCommand(), benchConfirmCommand()},
 	}
 }
 
@@ -101,4 +101,20 @@ func restedMeter(ctx context.Context) *energy.Meter {
 	case <-ctx.Done():
 	}
 	return meter
+}
+
+// flagRange is what a flag that holds a number may hold.
+type flagRange struct {
+	name     string
+	min, max int
+}
+
+// checkRanges refuses numbers that are outside of what their flags may hold.
+func checkRanges(c *cli.Context, ranges []flagRange) error {
+	for _, r := range ranges {
+		if n := c.Int(r.name); n < r.min || n > r.max {
+			return usageError(fmt.Sprintf("--%s %d: choose %d to %d", r.name, n, r.min, r.max))
+		}
+	}
+	return nil
 }

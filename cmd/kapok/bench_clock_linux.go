@@ -20,6 +20,18 @@ func workClock() time.Duration { return cpuTime(unix.CLOCK_THREAD_CPUTIME_ID) }
 // processCPU is the CPU time of all threads.
 func processCPU() time.Duration { return cpuTime(unix.CLOCK_PROCESS_CPUTIME_ID) }
 
+// cpuOf is the CPU time of all threads of another process, 0 where it has ended.
+func cpuOf(pid int) time.Duration {
+	var now unix.Timespec
+	if unix.ClockGettime(int32(^pid<<3|cpuclockSched), &now) != nil { // as clock_getcpuclockid(3) names it
+		return 0
+	}
+	return time.Duration(now.Nano())
+}
+
+// cpuclockSched is Linux's CPUCLOCK_SCHED (posix-timers.h).
+const cpuclockSched = 2
+
 func cpuTime(clock int32) time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(clock, &now); err != nil {

@@ -17,6 +17,9 @@ func workClock() time.Duration { return time.Since(started) }
 // processCPU is not known.
 func processCPU() time.Duration { return 0 }
 
+// cpuOf is not known.
+func cpuOf(int) time.Duration { return 0 }
+
 // peakRSS is not known.
 func peakRSS(*os.ProcessState) int64 { return 0 }
 

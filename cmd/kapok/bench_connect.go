@@ -34,11 +34,8 @@ func benchConnectCommand() *cli.Command {
 				return err
 			}
 			payments, blocks := c.Int("payments"), c.Int("blocks")
-			if payments < 1 || payments > maxConnectPayments {
-				return usageError(fmt.Sprintf("--payments %d: choose 1 to %d", payments, maxConnectPayments))
-			}
-			if blocks < 2 || blocks > maxConnectBlocks {
-				return usageError(fmt.Sprintf("--blocks %d: choose 2 to %d", blocks, maxConnectBlocks))
+			if err := checkRanges(c, []flagRange{{"payments", 1, maxConnectPayments}, {"blocks", 2, maxConnectBlocks}}); err != nil {
+				return err
 			}
 			report, err := benchConnect(c.Context, payments, blocks, newProgress(c.App.ErrWriter))
 			if err != nil {

@@ -57,7 +57,8 @@ func newPaidChain(params *consensus.Params, payments int) (*paidChain, error) {
 			return nil, err
 		}
 	}
-	var txs []*consensus.Tx
+	var txs []*consensus.Tx // of the next block
+	weight := 0
 	for i := range fans {
 		coinbase := c.blocks[i].Txs[0]
 		coin := loadCoin{consensus.OutPoint{TxID: coinbase.TxID()}, coinbase.Outputs[0], 0}
@@ -71,6 +72,12 @@ func newPaidChain(params *consensus.Params, payments int) (*paidChain, error) {
 		if err != nil {
 			return nil, err
 		}
+		if weight += tx.Weight(); weight > miner.Room(params) {
+			if err := c.mine(txs); err != nil {
+				return nil, err
+			}
+			txs, weight = nil, tx.Weight()
+		}
 		txs = append(txs, tx)
 		txid := tx.TxID()
 		for j := range outs {
@@ -82,6 +89,15 @@ func newPaidChain(params *consensus.Params, payments int) (*paidChain, error) {
 
 // pay makes a block of payments, one by each coin.
 func (c *paidChain) pay() error {
+	txs, err := c.payments()
+	if err != nil {
+		return err
+	}
+	return c.mine(txs)
+}
+
+// payments makes payments, one by each coin.
+func (c *paidChain) payments() ([]*consensus.Tx, error) {
 	txs := make([]*consensus.Tx, len(c.coins))
 	for i := range c.coins {
 		coin := &c.coins[i]
@@ -92,12 +108,12 @@ func (c *paidChain) pay() error {
 		}
 		tx, err := c.spend(*coin, outs)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		txs[i] = tx
 		*coin = loadCoin{consensus.OutPoint{TxID: tx.TxID(), Index: 1}, outs[1], key}
 	}
-	return c.mine(txs)
+	return txs, nil
 }
 
 // spend makes a transaction that is signed.

@@ -1,21 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/kapok-chain/kapok/consensus"
-	"github.com/kapok-chain/kapok/node"
 )
 
 func benchSyncCommand() *cli.Command {
@@ -38,13 +33,8 @@ func benchSyncCommand() *cli.Command {
 			if err := exactArgs(c, 0); err != nil {
 				return err
 			}
-			for _, flag := range []struct {
-				name     string
-				min, max int
-			}{{"blocks", 1, maxSyncBlocks}, {"paid-blocks", 1, maxSyncBlocks}, {"payments", 1, maxConnectPayments}} {
-				if n := c.Int(flag.name); n < flag.min || n > flag.max {
-					return usageError(fmt.Sprintf("--%s %d: choose %d to %d", flag.name, n, flag.min, flag.max))
-				}
+			if err := checkRanges(c, []flagRange{{"blocks", 1, maxSyncBlocks}, {"paid-blocks", 1, maxSyncBlocks}, {"payments", 1, maxConnectPayments}}); err != nil {
+				return err
 			}
 			report, err := benchSync(c.Context, c.Int("blocks"), c.Int("paid-blocks"), c.Int("payments"), newProgress(c.App.ErrWriter))
 			if err != nil {
@@ -105,26 +95,31 @@ func benchSync(ctx context.Context, empty, paid, payments int, p progress) (*syn
 	return r, nil
 }
 
-// syncOnce makes a chain and lets a process get it from another one.
+// syncOnce lets a process get a chain from another one.
 func syncOnce(ctx context.Context, blocks, payments int, p progress) (_ *syncTime, err error) {
-	dir, err := os.MkdirTemp("", "kapok-bench-")
+	made, err := cached(fmt.Sprintf("sync-%d-%d", blocks, payments), func(dir string) error {
+		return makeSyncChain(ctx, dir, blocks, payments, p)
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	full, fresh := filepath.Join(dir, "full"), filepath.Join(dir, "new")
-	t, err := makeChain(ctx, full, blocks, payments, p)
+	dir, remove, err := copied(made)
 	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	t := new(syncTime)
+	if err := readJSON(filepath.Join(dir, syncAbout), t); err != nil {
 		return nil, err
 	}
 	p.show("  syncing %d blocks", t.Blocks)
 	defer p.clear()
-	server, err := startChild(ctx, full, "--listen", "127.0.0.1:0")
+	server, err := startChild(ctx, benchNode(filepath.Join(dir, "full"), "--listen", "127.0.0.1:0")...)
 	if err != nil {
 		return nil, err
 	}
 	defer server.end()
-	client, err := startChild(ctx, fresh, "--listen", "none", "--peer", server.ready.Ready.Addresses[0])
+	client, err := startChild(ctx, benchNode(filepath.Join(dir, "new"), "--listen", "none", "--peer", server.ready.Ready.Addresses[0])...)
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +135,11 @@ func syncOnce(ctx context.Context, blocks, payments int, p progress) (_ *syncTim
 	return t, nil
 }
 
-// makeChain puts a chain into a directory.
-func makeChain(ctx context.Context, dir string, blocks, payments int, p progress) (_ *syncTime, err error) {
+// syncAbout is the file beside a chain that says what is in it.
+const syncAbout = "about.json"
+
+// makeSyncChain makes a chain in the folder full of a directory.
+func makeSyncChain(ctx context.Context, dir string, blocks, payments int, p progress) error {
 	params := consensus.Regtest()
 	p.show("  making a chain of %d blocks", blocks)
 	chain, err := newPaidChain(params, payments)
@@ -151,77 +149,26 @@ func makeChain(ctx context.Context, dir string, blocks, payments int, p progress
 		}
 	}
 	if err = errors.Join(err, ctx.Err()); err != nil {
-		return nil, err
+		return err
 	}
-	service, err := node.Open(node.ServiceConfig{Params: params, DataDir: dir, Agent: "/bench/", Version: version, DisableQUIC: true})
-	if err != nil {
-		return nil, err
-	}
-	life, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- service.Run(life) }()
-	defer func() {
-		stop()
-		err = errors.Join(err, <-ended)
-	}()
-	t := &syncTime{Blocks: chain.tip.Height}
-	for i, block := range chain.blocks {
-		if i%100 == 0 {
-			p.show("  storing block %d of %d", i, len(chain.blocks))
-		}
-		if active, err := service.Runner.SubmitBlock(life, block); err != nil || !active {
-			return nil, fmt.Errorf("block %d is not the tip: %w", i+1, err)
-		}
+	t := syncTime{Blocks: chain.tip.Height}
+	for _, block := range chain.blocks {
 		t.Bytes += int64(block.Size())
 		for _, tx := range block.Txs[1:] {
 			t.Inputs += len(tx.Inputs)
 		}
 	}
-	return t, nil
-}
-
-// child is a node in a process of its own.
-type child struct {
-	cmd   *exec.Cmd
-	lines *bufio.Reader
-	ready *nodeEvent
-	cpu   time.Duration
-	peak  int64
-	ended bool
-}
-
-// startChild starts one and waits until it is ready.
-func startChild(ctx context.Context, dir string, args ...string) (*child, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
+	if err := writeJSON(filepath.Join(dir, syncAbout), t); err != nil {
+		return err
 	}
-	c := &child{cmd: exec.CommandContext(ctx, program, append([]string{"node", "--json", "--no-quic", "--network", "regtest",
-		"--datadir", dir, "--rpc", "127.0.0.1:0"}, args...)...)}
-	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(os.Interrupt) }
-	c.cmd.WaitDelay = stopGrace
-	var complaint strings.Builder
-	c.cmd.Stderr = &complaint
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := c.cmd.Start(); err != nil {
-		return nil, err
-	}
-	c.lines = bufio.NewReader(out)
-	if c.ready, err = readEvent(c.lines); err == nil && c.ready.Ready != nil {
-		return c, nil
-	}
-	c.end()
-	return nil, fmt.Errorf("a node did not get ready: %s", strings.TrimSpace(complaint.String()))
+	return storeChain(ctx, params, filepath.Join(dir, "full"), chain.blocks, p)
 }
 
 // until reads what a child says until its tip has a height, and returns how long that
 // took from when it was ready.
 func (c *child) until(height uint32) (time.Duration, error) {
 	for {
-		e, err := readEvent(c.lines)
+		e, err := c.next()
 		if err != nil {
 			return 0, fmt.Errorf("the node that syncs has ended: %w", err)
 		}
@@ -229,18 +176,6 @@ func (c *child) until(height uint32) (time.Duration, error) {
 			return e.Time().Sub(c.ready.Time()), nil
 		}
 	}
-}
-
-// end stops a child and returns what it used. A second call returns the same.
-func (c *child) end() (cpuSeconds float64, peakBytes int64) {
-	if !c.ended {
-		c.ended = true
-		c.cmd.Process.Signal(os.Interrupt)
-		io.Copy(io.Discard, c.lines)
-		c.cmd.Wait() // by an interrupt, which is no error of ours
-		c.cpu, c.peak = c.cmd.ProcessState.UserTime()+c.cmd.ProcessState.SystemTime(), peakRSS(c.cmd.ProcessState)
-	}
-	return c.cpu.Seconds(), c.peak
 }
 
 // print writes the report for people.

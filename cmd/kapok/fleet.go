@@ -1,20 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/kapok-chain/kapok/address"
 	"github.com/kapok-chain/kapok/consensus"
@@ -155,10 +149,6 @@ var errNodeEnded = errors.New("the node has ended")
 
 // startProcesses runs each node as `kapok node --json` in a process of its own.
 func startProcesses(ctx context.Context, p *plan) (*fleet, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	f := &fleet{seen: make(chan sighting, sightingBuffer)}
 	var lives sync.WaitGroup
 	f.wait = func() error { lives.Wait(); return nil }
@@ -168,7 +158,7 @@ func startProcesses(ctx context.Context, p *plan) (*fleet, error) {
 		if err != nil {
 			return nil, err
 		}
-		ready, err := f.spawn(ctx, &lives, program, i, nodeArgs(p, i, &cfg))
+		ready, err := f.spawn(ctx, &lives, i, nodeArgs(p, i, &cfg))
 		if err != nil {
 			return nil, fmt.Errorf("node %d: %w", i, err)
 		}
@@ -180,7 +170,7 @@ func startProcesses(ctx context.Context, p *plan) (*fleet, error) {
 
 // nodeArgs is the command line that gives a process the configuration of a member.
 func nodeArgs(p *plan, i int, cfg *node.ServiceConfig) []string {
-	args := []string{"node", "--json", "--lean", "--no-quic", "--network", p.params.Name, "--datadir", cfg.DataDir, "--rpc", cfg.RPCListen}
+	args := []string{"--lean", "--no-quic", "--network", p.params.Name, "--datadir", cfg.DataDir, "--rpc", cfg.RPCListen}
 	for _, addr := range cfg.Listen {
 		args = append(args, "--listen", addr)
 	}
@@ -196,50 +186,22 @@ func nodeArgs(p *plan, i int, cfg *node.ServiceConfig) []string {
 	return args
 }
 
-// stopGrace is how long a child has to end after an interrupt before it is killed.
-const stopGrace = 10 * time.Second
-
 // spawn starts a child and returns what it says when it is ready.
-func (f *fleet) spawn(ctx context.Context, lives *sync.WaitGroup, program string, i int, args []string) (*readyEvent, error) {
-	child := exec.CommandContext(ctx, program, args...)
-	child.Cancel = func() error { return child.Process.Signal(os.Interrupt) }
-	child.WaitDelay = stopGrace
-	child.Stderr = os.Stderr
-	out, err := child.StdoutPipe()
+func (f *fleet) spawn(ctx context.Context, lives *sync.WaitGroup, i int, args []string) (*readyEvent, error) {
+	c, err := startChild(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
-	if err := child.Start(); err != nil {
-		return nil, err
-	}
-	f.pids = append(f.pids, child.Process.Pid)
-	lines := bufio.NewReader(out)
-	first, err := readEvent(lines)
-	if err != nil || first.Ready == nil {
-		child.Cancel()
-		return nil, errors.Join(fmt.Errorf("it did not get ready"), err, child.Wait())
-	}
+	f.pids = append(f.pids, c.pid())
 	lives.Go(func() {
 		for {
-			e, err := readEvent(lines)
+			e, err := c.next()
 			if err != nil {
 				break
 			}
 			f.report(ctx, sighting{node: i, event: e})
 		}
-		io.Copy(io.Discard, lines)
-		err := child.Wait()
-		f.report(ctx, sighting{node: i, err: errors.Join(err, errNodeEnded)})
+		f.report(ctx, sighting{node: i, err: errors.Join(c.wait(), errNodeEnded)})
 	})
-	return first.Ready, nil
-}
-
-// readEvent reads one JSON line.
-func readEvent(r *bufio.Reader) (*nodeEvent, error) {
-	line, err := r.ReadBytes('\n')
-	if err != nil {
-		return nil, err
-	}
-	var e nodeEvent
-	return &e, json.Unmarshal(line, &e)
+	return c.ready.Ready, nil
 }

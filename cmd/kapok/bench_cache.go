@@ -19,8 +19,8 @@ import (
 )
 
 // Chains to measure with take longer to make than to measure. They are kept in the
-// system's temporary directory, from one run to the next; whoever wants the room back
-// removes cacheDir.
+// system's temporary directory, from one run to the next; whoever wants the room back,
+// or has changed what a node stores, removes cacheDir.
 
 // cacheDir is where, for this user and this version.
 func cacheDir() string {
@@ -113,7 +113,7 @@ func storeChain(ctx context.Context, params *consensus.Params, dir string, block
 
 // benchNode is the command line of a node to be measured.
 func benchNode(dir string, more ...string) []string {
-	return append([]string{"--no-quic", "--network", "regtest", "--datadir", dir, "--rpc", "127.0.0.1:0"}, more...)
+	return append([]string{"--no-quic", "--log", "error", "--network", "regtest", "--datadir", dir, "--rpc", "127.0.0.1:0"}, more...)
 }
 
 // writeJSON and readJSON keep beside a chain what is known of it.

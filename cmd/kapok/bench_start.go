@@ -114,28 +114,27 @@ func benchStart(ctx context.Context, blocks, coins, starts int, p progress) (_ *
 	defer func() { err = errors.Join(err, remove()) }()
 	run := startRun{dir: filepath.Join(dir, "node"), height: blocks}
 	var clean, killed []startSample
-	for i := 0; i < starts && ctx.Err() == nil; i++ {
-		p.show("  start %d of %d", i+1, starts)
-		s, err := run.start(ctx, false)
-		if err != nil && ctx.Err() == nil {
-			return nil, err
+	for _, kind := range []struct {
+		kill bool
+		to   *[]startSample
+	}{{false, &clean}, {true, &killed}} {
+		for i := 0; i < starts && ctx.Err() == nil; i++ {
+			p.show("  start %d of %d, after a kill: %v", i+1, starts, kind.kill)
+			s, err := run.start(ctx, kind.kill)
+			if err != nil && ctx.Err() == nil {
+				return nil, err
+			}
+			if err == nil {
+				*kind.to = append(*kind.to, s)
+			}
 		}
-		clean = append(clean, s)
-	}
-	for i := 0; i < starts && ctx.Err() == nil; i++ {
-		p.show("  start %d of %d after a kill", i+1, starts)
-		s, err := run.start(ctx, true)
-		if err != nil && ctx.Err() == nil {
-			return nil, err
-		}
-		killed = append(killed, s)
 	}
 	p.clear()
-	if ctx.Err() != nil {
+	if len(killed) == 0 {
 		return nil, ctx.Err()
 	}
 	return &startReport{
-		Version: version, Bench: "start", Complete: true, Machine: thisMachine(), Blocks: blocks, Coins: coins,
+		Version: version, Bench: "start", Complete: ctx.Err() == nil, Machine: thisMachine(), Blocks: blocks, Coins: coins,
 		Clean: startTimesOf(clean), Killed: startTimesOf(killed),
 		Method: fmt.Sprintf("from the start of the process until getblockchaininfo is answered; what the node reads is in the system's cache; before a kill %d blocks are mined", unflushed),
 	}, nil

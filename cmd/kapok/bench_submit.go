@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,17 +73,18 @@ const (
 
 // submitReport is the JSON document of `kapok bench submit --json`.
 type submitReport struct {
-	Version     string     `json:"version"`
-	Bench       string     `json:"bench"`
-	Complete    bool       `json:"complete"` // false: interrupted
-	Machine     machine    `json:"machine"`
-	Payments    int        `json:"payments"` // in a round
-	Connections int        `json:"connections"`
-	Batch       int        `json:"batch"`
-	Rounds      int        `json:"rounds"` // of each kind, at most
-	Single      submitRate `json:"single"`
-	Batched     submitRate `json:"batched"`
-	Method      string     `json:"method"`
+	Version     string         `json:"version"`
+	Bench       string         `json:"bench"`
+	Complete    bool           `json:"complete"` // false: interrupted
+	Machine     machine        `json:"machine"`
+	Payments    int            `json:"payments"` // in a round
+	Connections int            `json:"connections"`
+	Batch       int            `json:"batch"`
+	Rounds      int            `json:"rounds"` // of each kind, at most
+	Single      submitRate     `json:"single"`
+	Batched     submitRate     `json:"batched"`
+	Template    submitTemplate `json:"template"`
+	Method      string         `json:"method"`
 }
 
 // submitRate is one kind of call. Medians are of the rounds.
@@ -94,6 +97,24 @@ type submitRate struct {
 	CallP99   float64 `json:"call_p99_ms"`
 	NodeCPU   float64 `json:"node_cpu_s"`   // a round, median; 0 where it is not known
 	ClientCPU float64 `json:"client_cpu_s"` // likewise
+}
+
+// submitTemplate is getblocktemplate over RPC, when the mempool has all payments.
+type submitTemplate struct {
+	Calls    int     `json:"calls"`
+	Payments int     `json:"payments"` // that the block holds
+	P50      float64 `json:"p50_ms"`
+	Low      float64 `json:"low_ms"`
+	High     float64 `json:"high_ms"`
+}
+
+func submitTemplateOf(rounds []submitRound) submitTemplate {
+	var all []float64
+	for _, r := range rounds {
+		all = append(all, r.templates...)
+	}
+	all = sortedCopy(all)
+	return submitTemplate{len(all), rounds[0].inTemplate, percentile(all, 0.5), all[0], all[len(all)-1]}
 }
 
 func benchSubmit(ctx context.Context, r *submitReport, p progress) (_ *submitReport, err error) {
@@ -142,6 +163,7 @@ func benchSubmit(ctx context.Context, r *submitReport, p progress) (_ *submitRep
 		return nil, ctx.Err()
 	}
 	r.Complete, r.Single, r.Batched = ctx.Err() == nil, submitRateOf(single), submitRateOf(batched)
+	r.Template = submitTemplateOf(slices.Concat(single, batched))
 	return r, nil
 }
 
@@ -175,6 +197,9 @@ type submitRound struct {
 	perS      float64
 	calls     []float64 // ms
 	node, own float64   // CPU seconds
+
+	templates  []float64 // ms, with all payments in the mempool
+	inTemplate int       // payments in each
 }
 
 // submitAll hands payments to a fresh process: batch by batch, or where batch is 0 one by one.
@@ -222,8 +247,27 @@ func submitAll(ctx context.Context, dir string, payments []string, connections, 
 	if err := errors.Join(append(faults, ctx.Err())...); err != nil {
 		return r, err
 	}
-	return r, checkMempool(ctx, server.ready.Ready, len(payments))
+	if err := checkMempool(ctx, server.ready.Ready, len(payments)); err != nil {
+		return r, err
+	}
+	// A block to be solved, from a full mempool: the first one, and with caches warm.
+	request, err := encodeCall(server.ready.Ready, `{"jsonrpc":"2.0","id":0,"method":"getblocktemplate","params":[{"rules":["segwit"]}]}`)
+	if err != nil {
+		return r, err
+	}
+	for range templatesPerRound {
+		asked := time.Now()
+		if err := conns[0].call(rawCall{request, 1}); err != nil {
+			return r, err
+		}
+		r.templates = append(r.templates, ms(time.Since(asked)))
+	}
+	r.inTemplate = bytes.Count(conns[0].answer.Bytes(), []byte(`"txid":`))
+	return r, nil
 }
+
+// templatesPerRound is how often a node is asked for a block when it has all payments.
+const templatesPerRound = 3
 
 // checkMempool makes sure that a node has what it was given.
 func checkMempool(ctx context.Context, at *readyEvent, want int) error {
@@ -264,5 +308,7 @@ func (r *submitReport) print(w io.Writer) {
 		fmt.Fprintf(w, "%-16s %6d %14.0f %16s %13.2f %8.2f %11s %13s\n", row.name, row.r.Rounds, row.r.PerS, fmt.Sprintf("%.0f to %.0f", row.r.LowPerS, row.r.HighPerS),
 			row.r.CallP50, row.r.CallP99, known("%.2f", row.r.NodeCPU), known("%.2f", row.r.ClientCPU))
 	}
+	fmt.Fprintf(w, "\na template of %d of these %d payments, by getblocktemplate: %.0f ms p50, %.0f to %.0f\n",
+		r.Template.Payments, r.Payments, r.Template.P50, r.Template.Low, r.Template.High)
 	fmt.Fprintf(w, "\n%s. CPU seconds are of a round.\n%s", r.Method, complaint(r.Complete))
 }

@@ -31,11 +31,6 @@ type rawCall struct {
 // encodeCalls writes the requests that hand in payments in hex, so many in each; where
 // batch is 0, each in a call of its own.
 func encodeCalls(at *readyEvent, payments []string, batch int) (calls []rawCall, err error) {
-	cookie, err := os.ReadFile(at.Cookie)
-	if err != nil {
-		return nil, err
-	}
-	login := base64.StdEncoding.EncodeToString(bytes.TrimSpace(cookie))
 	for from := 0; from < len(payments); {
 		to := min(from+max(1, batch), len(payments))
 		var body strings.Builder
@@ -49,11 +44,25 @@ func encodeCalls(at *readyEvent, payments []string, batch int) (calls []rawCall,
 		if batch > 0 {
 			text = "[" + text + "]"
 		}
-		calls = append(calls, rawCall{[]byte("POST / HTTP/1.1\r\nHost: " + at.RPC + "\r\nAuthorization: Basic " + login +
-			"\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(text)) + "\r\n\r\n" + text), to - from})
+		request, err := encodeCall(at, text)
+		if err != nil {
+			return nil, err
+		}
+		calls = append(calls, rawCall{request, to - from})
 		from = to
 	}
 	return calls, nil
+}
+
+// encodeCall writes the request with this body.
+func encodeCall(at *readyEvent, body string) ([]byte, error) {
+	cookie, err := os.ReadFile(at.Cookie)
+	if err != nil {
+		return nil, err
+	}
+	login := base64.StdEncoding.EncodeToString(bytes.TrimSpace(cookie))
+	return []byte("POST / HTTP/1.1\r\nHost: " + at.RPC + "\r\nAuthorization: Basic " + login +
+		"\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body), nil
 }
 
 func dialRaw(addr string) (*rawConn, error) {

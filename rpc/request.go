@@ -27,7 +27,8 @@ type request struct {
 	notification bool
 }
 
-// reply has both fields always, one of them null, in either version.
+// reply has both fields always, one of them null, in either version. The server writes
+// it with encode, the client reads it.
 type reply struct {
 	Version string          `json:"jsonrpc,omitempty"`
 	Result  json.RawMessage `json:"result"`

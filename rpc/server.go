@@ -257,11 +257,21 @@ func httpStatus(req request, r reply) int {
 	return http.StatusInternalServerError
 }
 
-// encode marshals a reply, all of whose parts are known to be JSON.
+// encode writes a reply, all of whose parts are known to be JSON. The result may be
+// megabytes: encoding/json would look through them again.
 func encode(r reply) []byte {
-	b, err := json.Marshal(r)
-	if err != nil {
+	id, err := json.Marshal(r.ID)
+	failure, err2 := json.Marshal(r.Error)
+	if err != nil || err2 != nil {
 		return []byte(`{"result":null,"error":{"code":-32603,"message":"internal error: encoding the answer"},"id":null}`)
 	}
-	return b
+	b := make([]byte, 0, len(r.Result)+len(failure)+len(id)+64)
+	b = append(b, '{')
+	if r.Version != "" {
+		b = append(append(append(b, `"jsonrpc":"`...), r.Version...), `",`...)
+	}
+	b = append(append(b, `"result":`...), r.Result...)
+	b = append(append(b, `,"error":`...), failure...)
+	b = append(append(b, `,"id":`...), id...)
+	return append(b, '}')
 }

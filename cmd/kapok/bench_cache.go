@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -131,4 +133,34 @@ func readJSON(path string, v any) error {
 		return err
 	}
 	return json.Unmarshal(text, v)
+}
+
+// blocksFile holds blocks in hex, a line each.
+const blocksFile = "blocks.hex"
+
+func writeBlocks(path string, blocks []*consensus.Block) error {
+	var text []byte
+	for _, block := range blocks {
+		text = append(hex.AppendEncode(text, block.Bytes()), '\n')
+	}
+	return os.WriteFile(path, text, 0o600)
+}
+
+func readBlocks(path string) (blocks []*consensus.Block, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for line := range bytes.FieldsSeq(text) {
+		raw, err := hex.DecodeString(string(line))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		block, err := consensus.DecodeBlock(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		blocks = append(blocks, block)
+	}
+	return blocks, nil
 }

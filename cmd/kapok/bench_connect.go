@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -93,16 +94,25 @@ type connectSample struct{ tip, answer, cpu, index, indexCPU float64 }
 
 func benchConnect(ctx context.Context, payments, blocks int, p progress) (_ *connectReport, err error) {
 	params := consensus.Regtest()
+	made, err := cached(fmt.Sprintf("connect-%d-%d", payments, blocks), func(dir string) error {
+		return makePaidBlocks(ctx, filepath.Join(dir, blocksFile), payments, blocks, p)
+	})
+	if err != nil {
+		return nil, err
+	}
+	chain, err := readBlocks(filepath.Join(made, blocksFile))
+	if err != nil {
+		return nil, err
+	}
+	first := len(chain) - blocks // that is measured
+	if first < 0 {
+		return nil, fmt.Errorf("%s holds %d blocks, not %d: remove it", made, len(chain), blocks)
+	}
 	dir, err := os.MkdirTemp("", "kapok-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	p.show("  making coins")
-	chain, err := newPaidChain(params, payments)
-	if err != nil {
-		return nil, err
-	}
 	service, err := node.Open(node.ServiceConfig{Params: params, DataDir: dir, Agent: "/bench/", Version: version, DisableQUIC: true})
 	if err != nil {
 		return nil, err
@@ -114,7 +124,7 @@ func benchConnect(ctx context.Context, payments, blocks int, p progress) (_ *con
 		stop()
 		err = errors.Join(err, <-ended)
 	}()
-	for _, block := range chain.blocks {
+	for _, block := range chain[:first] {
 		if _, err := service.Runner.SubmitBlock(life, block); err != nil {
 			return nil, err
 		}
@@ -122,10 +132,7 @@ func benchConnect(ctx context.Context, payments, blocks int, p progress) (_ *con
 	var seen, unseen []connectSample
 	for i := 0; i < blocks && ctx.Err() == nil; i++ {
 		p.show("  block %d of %d", i+1, blocks)
-		if err := chain.pay(); err != nil {
-			return nil, err
-		}
-		block := chain.blocks[len(chain.blocks)-1]
+		block := chain[first+i]
 		if i%2 == 1 {
 			for _, tx := range block.Txs[1:] {
 				if _, err := service.Runner.SubmitTx(life, tx); err != nil {
@@ -149,13 +156,27 @@ func benchConnect(ctx context.Context, payments, blocks int, p progress) (_ *con
 	}
 	return &connectReport{
 		Version: version, Bench: "connect", Complete: ctx.Err() == nil, Machine: thisMachine(), Payments: payments,
-		Bytes: chain.blocks[len(chain.blocks)-1].Size(), Unseen: timesOf(unseen), Seen: timesOf(seen),
+		Bytes: chain[len(chain)-1].Size(), Unseen: timesOf(unseen), Seen: timesOf(seen),
 		Method: connectMethod{
 			Tip:    "from the call of Runner.SubmitBlock until a subscriber has the new tip",
 			Answer: "from the same call until it returns, when block, undo data and records are synced",
 			Index:  "then, until the index of transactions and keys is at the tip, which otherwise follows within 200 ms",
 		},
 	}, nil
+}
+
+// makePaidBlocks writes a chain whose last blocks hold so many payments each.
+func makePaidBlocks(ctx context.Context, path string, payments, blocks int, p progress) error {
+	p.show("  making coins")
+	chain, err := newPaidChain(consensus.Regtest(), payments)
+	for i := 0; i < blocks && err == nil; i++ {
+		p.show("  making block %d of %d", i+1, blocks)
+		err = errors.Join(chain.pay(), ctx.Err())
+	}
+	if err != nil {
+		return err
+	}
+	return writeBlocks(path, chain.blocks)
 }
 
 // connectOne submits a block and waits for both.

@@ -154,7 +154,41 @@ func makeStartChain(ctx context.Context, dir string, blocks, coins int, p progre
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return err
 	}
-	return storeChain(ctx, params, dir, chain.blocks, p)
+	if err := storeChain(ctx, params, dir, chain.blocks, p); err != nil {
+		return err
+	}
+	p.show("  letting the database come to rest")
+	return settle(ctx, dir)
+}
+
+// Of a database at rest: how often it is looked at, how much CPU time it may use between
+// two looks, and how often at most.
+const (
+	settleEvery = time.Second
+	settleUses  = 50 * time.Millisecond
+	settleLooks = 120
+)
+
+// settle runs a node until its database has sorted what was written in a hurry, which no
+// node that has run for a while has left to do.
+func settle(ctx context.Context, dir string) error {
+	c, err := startChild(ctx, benchNode(dir, "--listen", "none")...)
+	if err != nil {
+		return err
+	}
+	defer c.end()
+	for range settleLooks {
+		before := c.usedCPU()
+		select {
+		case <-time.After(settleEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if c.usedCPU()-before < settleUses {
+			break
+		}
+	}
+	return nil
 }
 
 // startRun starts nodes on a directory, one after the other.

@@ -36,6 +36,8 @@ type Template struct {
 	CoinbaseValue int64             // subsidy and fees, in units
 	Fees          int64             // units
 	Txs           []*consensus.Tx   // behind the coinbase, in block order
+	TxIDs         []consensus.Hash  // by transaction
+	WTxIDs        []consensus.Hash  // by transaction
 	TxFees        []int64           // units, by transaction
 	Commitment    []byte            // output script of the witness commitment, for a reserved value of zeros
 
@@ -121,15 +123,14 @@ func (t *Template) addFees(p *consensus.Params) error {
 // commit computes what the coinbase does not change: the commitment to the
 // witnesses, in whose tree it counts as zero, and its own Merkle branch.
 func (t *Template) commit() {
-	wtxids := make([]consensus.Hash, 1+len(t.Txs))
-	txids := make([]consensus.Hash, len(t.Txs))
+	wtxids := make([]consensus.Hash, 1+len(t.Txs)) // the coinbase's is zero
+	t.TxIDs, t.WTxIDs = make([]consensus.Hash, len(t.Txs)), wtxids[1:]
 	for i, tx := range t.Txs {
-		wtxids[1+i] = tx.WTxID()
-		txids[i] = tx.TxID()
+		t.TxIDs[i], t.WTxIDs[i] = tx.TxID(), tx.WTxID()
 	}
 	root, _ := consensus.MerkleRoot(wtxids)
 	t.Commitment = consensus.CommitmentScript(root, [consensus.ReservedSize]byte{})
-	t.branch = merkleBranch(txids)
+	t.branch = merkleBranch(t.TxIDs)
 }
 
 // merkleBranch returns what the first leaf of a Merkle tree is hashed with on

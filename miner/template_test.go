@@ -90,6 +90,11 @@ func TestTemplatesConnect(t *testing.T) { // 154 gbt-valid
 		if tpl.Fees != total || tpl.CoinbaseValue != want || block.Txs[0].Outputs[0].Value != want {
 			r.Fatalf("fees %d, coinbase %d, expected %d and %d", tpl.Fees, tpl.CoinbaseValue, total, want)
 		}
+		for i, tx := range txs {
+			if tpl.TxIDs[i] != tx.TxID() || tpl.WTxIDs[i] != tx.WTxID() {
+				r.Fatalf("transaction %d is called %s, %s", i, tpl.TxIDs[i], tpl.WTxIDs[i])
+			}
+		}
 		if !strings.Contains(string(block.Txs[0].Inputs[0].ScriptSig), text[:min(len(text), MaxText)]) {
 			r.Fatal("the text is not in the coinbase")
 		}

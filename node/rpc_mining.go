@@ -27,7 +27,7 @@ func (b rpcBackend) Template() (*rpc.Template, error) {
 	out := &rpc.Template{
 		Height: t.Height, Parent: t.Parent, Version: t.Version, Bits: t.Bits,
 		Time: t.Time, MinTime: t.MinTime, CoinbaseValue: t.CoinbaseValue,
-		Txs: t.Txs, Fees: t.TxFees, Commitment: t.Commitment,
+		Txs: t.Txs, TxIDs: t.TxIDs, WTxIDs: t.WTxIDs, Fees: t.TxFees, Commitment: t.Commitment,
 	}
 	if b.payout != nil {
 		out.Coinbase = t.Block(b.payout, 0, coinbaseText).Txs[0]

@@ -289,12 +289,13 @@ type Template struct {
 	Parent        consensus.Hash
 	Version       int32
 	Bits          uint32
-	Time, MinTime uint32          // Unix seconds
-	CoinbaseValue int64           // units: subsidy and fees
-	Txs           []*consensus.Tx // without the coinbase, parents first
-	Fees          []int64         // units, one per transaction
-	Commitment    []byte          // the output script of the witness commitment
-	Coinbase      *consensus.Tx   // complete, paying to the node's own payout script; nil where it has none
+	Time, MinTime uint32           // Unix seconds
+	CoinbaseValue int64            // units: subsidy and fees
+	Txs           []*consensus.Tx  // without the coinbase, parents first
+	TxIDs, WTxIDs []consensus.Hash // one per transaction
+	Fees          []int64          // units, one per transaction
+	Commitment    []byte           // the output script of the witness commitment
+	Coinbase      *consensus.Tx    // complete, paying to the node's own payout script; nil where it has none
 }
 
 // IndexBackend is the index of transactions and keys. Its methods fail with

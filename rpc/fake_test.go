@@ -281,7 +281,8 @@ func (f *fake) Template() (*Template, error) {
 	block := &consensus.Block{Txs: []*consensus.Tx{draft.Txs[0], f.pool[0].Tx, f.pool[1].Tx}}
 	return &Template{
 		Height: tip.Height + 1, Parent: tip.Hash, Version: 0x20000000, Bits: f.NextBits(), Time: tip.Header.Time + 1, MinTime: uint32(tip.MTP() + 1),
-		CoinbaseValue: 52 * chaintest.Coins, Txs: block.Txs[1:], Fees: []int64{chaintest.Coins, chaintest.Coins},
+		CoinbaseValue: 52 * chaintest.Coins, Txs: block.Txs[1:],
+		TxIDs: []consensus.Hash{block.Txs[1].TxID(), block.Txs[2].TxID()}, WTxIDs: []consensus.Hash{block.Txs[1].WTxID(), block.Txs[2].WTxID()}, Fees: []int64{chaintest.Coins, chaintest.Coins},
 		Commitment: consensus.CommitmentScript(consensus.WitnessRoot(block), [32]byte{}), Coinbase: f.chain.Block("a110").Txs[0],
 	}, f.refuse
 }

@@ -154,7 +154,7 @@ func (c *call) renderTemplate(t *Template, sequence uint64) *templateJSON {
 	numbers := make(map[consensus.Hash]int, len(t.Txs))
 	for i, tx := range t.Txs {
 		row := templateTx{
-			Data: hex.EncodeToString(tx.Bytes()), TxID: tx.TxID(), Hash: tx.WTxID(), Depends: []int{},
+			Data: hex.EncodeToString(tx.Bytes()), TxID: t.TxIDs[i], Hash: t.WTxIDs[i], Depends: []int{},
 			Fee: t.Fees[i], Sigops: len(tx.Inputs), Weight: tx.Weight(),
 		}
 		for _, in := range tx.Inputs {

@@ -106,7 +106,7 @@ func (s *Badger) body(hash consensus.Hash) ([]byte, *consensus.Block, error) {
 	defer s.life.RUnlock()
 	raw, b, err := s.readBody(hash)
 	if err != nil {
-		return nil, nil, fmt.Errorf("storage: body of block %v: %w", hash, err)
+		return nil, nil, s.missed(hash, consensus.RecordHasBody, fmt.Errorf("storage: body of block %v: %w", hash, err))
 	}
 	return raw, b, nil
 }
@@ -147,7 +147,25 @@ func (s *Badger) Undo(hash consensus.Hash) (*consensus.Undo, error) {
 		return nil, err
 	}
 	defer s.life.RUnlock()
-	return s.readUndo(hash)
+	u, err := s.readUndo(hash)
+	return u, s.missed(hash, consensus.RecordConnected, err)
+}
+
+// missed is met for what a block's record may promise: then it is damage that it is not
+// there, though the answer is the same.
+func (s *Badger) missed(hash consensus.Hash, flag consensus.RecordFlags, err error) error {
+	if errors.Is(err, ErrNotFound) {
+		raw, failed := s.get(hashKey(prefixRecord, hash))
+		if failed == nil {
+			var rec consensus.Record
+			rec, failed = decodeRecord(hash, raw)
+			if rec.Flags&flag != 0 {
+				s.damage.Store(true)
+			}
+		}
+		_ = s.met(failed)
+	}
+	return s.met(err)
 }
 
 func (s *Badger) readUndo(hash consensus.Hash) (*consensus.Undo, error) {

@@ -54,6 +54,9 @@ func kill(s *Badger) {
 	if !s.closed {
 		s.closed = true
 		_ = s.kv.db.Close()
+		if s.kv.ledger != nil {
+			_ = s.kv.ledger.file.Close()
+		}
 		_ = s.lock.Close()
 	}
 }

@@ -81,6 +81,7 @@ type State struct {
 	Tip     consensus.Hash     // of the coins
 	Sum     consensus.CoinSum  // of the coins
 	Clean   bool               // the last user closed the store; else the coins want a Recount
+	Suspect bool               // something is damaged: bodies, undo data and coins want to be looked at
 }
 
 // Store keeps one chain. The package comment states the contract.

@@ -33,6 +33,19 @@ func (s *Badger) PutBlock(rec consensus.Record, b *consensus.Block) error {
 	return s.syncMany()
 }
 
+// Forget removes a body that cannot be read. What is missing is met again by whoever asks
+// for it, so that the next start looks for it, too.
+func (s *Badger) Forget(hash consensus.Hash) error {
+	if err := s.writing(); err != nil {
+		return err
+	}
+	defer s.written()
+	w := s.writer()
+	w.del(hashKey(prefixBlock, hash))
+	s.damage.Store(true)
+	return s.commit(w)
+}
+
 // Sync writes what PutBlock, Connect and Disconnect took.
 func (s *Badger) Sync() error {
 	if err := s.writing(); err != nil {

@@ -94,6 +94,9 @@ type Store interface {
 	// are there for every reader at once, and on disk after the next PutHeaders,
 	// Flush, ResetCoins, Close or Sync.
 	PutBlock(consensus.Record, *consensus.Block) error
+	// Forget removes a body that cannot be read, so that it is ErrNotFound until it is put
+	// again. Its record stays.
+	Forget(consensus.Hash) error
 	// Sync writes what was taken.
 	Sync() error
 

@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if asChild() {
+	if asChild() || asIdle() {
 		return
 	}
 	goleak.VerifyTestMain(m,

@@ -32,6 +32,9 @@ func most(t *testing.T, p *consensus.Params, n, each int, weight func(n int) int
 // The block with the most outputs that the weight allows, and the one with the most
 // inputs, go on and off the chain, and on again, whatever the limits of the database.
 func TestMostOutputsAndInputs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("17,386 signatures")
+	}
 	c := chaintest.New(t, consensus.Regtest())
 	c.Grow("genesis - a1..a102")
 	fan := func(n int) *consensus.Tx {
@@ -125,6 +128,9 @@ var reorgMemory = map[string]int64{
 // A long reorganisation of blocks with many coins takes no more memory than a short one.
 // KAPOK_LONG=1 makes it 1,100 blocks off and 1,101 on.
 func TestLongReorganisation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it measures memory, which the race detector takes more of")
+	}
 	depth, outputs := 110, 100
 	if os.Getenv("KAPOK_LONG") != "" {
 		depth, outputs = 1100, 400

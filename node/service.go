@@ -296,8 +296,8 @@ func (s *Service) repair() ([]consensus.Hash, error) {
 	if len(r.Lost)+r.Aside > 0 || r.Rebuild {
 		level = slog.LevelError
 	}
-	s.log.Log(s.life, level, "looked through all that is stored", "bodies to be fetched from peers", len(r.Lost)+r.Aside,
-		"coins, undo data and index to be made anew", r.Rebuild)
+	s.log.Log(s.life, level, "looked through all that is stored", "bodies_lost", len(r.Lost)+r.Aside,
+		"rebuild_coins", r.Rebuild)
 	return r.Lost, nil
 }
 

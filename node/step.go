@@ -178,7 +178,7 @@ func (n *Node) Advancing() bool {
 // was lost.
 func (n *Node) next() (consensus.Step, bool) {
 	step, ok := n.tree.Next()
-	return step, ok && step.Block.HasBody()
+	return step, ok && !step.Block.Lost()
 }
 
 // Reorganising reports whether the tip is on its way from one branch to

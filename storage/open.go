@@ -1,12 +1,17 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
@@ -112,12 +117,18 @@ func checkTables(dir string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %v: %w", f.Name(), err, ErrDamaged)
 	}
-	for id, as := range m.Tables {
-		if err := checkTable(table.NewFilename(id, dir), as); err != nil {
-			return err
-		}
+	ids := slices.Sorted(maps.Keys(m.Tables))
+	errs := make([]error, min(runtime.GOMAXPROCS(0), len(ids)))
+	var workers sync.WaitGroup
+	for n := range errs {
+		workers.Go(func() {
+			for i := n; i < len(ids) && errs[n] == nil; i += len(errs) {
+				errs[n] = checkTable(table.NewFilename(ids[i], dir), m.Tables[ids[i]])
+			}
+		})
 	}
-	return nil
+	workers.Wait()
+	return cmp.Or(errs...) // one is enough to say
 }
 
 func checkTable(path string, as badger.TableManifest) (err error) {

@@ -21,6 +21,7 @@ type BlockIndex struct {
 
 	state  RecordFlags
 	failed bool // itself or an ancestor carries RecordFailed
+	lost   bool // see Tree.SetLost
 
 	children *BlockIndex // first child; the others follow in sibling
 	sibling  *BlockIndex
@@ -51,8 +52,11 @@ func newIndex(parent *BlockIndex, h *Header, hash Hash) *BlockIndex {
 // before they are kept.
 func (b *BlockIndex) Child(h *Header) *BlockIndex { return newIndex(b, h, h.Hash()) }
 
-// HasBody reports whether the block's body is stored.
-func (b *BlockIndex) HasBody() bool { return b.state&RecordHasBody != 0 }
+// HasBody reports whether the block's body is stored, and can be read.
+func (b *BlockIndex) HasBody() bool { return b.state&RecordHasBody != 0 && !b.lost }
+
+// Lost reports whether the body was stored, and is gone (SetLost).
+func (b *BlockIndex) Lost() bool { return b.lost }
 
 // Connected reports whether the block was once fully validated.
 func (b *BlockIndex) Connected() bool { return b.state&RecordConnected != 0 }

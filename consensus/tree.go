@@ -137,7 +137,7 @@ func better(a, b *BlockIndex) bool {
 // SetBody says that b's body is stored. It takes the next arrival number, which
 // the record keeps, and may complete descendants whose bodies came earlier.
 func (t *Tree) SetBody(b *BlockIndex) {
-	if b.HasBody() {
+	if b.state&RecordHasBody != 0 {
 		return
 	}
 	b.state |= RecordHasBody
@@ -146,10 +146,15 @@ func (t *Tree) SetBody(b *BlockIndex) {
 	t.settle(b)
 }
 
+// SetLost says that the stored body of a block of the active chain cannot be read any
+// more, or that it is here again. It was judged, and its coins follow from it: neither
+// the best block nor what is complete depends on it, and its record stays the same.
+func (t *Tree) SetLost(b *BlockIndex, lost bool) { b.lost = lost }
+
 // settle completes b and the descendants that waited for it.
 func (t *Tree) settle(b *BlockIndex) {
 	walk(b, func(d *BlockIndex) bool {
-		if !d.HasBody() || d.Parent != nil && d.Parent.complete == 0 {
+		if d.state&RecordHasBody == 0 || d.Parent != nil && d.Parent.complete == 0 {
 			return false
 		}
 		d.complete = d.arrival

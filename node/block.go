@@ -37,6 +37,9 @@ func (n *Node) addBlock(now time.Time, from p2p.PeerID, block *consensus.Block) 
 	if err != nil {
 		return index, err
 	}
+	if index.Lost() {
+		return index, n.regain(index, block)
+	}
 	if len(n.unsaved) == 1 { // if it is this one, its record goes with the body
 		delete(n.unsaved, index)
 	}

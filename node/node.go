@@ -34,6 +34,7 @@ type Config struct {
 	Mempool mempool.Config
 	P2P     p2p.Config
 	Rand    *rand.Rand
+	Lost    []consensus.Hash // blocks of the active chain whose bodies are gone (Repair)
 }
 
 // Node is one full node without its clock, its lock and its sockets.
@@ -50,6 +51,7 @@ type Node struct {
 	origin   map[consensus.Hash]p2p.PeerID      // who sent a body that is not connected yet
 	failures failureLog
 	totals   txTotals
+	lost     []*consensus.BlockIndex // bodies to be had again; may hold some that came
 
 	invalidated bool // an operator invalidated a block since the start
 
@@ -91,6 +93,12 @@ func New(cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("the store's tip %s has no header", state.Tip)
 	}
 	n.tree.SetTip(tip)
+	for _, hash := range cfg.Lost {
+		if index := n.tree.Lookup(hash); index != nil {
+			n.tree.SetLost(index, true)
+			n.lost = append(n.lost, index)
+		}
+	}
 	n.known = tip
 	n.totals = totalsOf(tip)
 	n.engine = p2p.New(cfg.P2P, source{n}, cfg.Rand)
@@ -148,6 +156,7 @@ func (n *Node) Tick(now time.Time) error {
 	if err := n.resolveOrphans(now); err != nil {
 		return err
 	}
+	n.fetchLost(now)
 	return n.engine.Tick(now)
 }
 

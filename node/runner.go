@@ -140,6 +140,9 @@ func (r *Runner) do(f func(n *Node, now time.Time) error) error {
 	err := f(r.node, now)
 	if err != nil && consensus.AsRuleError(err) == nil && !isAnswer(err) {
 		r.fault = fmt.Errorf("the node stops: %w", err)
+		if isDamage(err) {
+			r.fault = fmt.Errorf("%w; start it again: it looks through all that is stored, fetches from its peers what bodies are damaged, and makes coins, undo data and index anew where it must", r.fault)
+		}
 		close(r.ended)
 		return r.fault
 	}

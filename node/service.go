@@ -132,6 +132,12 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 		return nil, err
 	}
 	s.clean = state.Clean
+	var lost []consensus.Hash
+	if state.Suspect {
+		if lost, err = s.repair(); err != nil {
+			return nil, err
+		}
+	}
 	seed, secret := randomness()
 	pool := mempool.DefaultConfig()
 	if cfg.MempoolBytes > 0 {
@@ -144,6 +150,7 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 		Params: cfg.Params, Store: s.store, State: state, Mempool: pool,
 		P2P:  p2p.Config{Agent: cfg.Agent, Params: cfg.Params},
 		Rand: mathrand.New(mathrand.NewChaCha8(seed)),
+		Lost: lost,
 	})
 	if err != nil {
 		return nil, err
@@ -271,15 +278,32 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) recount(ctx context.Context) error {
 	defer s.recounting.Store(false)
 	found, kept, err := s.store.Recount(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, storage.ErrDamaged) {
 		return err
 	}
-	if found == kept {
+	if err == nil && found == kept {
 		s.log.Info("recounted the coins after an unclean stop", "coins", found.Count)
 		return nil
 	}
-	s.log.Error("the coins on disk are damaged: making them anew from the blocks", "found", found, "kept", kept)
+	s.log.Error("the coins on disk are damaged: making them anew from the blocks", "found", found, "kept", kept, "err", err)
 	return s.Runner.Do(func(n *Node, _ time.Time) error { return n.RebuildCoins() })
+}
+
+// repair makes good what was found damaged, before anything else is done.
+func (s *Service) repair() ([]consensus.Hash, error) {
+	s.log.Warn("damage was met: looking through all that is stored")
+	r, err := Repair(s.life, s.params, s.store)
+	if err != nil {
+		return nil, fmt.Errorf("repair the chain in %s: %w", s.dataDir, err)
+	}
+	s.clean = true // recounted
+	level := slog.LevelWarn
+	if len(r.Lost)+r.Aside > 0 || r.Rebuild {
+		level = slog.LevelError
+	}
+	s.log.Log(s.life, level, "looked through all that is stored", "bodies_lost", len(r.Lost)+r.Aside,
+		"rebuild_coins", r.Rebuild)
+	return r.Lost, nil
 }
 
 // failed passes an error of the store on. It ends the node, unless the store is

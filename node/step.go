@@ -57,7 +57,7 @@ func (n *Node) Advance(now time.Time, v consensus.Verifier) error {
 // and the coins that it spends, and judges all but its signatures. It returns
 // nil where the tip is the best block already.
 func (n *Node) Gather() (*Job, error) {
-	step, ok := n.tree.Next()
+	step, ok := n.next()
 	if !ok {
 		return nil, nil
 	}
@@ -116,7 +116,7 @@ func sameWitness(a, b *consensus.Tx) bool {
 // changes the best branch. A job that was overtaken (the tip has moved, the
 // block was invalidated) is dropped: the next Gather starts anew.
 func (n *Node) Commit(now time.Time, job *Job) error {
-	if step, ok := n.tree.Next(); !ok || step != job.step {
+	if step, ok := n.next(); !ok || step != job.step {
 		return n.observe(now)
 	}
 	index := job.step.Block
@@ -170,8 +170,15 @@ func (n *Node) fail(now time.Time, index *consensus.BlockIndex, rule *consensus.
 // Advancing reports whether the tip is not the best block, so that what is mined on
 // it will be stale.
 func (n *Node) Advancing() bool {
-	_, more := n.tree.Next()
+	_, more := n.next()
 	return more
+}
+
+// next is the next step towards the best branch, unless it has to wait for a body that
+// was lost.
+func (n *Node) next() (consensus.Step, bool) {
+	step, ok := n.tree.Next()
+	return step, ok && !step.Block.Lost()
 }
 
 // Reorganising reports whether the tip is on its way from one branch to

@@ -94,11 +94,12 @@ func (w *world) reside(store storage.Store) *resident {
 }
 
 // tryReside is reside on a store that may fail.
-func (w *world) tryReside(store storage.Store) (*resident, error) {
+func (w *world) tryReside(store storage.Store, lost ...consensus.Hash) (*resident, error) {
 	n, err := node.New(node.Config{
 		Params: w.params, Store: store, Mempool: mempool.DefaultConfig(),
 		P2P:  p2p.Config{Agent: "/test/", Params: w.params},
 		Rand: rand.New(rand.NewPCG(w.rng.Uint64(), 0)),
+		Lost: lost,
 	})
 	if err != nil {
 		return nil, err

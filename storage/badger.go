@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -16,13 +16,16 @@ import (
 
 // Badger keeps a chain on disk.
 type Badger struct {
-	params *consensus.Params
-	kv     *kv
-	index  bool
-	clean  bool // as State.Clean
-	fixed  bool // Options.ReadOnly
-	budget int  // of the coin cache, in coins
-	lock   *os.File
+	params  *consensus.Params
+	kv      *kv
+	log     *badgerLog
+	index   bool
+	clean   bool        // as State.Clean
+	suspect bool        // as State.Suspect
+	damage  atomic.Bool // something was read, or found missing, that was written
+	fixed   bool        // Options.ReadOnly
+	budget  int         // of the coin cache, in coins
+	lock    *os.File
 
 	// life is held for reading by whoever uses the database, and for writing
 	// by Close.
@@ -92,40 +95,22 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 		return nil, err
 	}
 	log := newBadgerLog(o.Logger)
-	db, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log).WithReadOnly(o.ReadOnly))
+	kv, whole, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log).WithReadOnly(o.ReadOnly), p.GenesisHash().String(), log)
 	if err != nil {
 		err = fmt.Errorf("storage: open the chain in %s: %w", dir, err)
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(remedied(dir, err), lock.Close())
 	}
-	s, err := open(p, newKV(db, log), o)
+	s, err := open(p, kv, o)
 	if err != nil {
 		err = fmt.Errorf("storage: recover the chain in %s: %w", dir, err)
-		return nil, errors.Join(err, db.Close(), lock.Close())
+		return nil, errors.Join(remedied(dir, err), kv.close(), lock.Close())
 	}
 	s.lock = lock
+	if !whole {
+		s.suspect = true
+		s.damage.Store(true)
+	}
 	return s, nil
-}
-
-// openBadger opens the database. Badger panics on some kinds of damage, which
-// must not look like a bug of ours.
-func openBadger(o badger.Options) (db *badger.DB, err error) {
-	prepare := clearStillborn
-	if o.ReadOnly {
-		prepare = checkClosed
-	}
-	if err := prepare(o.Dir); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			db, err = nil, fmt.Errorf("badger gave up: %v: %w", r, ErrDamaged)
-		}
-	}()
-	db, err = badger.Open(o)
-	if err != nil && strings.Contains(err.Error(), "checksum") { // by its text alone: Badger does not wrap errors
-		err = fmt.Errorf("%v: %w", err, ErrDamaged)
-	}
-	return db, err
 }
 
 // open recovers the chain in an open database.
@@ -134,7 +119,7 @@ func open(p *consensus.Params, kv *kv, o Options) (*Badger, error) {
 	if budget == 0 {
 		budget = DefaultCoinCache
 	}
-	s := &Badger{params: p, kv: kv, index: o.Index && !o.ReadOnly, fixed: o.ReadOnly, budget: budget / cachedCoinSize, cache: make(coinCache), pins: make(snapshots)}
+	s := &Badger{params: p, kv: kv, log: kv.log, index: o.Index && !o.ReadOnly, fixed: o.ReadOnly, budget: budget / cachedCoinSize, cache: make(coinCache), pins: make(snapshots)}
 	start := s.recover
 	if o.ReadOnly {
 		start = s.behold
@@ -190,6 +175,8 @@ const (
 	metaIndex   = "index"   // tip of the index, block in motion
 	metaReset   = "reset"   // a ResetCoins that has begun
 	metaClean   = "clean"   // there while the store is closed
+	metaSuspect = "suspect" // the last user met damage
+	metaCommits = "commits" // number of the last commit
 )
 
 // recover reads the state and finishes what was begun: see docs/storage.md.
@@ -206,6 +193,9 @@ func (s *Badger) recover() error {
 	if s.clean, err = s.kv.has(metaKey(metaClean)); err != nil {
 		return err
 	}
+	if s.suspect, err = s.kv.has(metaKey(metaSuspect)); err != nil {
+		return err
+	}
 	w := s.kv.writer()
 	w.del(metaKey(metaClean))
 	if err := w.commit(); err != nil {
@@ -220,15 +210,20 @@ func (s *Badger) recover() error {
 			return err
 		}
 	}
-	if err := s.readTip(s.redo); err != nil {
-		return err
-	}
-	if s.index {
-		if err := s.catchUpIndex(); err != nil {
-			return fmt.Errorf("bring the index to the tip: %w", err)
+	err = s.readTip(s.redo)
+	if err == nil && s.index {
+		if err = s.catchUpIndex(); err != nil {
+			err = fmt.Errorf("bring the index to the tip: %w", err)
 		}
 	}
-	return nil
+	if errors.Is(err, ErrDamaged) {
+		// Coins and index follow from the bodies: they are made anew.
+		s.log.log.Error("the coins or the index cannot be brought to the tip: they are made anew from the blocks", "err", err)
+		s.suspect = true
+		s.damage.Store(true)
+		return s.reset()
+	}
+	return err
 }
 
 // checkGenesis reports whether the database is empty, and fails where it
@@ -351,7 +346,7 @@ func (s *Badger) Load() (*State, error) {
 	if err := s.syncWaiting(); err != nil {
 		return nil, err
 	}
-	state := &State{Tip: s.head.Hash, Sum: s.head.Sum, Clean: s.clean}
+	state := &State{Tip: s.head.Hash, Sum: s.head.Sum, Clean: s.clean && !s.suspect, Suspect: s.suspect}
 	prefix := []byte{prefixRecord}
 	err := s.kv.view(func(txn *badger.Txn) error {
 		return each(txn, prefix, prefix, func(key, value []byte) (bool, error) {
@@ -367,7 +362,7 @@ func (s *Badger) Load() (*State, error) {
 		state.Records, err = parentsFirst(s.params.GenesisHash(), state.Records)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("storage: load headers: %w", err)
+		return nil, remedied(filepath.Dir(s.kv.db.Opts().Dir), s.met(fmt.Errorf("storage: load headers: %w", err)))
 	}
 	return state, nil
 }
@@ -395,7 +390,7 @@ func (s *Badger) Close() error {
 		return nil
 	}
 	s.closed = true
-	return errors.Join(s.finish(), s.kv.db.Close(), s.lock.Close())
+	return errors.Join(s.finish(), s.kv.close(), s.lock.Close())
 }
 
 // finish writes what a start after an ordered stop finds.
@@ -412,8 +407,22 @@ func (s *Badger) finish() error {
 		return err
 	}
 	w := s.kv.writer()
-	w.put(metaKey(metaClean), nil)
+	if s.damage.Load() {
+		w.put(metaKey(metaSuspect), nil)
+	} else {
+		w.put(metaKey(metaClean), nil)
+		w.del(metaKey(metaSuspect))
+	}
 	return s.commit(w)
+}
+
+// met passes an error of a read on, and remembers damage: the next start looks at
+// everything.
+func (s *Badger) met(err error) error {
+	if errors.Is(err, ErrDamaged) {
+		s.damage.Store(true)
+	}
+	return err
 }
 
 // SizeOnDisk is about how many bytes the chain takes on disk, as of the last

@@ -33,6 +33,19 @@ func (s *Badger) PutBlock(rec consensus.Record, b *consensus.Block) error {
 	return s.syncMany()
 }
 
+// Forget removes a body that cannot be read. What is missing is met again by whoever asks
+// for it, so that the next start looks for it, too.
+func (s *Badger) Forget(hash consensus.Hash) error {
+	if err := s.writing(); err != nil {
+		return err
+	}
+	defer s.written()
+	w := s.writer()
+	w.del(hashKey(prefixBlock, hash))
+	s.damage.Store(true)
+	return s.commit(w)
+}
+
 // Sync writes what PutBlock, Connect and Disconnect took.
 func (s *Badger) Sync() error {
 	if err := s.writing(); err != nil {
@@ -106,7 +119,7 @@ func (s *Badger) body(hash consensus.Hash) ([]byte, *consensus.Block, error) {
 	}
 	raw, b, err := s.readBody(hash)
 	if err != nil {
-		return nil, nil, fmt.Errorf("storage: body of block %v: %w", hash, err)
+		return nil, nil, s.missed(hash, consensus.RecordHasBody, fmt.Errorf("storage: body of block %v: %w", hash, err))
 	}
 	return raw, b, nil
 }
@@ -147,7 +160,25 @@ func (s *Badger) Undo(hash consensus.Hash) (*consensus.Undo, error) {
 		return nil, err
 	}
 	defer s.life.RUnlock()
-	return s.readUndo(hash)
+	u, err := s.readUndo(hash)
+	return u, s.missed(hash, consensus.RecordConnected, err)
+}
+
+// missed is met for what a block's record may promise: then it is damage that it is not
+// there, though the answer is the same.
+func (s *Badger) missed(hash consensus.Hash, flag consensus.RecordFlags, err error) error {
+	if errors.Is(err, ErrNotFound) {
+		raw, failed := s.get(hashKey(prefixRecord, hash))
+		if failed == nil {
+			var rec consensus.Record
+			rec, failed = decodeRecord(hash, raw)
+			if rec.Flags&flag != 0 {
+				s.damage.Store(true)
+			}
+		}
+		_ = s.met(failed)
+	}
+	return s.met(err)
 }
 
 func (s *Badger) readUndo(hash consensus.Hash) (*consensus.Undo, error) {

@@ -77,7 +77,7 @@ func (s *Badger) coins(outpoints []consensus.OutPoint) (coinSet, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, s.met(err)
 	}
 	return found, nil
 }
@@ -341,7 +341,7 @@ func (s *Badger) eachCoin(f func(consensus.OutPoint, consensus.Coin) error) (kep
 		}
 	}
 	prefix := []byte{prefixCoin}
-	return kept, each(txn, prefix, prefix, func(key, value []byte) (bool, error) {
+	return kept, s.met(each(txn, prefix, prefix, func(key, value []byte) (bool, error) {
 		op, err := parseCoinKey(key)
 		if err != nil {
 			return false, fmt.Errorf("storage: %v: %w", err, ErrDamaged)
@@ -354,7 +354,7 @@ func (s *Badger) eachCoin(f func(consensus.OutPoint, consensus.Coin) error) (kep
 			return false, fmt.Errorf("storage: coin %v: %w", op, err)
 		}
 		return true, f(op, coin)
-	})
+	}))
 }
 
 // ResetCoins takes the coins and the index back to genesis.

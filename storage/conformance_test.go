@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if asChild() {
+	if asChild() || asIdle() {
 		return
 	}
 	goleak.VerifyTestMain(m,
@@ -54,6 +54,9 @@ func kill(s *Badger) {
 	if !s.closed {
 		s.closed = true
 		_ = s.kv.db.Close()
+		if s.kv.ledger != nil {
+			_ = s.kv.ledger.file.Close()
+		}
 		_ = s.lock.Close()
 	}
 }
@@ -117,6 +120,35 @@ func wantIs(t *testing.T, what string, err, want error) {
 	if consensus.AsRuleError(err) != nil {
 		t.Errorf("%s: %v is a rule error: a fault of ours must not look like a peer's", what, err)
 	}
+}
+
+// A body that is forgotten is not found, until it is put again; its record stays.
+func TestForget(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world, s subject) {
+		a := w.grow(w.root, 0)
+		must(t, attach(s, a))
+		must(t, s.Forget(a.hash))
+		for range 2 {
+			_, err := s.Block(a.hash)
+			wantIs(t, "a forgotten body", err, ErrNotFound)
+			state, err := s.Load()
+			must(t, err)
+			if len(state.Records) != 1 || state.Records[0] != a.record(connected) || s.Tip() != a.hash {
+				t.Errorf("the records are %+v, the tip %v", state.Records, s.Tip())
+			}
+			must(t, s.Flush())
+			s = s.again(t)
+		}
+		must(t, s.PutBlock(a.record(connected), a.block))
+		s = s.again(t) // a kill: nothing synced it
+		_, err := s.Block(a.hash)
+		wantIs(t, "a body that only waited", err, ErrNotFound)
+		must(t, s.PutBlock(a.record(connected), a.block))
+		must(t, s.Sync())
+		must(t, agree(s, a, true))
+		_, err = s.Block(a.hash)
+		must(t, err)
+	})
 }
 
 // Records come back parents first, with what was put last, in whatever order

@@ -240,8 +240,29 @@ func TestSettings(t *testing.T) {
 	for _, lean := range []bool{false, true} {
 		o := settings("x", lean, newBadgerLog(nil))
 		if !o.SyncWrites || o.DetectConflicts || o.NumVersionsToKeep != 1 || o.ChecksumVerificationMode != options.OnTableRead ||
-			o.ValueLogFileSize != 64<<20 || o.ValueThreshold > 4<<10 {
+			o.ValueLogFileSize != 64<<20 || o.ValueThreshold > 4<<10 || o.Compression != options.None {
 			t.Errorf("lean %v: %+v", lean, o)
+		}
+		most := map[bool]int64{false: 96 << 20, true: 12 << 20}[lean] // a cache of size 0 has no cap
+		if o.BlockCacheSize <= 0 || o.IndexCacheSize <= 0 || o.BlockCacheSize+o.IndexCacheSize > most {
+			t.Errorf("lean %v: caches of %d and %d bytes", lean, o.BlockCacheSize, o.IndexCacheSize)
+		}
+	}
+}
+
+// All writes go through writer: Badger's WriteBatch commits in pieces of its own choosing,
+// and a transaction committed elsewhere would not be counted in the inventory.
+func TestOneRoadForWrites(t *testing.T) {
+	sources, err := filepath.Glob("*.go")
+	must(t, err)
+	for _, path := range sources {
+		text, err := os.ReadFile(path)
+		must(t, err)
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		if bytes.Contains(text, []byte("WriteBatch(")) || path != "kv.go" && bytes.Contains(text, []byte("NewTransaction(true)")) {
+			t.Errorf("%s writes by a road of its own", path)
 		}
 	}
 }

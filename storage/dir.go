@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -18,6 +19,9 @@ import (
 // A data directory is marked by a text file that names its network. Open reads
 // the mark before it writes anything, so that a directory of something else is
 // left as it was found.
+// The mark ends with a checksum of what is before it; those of earlier versions have
+// none. Where a damaged or lost one belongs to a chain whose inventory names the
+// network asked for, it is written anew.
 const (
 	markFile  = "kapok.network"
 	markTitle = "kapok data directory"
@@ -40,7 +44,8 @@ func markOf(p *consensus.Params) mark {
 }
 
 func (m mark) String() string {
-	return fmt.Sprintf("%s\nnetwork=%s\ngenesis=%s\nschema=%d\n", markTitle, m.network, m.genesis, m.schema)
+	text := fmt.Sprintf("%s\nnetwork=%s\ngenesis=%s\nschema=%d\n", markTitle, m.network, m.genesis, m.schema)
+	return text + fmt.Sprintf("checksum=%08x\n", crc32.Checksum([]byte(text), castagnoli))
 }
 
 // inspect says whether dir is marked for the network. It fails where the
@@ -93,6 +98,9 @@ func readMark(path string) (m mark, err error) {
 	if strings.TrimSpace(lines[0]) != markTitle {
 		return m, fmt.Errorf("%w: %s does not begin with %q", ErrForeign, path, markTitle)
 	}
+	if text, sum, ok := strings.Cut(string(text[:n]), "checksum="); ok && sum != fmt.Sprintf("%08x\n", crc32.Checksum([]byte(text), castagnoli)) {
+		return m, fmt.Errorf("storage: %s fails its checksum: %w", path, ErrDamaged)
+	}
 	for _, line := range lines[1:] {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		switch key {
@@ -110,25 +118,27 @@ func readMark(path string) (m mark, err error) {
 	return m, nil
 }
 
-// writeMark puts the mark in place in one step: a kill leaves none or all.
 func writeMark(dir string, m mark) error {
-	path := filepath.Join(dir, markFile)
-	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("storage: %w", err)
-	}
-	_, err = f.WriteString(m.String())
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
-	}
-	if err == nil {
-		err = syncDir(dir)
-	}
-	if err != nil {
+	if err := replaceFile(filepath.Join(dir, markFile), []byte(m.String())); err != nil {
 		return fmt.Errorf("storage: mark the data directory: %w", err)
 	}
 	return nil
+}
+
+// replaceFile puts a file in place in one step: a kill leaves the old one or the new.
+func replaceFile(path string, text []byte) error {
+	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 func syncDir(dir string) error {
@@ -142,11 +152,27 @@ func syncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// look is inspect for who may write: a mark that was lost or damaged is as good as none
+// where the chain itself says whose it is.
+func look(dir string, want mark, beside []string) (marked bool, err error) {
+	marked, err = inspect(dir, want, beside)
+	if errors.Is(err, ErrForeign) || errors.Is(err, ErrDamaged) {
+		v, failed := readInventory(filepath.Join(dir, chainDir))
+		if failed != nil {
+			return false, errors.Join(err, failed)
+		}
+		if v != nil && v.genesis == want.genesis {
+			return false, nil
+		}
+	}
+	return marked, err
+}
+
 // claim makes dir ours: inspected, locked, marked. The lock is given free by
 // closing it, or by the end of the process.
 func claim(dir string, p *consensus.Params, beside []string) (lock *os.File, err error) {
 	want := markOf(p)
-	if _, err := inspect(dir, want, beside); err != nil {
+	if _, err := look(dir, want, beside); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -156,7 +182,7 @@ func claim(dir string, p *consensus.Params, beside []string) (lock *os.File, err
 		return nil, err
 	}
 	// Once more: another process may have marked it in between.
-	marked, err := inspect(dir, want, beside)
+	marked, err := look(dir, want, beside)
 	if err == nil && !marked {
 		err = writeMark(dir, want)
 	}

@@ -214,7 +214,7 @@ func (s *Badger) TxLocation(txid consensus.Hash) (consensus.Hash, int, error) {
 	defer s.life.RUnlock()
 	value, err := s.kv.get(hashKey(prefixTx, txid))
 	if err != nil {
-		return consensus.Hash{}, 0, fmt.Errorf("storage: transaction %v: %w", txid, err)
+		return consensus.Hash{}, 0, s.met(fmt.Errorf("storage: transaction %v: %w", txid, err))
 	}
 	at, err := decodePlace(value)
 	return at.block, at.pos, err
@@ -241,7 +241,7 @@ func (s *Badger) History(key [consensus.KeySize]byte, after Cursor, limit int) (
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("storage: history of key %x: %w", key, err)
+		return nil, s.met(fmt.Errorf("storage: history of key %x: %w", key, err))
 	}
 	return list, nil
 }

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -13,6 +14,7 @@ type kv struct {
 	db     *badger.DB
 	log    *badgerLog
 	commit func(*badger.Txn) error
+	ledger *ledger // counts the commits; nil in a read-only store
 }
 
 func newKV(db *badger.DB, log *badgerLog) *kv {
@@ -96,11 +98,24 @@ func each(txn *badger.Txn, prefix, from []byte, f func(key, value []byte) (bool,
 type writer struct {
 	kv  *kv
 	txn *badger.Txn
+	any bool  // there is something to commit
 	err error // the first one sticks
 }
 
 func (k *kv) writer() *writer {
-	return &writer{kv: k, txn: k.db.NewTransaction(true)}
+	w := &writer{kv: k}
+	w.begin()
+	return w
+}
+
+// begin begins a piece. It says which commit it is, so that a database that lost its
+// last ones can be told.
+func (w *writer) begin() {
+	w.txn = w.kv.db.NewTransaction(true)
+	if l := w.kv.ledger; l != nil {
+		key := metaKey(metaCommits)
+		w.err = w.txn.Set(key, seal(key, binary.BigEndian.AppendUint64(nil, l.commits+1)))
+	}
 }
 
 func (w *writer) put(key, value []byte) {
@@ -121,18 +136,25 @@ func (w *writer) write(op func() error) {
 		if w.flush(); w.err != nil {
 			return
 		}
-		w.txn = w.kv.db.NewTransaction(true)
+		if w.begin(); w.err != nil {
+			return
+		}
 		err = op()
 	}
-	w.err = err
+	w.any, w.err = true, err
 }
 
 func (w *writer) flush() {
+	if w.kv.ledger != nil && !w.any {
+		return
+	}
 	if err := w.kv.commit(w.txn); err != nil {
 		w.err = err
 		return
 	}
-	w.err = w.kv.log.failure()
+	if w.err = w.kv.log.failure(); w.err == nil && w.kv.ledger != nil {
+		w.err = w.kv.ledger.committed()
+	}
 }
 
 // discard gives up what was not committed. After commit it does nothing.
@@ -157,4 +179,35 @@ func (k *kv) drop(prefixes ...byte) error {
 		list = append(list, []byte{p})
 	}
 	return k.db.DropPrefix(list...)
+}
+
+// missingCommits compares the database with the inventory: how many commits it lost.
+func (k *kv) missingCommits() (uint64, error) {
+	if k.ledger == nil {
+		return 0, nil
+	}
+	var there uint64
+	switch value, err := k.get(metaKey(metaCommits)); {
+	case err == nil && len(value) == 8:
+		there = binary.BigEndian.Uint64(value)
+	case err == nil:
+		return 0, fmt.Errorf("number of commits: %w", ErrDamaged)
+	case !errors.Is(err, ErrNotFound):
+		return 0, err
+	}
+	known := k.ledger.commits
+	k.ledger.commits = there
+	return max(known, there) - there, nil
+}
+
+// close closes the database, and then lists its files.
+func (k *kv) close() error {
+	err := k.db.Close()
+	if k.ledger == nil {
+		return err
+	}
+	if err != nil {
+		return errors.Join(err, k.ledger.file.Close())
+	}
+	return k.ledger.close()
 }

@@ -173,6 +173,18 @@ func (m *Memory) PutBlock(rec consensus.Record, b *consensus.Block) error {
 	return nil
 }
 
+// Forget removes a body.
+func (m *Memory) Forget(hash consensus.Hash) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	delete(m.blocks, hash)
+	m.fresh = nil
+	return nil
+}
+
 // Sync makes sure that Crash leaves the bodies.
 func (m *Memory) Sync() error {
 	m.mu.Lock()

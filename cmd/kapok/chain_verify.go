@@ -91,8 +91,11 @@ func chainVerify(c *cli.Context) (err error) {
 	verifier := consensus.Verifier{Workers: runtime.GOMAXPROCS(0)}
 	rand.Read(verifier.Secret[:]) // never fails (Go 1.24)
 	v, err := node.VerifyStore(params, store, verifier, time.Now())
+	if errors.Is(err, storage.ErrDamaged) {
+		return fmt.Errorf("%w; %s", err, downloadAgain(dir))
+	}
 	if err != nil {
-		return unverifiable(dir, err)
+		return err
 	}
 	if err := verifyAll(c.Context, v, progressOf(c, v)); err != nil {
 		return err
@@ -118,8 +121,6 @@ func unverifiable(dir string, err error) error {
 		return fmt.Errorf("there is no chain in %s to verify: name a node's directory with --datadir, or its network with --network", dir)
 	case errors.Is(err, storage.ErrUnclean):
 		return fmt.Errorf("the node in %s was killed: start it once, and stop it, so that it finishes what it had begun; then verify", dir)
-	case errors.Is(err, storage.ErrDamaged):
-		return fmt.Errorf("%w; %s", err, downloadAgain(dir))
 	}
 	return err
 }

@@ -48,7 +48,7 @@ var helpers = []string{"internal/chaintest", "internal/vectors", "internal/fruga
 
 // owners are the outside packages that only some of ours may import.
 var owners = map[string][]string{
-	"github.com/dgraph-io/badger/":                   {"storage"},
+	"github.com/dgraph-io/":                          {"storage"},
 	"github.com/libp2p/":                             {"p2p/host"},
 	"github.com/multiformats/":                       {"p2p/host"},
 	"github.com/btcsuite/btcd/psbt/":                 {"wallet"},

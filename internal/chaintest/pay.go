@@ -111,12 +111,16 @@ func (c *Chain) Sign(tx *consensus.Tx, from []Coin, hashType byte) *consensus.Tx
 	for i := range from {
 		spent[i] = from[i].TxOut()
 	}
+	hasher, err := consensus.NewSigHasher(tx, spent)
+	if err != nil {
+		c.t.Fatalf("chaintest: %v", err)
+	}
 	for i := range from {
 		name, ok := c.owners[from[i].Key]
 		if !ok {
 			c.t.Fatalf("chaintest: nobody here owns the key of input %d", i)
 		}
-		msg, err := consensus.SigHash(tx, i, spent, hashType)
+		msg, err := hasher.Hash(i, hashType)
 		if err != nil {
 			c.t.Fatalf("chaintest: input %d: %v", i, err)
 		}

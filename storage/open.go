@@ -1,0 +1,156 @@
+package storage
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/table"
+	"github.com/dgraph-io/ristretto/v2/z"
+)
+
+// remedied adds to an error of damage that Open cannot make good what is left to do.
+func remedied(dir string, err error) error {
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return fmt.Errorf("%w; if there is no copy to put back, delete %s and start again: the blocks come from peers, and neither wallet nor keys are in it",
+		err, filepath.Join(dir, chainDir))
+}
+
+// openBadger opens the database, after a look at its files: Badger panics on some kinds
+// of damage, and takes others for a kill. It is not whole where files, or commits, of
+// which the rest can do without are missing.
+func openBadger(o badger.Options, genesis string, log *badgerLog) (_ *kv, whole bool, err error) {
+	prepare := clearStillborn
+	if o.ReadOnly {
+		prepare = checkClosed
+	}
+	if err := prepare(o.Dir); err != nil {
+		return nil, false, err
+	}
+	was, err := readInventory(o.Dir)
+	if err != nil {
+		return nil, false, err
+	}
+	whole = true
+	if was != nil {
+		lost, err := was.check(o.Dir, o.ReadOnly)
+		if err != nil {
+			return nil, false, err
+		}
+		if whole = len(lost) == 0; !whole {
+			log.log.Error("value logs are cut or gone, and bodies or undo data with them", "dir", o.Dir, "files", lost)
+		}
+	}
+	if err := checkTables(o.Dir); err != nil {
+		return nil, false, err
+	}
+	k := newKV(nil, log)
+	if !o.ReadOnly {
+		if k.ledger, err = openLedger(o.Dir, genesis, was); err != nil {
+			return nil, false, err
+		}
+	}
+	if k.db, err = openDB(o); err != nil {
+		return nil, false, errors.Join(err, k.ledger.file.Close())
+	}
+	missing, err := k.missingCommits()
+	if err != nil {
+		return nil, false, errors.Join(err, k.close())
+	}
+	if missing > 0 {
+		log.log.Error("the last writes to the disk are missing: the chain goes on from where it was before them", "dir", o.Dir, "writes", missing)
+	}
+	return k, whole && missing == 0, nil
+}
+
+// openDB is badger.Open with errors that tell damage from a disk that fails.
+func openDB(o badger.Options) (db *badger.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, fmt.Errorf("badger gave up: %v: %w", r, ErrDamaged)
+		}
+	}()
+	db, err = badger.Open(o)
+	if err == nil {
+		return db, nil
+	}
+	for _, fault := range faults { // by its text alone: Badger does not wrap errors
+		if strings.Contains(err.Error(), fault.Error()) {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%v: %w", err, ErrDamaged)
+}
+
+// faults are errors of the machine, which say nothing about what is on the disk.
+var faults = []error{
+	syscall.EIO, syscall.EACCES, syscall.EPERM, syscall.ENOSPC, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EROFS,
+	badger.ErrWindowsNotSupported, badger.ErrPlan9NotSupported,
+}
+
+// checkTables opens every table that the manifest names as Badger will, who does it on
+// goroutines of its own, where a panic over a damaged one ends the process. Their
+// checksums are compared.
+func checkTables(dir string) error {
+	f, err := os.Open(filepath.Join(dir, manifestName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	m, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(dir))
+	if err != nil {
+		return fmt.Errorf("%s: %v: %w", f.Name(), err, ErrDamaged)
+	}
+	ids := slices.Sorted(maps.Keys(m.Tables))
+	errs := make([]error, min(runtime.GOMAXPROCS(0), len(ids)))
+	var workers sync.WaitGroup
+	for n := range errs {
+		workers.Go(func() {
+			for i := n; i < len(ids) && errs[n] == nil; i += len(errs) {
+				errs[n] = checkTable(table.NewFilename(ids[i], dir), m.Tables[ids[i]])
+			}
+		})
+	}
+	workers.Wait()
+	return cmp.Or(errs...) // one is enough to say
+}
+
+func checkTable(path string, as badger.TableManifest) (err error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return fmt.Errorf("%s is gone: %w", path, ErrDamaged)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s does not decode: %w", path, ErrDamaged)
+		}
+	}()
+	m, err := z.OpenMmapFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	t, err := table.OpenTable(m, table.Options{ChkMode: options.OnTableRead, Compression: as.Compression, BlockSize: 4 << 10})
+	if err != nil {
+		return fmt.Errorf("%s: %v: %w", path, err, ErrDamaged)
+	}
+	return t.Close(-1)
+}

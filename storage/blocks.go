@@ -36,6 +36,9 @@ func (s *Badger) PutBlock(rec consensus.Record, b *consensus.Block) error {
 // Forget removes a body that cannot be read. What is missing is met again by whoever asks
 // for it, so that the next start looks for it, too.
 func (s *Badger) Forget(hash consensus.Hash) error {
+	if err := s.SyncIndex(); err != nil { // which may have to pass by this body
+		return err
+	}
 	if err := s.writing(); err != nil {
 		return err
 	}

@@ -37,8 +37,10 @@ type Badger struct {
 	cache     coinCache
 	pins      snapshots
 	waiting   waiting
-	indexed   point // the tip that the index belongs to
-	broken    error // the write that failed
+	indexed   point  // the tip that the index belongs to
+	pruned    uint32 // as State.Pruned; it never changes
+	resumed   bool   // as Resumed
+	broken    error  // the write that failed
 }
 
 var _ Store = (*Badger)(nil)
@@ -80,12 +82,15 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 		return nil, fmt.Errorf("storage: data directory %q: %w", o.Dir, err)
 	}
 	take := claim
-	if o.ReadOnly {
+	if o.ReadOnly || o.Reindex || o.existing {
 		take = visit
 	}
 	lock, err := take(dir, p, o.Beside)
 	if err != nil {
 		return nil, err
+	}
+	if err := finishSwap(dir, o.ReadOnly); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	log := newBadgerLog(o.Logger)
 	db, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log).WithReadOnly(o.ReadOnly))
@@ -132,8 +137,11 @@ func open(p *consensus.Params, kv *kv, o Options) (*Badger, error) {
 	}
 	s := &Badger{params: p, kv: kv, index: o.Index && !o.ReadOnly, fixed: o.ReadOnly, budget: budget / cachedCoinSize, cache: make(coinCache), pins: make(snapshots)}
 	start := s.recover
-	if o.ReadOnly {
+	switch {
+	case o.ReadOnly:
 		start = s.behold
+	case o.Reindex:
+		start = func() error { return s.reindex(o.Restart) }
 	}
 	if err := start(); err != nil {
 		return nil, err
@@ -155,6 +163,9 @@ func (s *Badger) behold() error {
 	}
 	if !s.clean {
 		return ErrUnclean
+	}
+	if err := s.readPruned(); err != nil {
+		return err
 	}
 	return s.readTip(func(point) error { return ErrUnclean })
 }
@@ -186,6 +197,8 @@ const (
 	metaIndex   = "index"   // tip of the index, block in motion
 	metaReset   = "reset"   // a ResetCoins that has begun
 	metaClean   = "clean"   // there while the store is closed
+	metaReindex = "reindex" // a reindex that made the records anew, and waits for the coins
+	metaPruned  = "pruned"  // height below which no bodies are, where some were pruned
 )
 
 // recover reads the state and finishes what was begun: see docs/storage.md.
@@ -204,9 +217,18 @@ func (s *Badger) recover() error {
 	}
 	w := s.kv.writer()
 	w.del(metaKey(metaClean))
+	w.del(metaKey(metaReindex)) // whoever opens the directory walks on; a later reindex begins anew
 	if err := w.commit(); err != nil {
 		return err
 	}
+	if err := s.readPruned(); err != nil {
+		return err
+	}
+	return s.recoverCoins()
+}
+
+// recoverCoins finishes what was begun with coins and index.
+func (s *Badger) recoverCoins() error {
 	reset, err := s.kv.has(metaKey(metaReset))
 	if err != nil {
 		return err
@@ -256,17 +278,23 @@ func (s *Badger) checkGenesis() (fresh bool, err error) {
 
 // create writes genesis.
 func (s *Badger) create() error {
-	hash, b := s.params.GenesisHash(), s.params.Genesis()
+	hash := s.params.GenesisHash()
 	w := s.kv.writer()
+	s.putGenesis(w)
+	w.put(metaKey(metaTip), encodeTip(head{point: point{Hash: hash}}, point{}))
+	w.put(metaKey(metaGenesis), hash[:])
+	w.put(metaKey(metaClean), nil)
+	return w.commit()
+}
+
+// putGenesis writes the block alone.
+func (s *Badger) putGenesis(w *writer) {
+	hash, b := s.params.GenesisHash(), s.params.Genesis()
 	w.put(hashKey(prefixBlock, hash), b.Bytes())
 	w.put(hashKey(prefixUndo, hash), new(consensus.Undo).Append(nil))
 	w.put(hashKey(prefixRecord, hash), encodeRecord(&consensus.Record{
 		Header: b.Header, Hash: hash, TxCount: uint32(len(b.Txs)), Flags: consensus.RecordHasBody | consensus.RecordConnected,
 	}))
-	w.put(metaKey(metaTip), encodeTip(head{point: point{Hash: hash}}, point{}))
-	w.put(metaKey(metaGenesis), hash[:])
-	w.put(metaKey(metaClean), nil)
-	return w.commit()
 }
 
 // damaged turns "not found" into damage, where something must be there.
@@ -338,7 +366,7 @@ func (s *Badger) Load() (*State, error) {
 	if err := s.syncWaiting(); err != nil {
 		return nil, err
 	}
-	state := &State{Tip: s.head.Hash, Sum: s.head.Sum, Clean: s.clean}
+	state := &State{Tip: s.head.Hash, Height: s.head.Height, Sum: s.head.Sum, Pruned: s.pruned, Clean: s.clean}
 	prefix := []byte{prefixRecord}
 	err := s.kv.view(func(txn *badger.Txn) error {
 		return each(txn, prefix, prefix, func(key, value []byte) (bool, error) {
@@ -381,8 +409,13 @@ func (s *Badger) Close() error {
 	if s.closed {
 		return nil
 	}
+	return errors.Join(s.closeChain(), s.lock.Close())
+}
+
+// closeChain is Close for whoever holds life and goes on to use the directory.
+func (s *Badger) closeChain() error {
 	s.closed = true
-	return errors.Join(s.finish(), s.kv.db.Close(), s.lock.Close())
+	return errors.Join(s.finish(), s.kv.db.Close())
 }
 
 // finish writes what a start after an ordered stop finds.

@@ -12,17 +12,30 @@ import (
 // parentsFirst orders the records of a tree by height. It leaves out genesis
 // and fails where a parent is missing.
 func parentsFirst(genesis consensus.Hash, records []consensus.Record) ([]consensus.Record, error) {
+	known := len(records)
+	for i := range records {
+		if records[i].Hash == genesis {
+			known--
+		}
+	}
+	ordered := order(genesis, records)
+	if len(ordered) != known {
+		return nil, fmt.Errorf("%d of %d headers do not descend from genesis: %w", known-len(ordered), known, ErrDamaged)
+	}
+	return ordered, nil
+}
+
+// order is parentsFirst for those records that do descend from genesis.
+func order(genesis consensus.Hash, records []consensus.Record) []consensus.Record {
 	children := make(map[consensus.Hash][]int, len(records))
-	known := 0
 	for i := range records {
 		if records[i].Hash == genesis {
 			continue
 		}
-		known++
 		prev := records[i].Header.Prev
 		children[prev] = append(children[prev], i)
 	}
-	ordered := make([]consensus.Record, 0, known)
+	ordered := make([]consensus.Record, 0, len(records))
 	add := func(parent consensus.Hash) {
 		for _, i := range children[parent] {
 			ordered = append(ordered, records[i])
@@ -32,10 +45,7 @@ func parentsFirst(genesis consensus.Hash, records []consensus.Record) ([]consens
 	for next := 0; next < len(ordered); next++ {
 		add(ordered[next].Hash)
 	}
-	if len(ordered) != known {
-		return nil, fmt.Errorf("%d of %d headers do not descend from genesis: %w", known-len(ordered), known, ErrDamaged)
-	}
-	return ordered, nil
+	return ordered
 }
 
 // checkConnect makes sure that b is the child of the tip that it is said to be.

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -63,6 +64,11 @@ func (s *Badger) catchUpIndex() error {
 	off, on, err := s.path(s.indexed, s.head.point)
 	if err != nil {
 		return err
+	}
+	for _, p := range slices.Concat(off, on) {
+		if p.Height < s.pruned {
+			return needsAll(s.pruned, "the index")
+		}
 	}
 	for _, p := range off {
 		if err := s.indexStored(w, p, false); err != nil {

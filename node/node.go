@@ -52,6 +52,8 @@ type Node struct {
 
 	invalidated bool // an operator invalidated a block since the start
 
+	pruned uint32 // as storage.State.Pruned
+
 	known        *consensus.BlockIndex // the tip that observers have been told
 	deferred     []deferredTx
 	resolve      []mempool.Orphan // orphans whose parent has come
@@ -87,7 +89,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("the store's tip %s has no header", state.Tip)
 	}
 	n.tree.SetTip(tip)
-	n.known = tip
+	n.known, n.pruned = tip, state.Pruned
 	n.totals = totalsOf(tip)
 	n.engine = p2p.New(cfg.P2P, source{n}, cfg.Rand)
 	return n, nil
@@ -175,6 +177,12 @@ func (n *Node) body(hash consensus.Hash) (*consensus.Block, error) {
 		return n.newest, nil
 	}
 	return n.store.Block(hash)
+}
+
+// isPruned reports whether the block's body was here and was pruned. It stays marked as
+// one that has a body: the chain that it is part of is complete.
+func (n *Node) isPruned(b *consensus.BlockIndex) bool {
+	return b.Height > 0 && b.Height < n.pruned && b.HasBody()
 }
 
 // Sync makes sure that all that was taken is on disk: before anybody is told that a block

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -88,10 +90,11 @@ func (s *Badger) writePruned(ctx context.Context, to string, o Options, keep uin
 		return nil
 	}
 	r.Height = s.head.Height + 1 - keep
-	gone, err := s.below(r.Height)
+	state, err := s.Load()
 	if err != nil {
 		return err
 	}
+	gone := below(s.params.GenesisHash(), state.Records, r.Height)
 	if _, r.Before, err = folderSize(s.kv.db.Opts().Dir); err != nil {
 		return err
 	}
@@ -106,23 +109,20 @@ func (s *Badger) writePruned(ctx context.Context, to string, o Options, keep uin
 	return syncFiles(to)
 }
 
-// below lists the blocks of a height less than the one given, genesis aside.
-func (s *Badger) below(height uint32) (map[consensus.Hash]struct{}, error) {
-	state, err := s.Load()
-	if err != nil {
-		return nil, err
-	}
-	heights := map[consensus.Hash]uint32{s.params.GenesisHash(): 0}
+// below lists the blocks of a height less than the one given, genesis aside. The
+// records are in order.
+func below(genesis consensus.Hash, records []consensus.Record, height uint32) map[consensus.Hash]struct{} {
+	heights := map[consensus.Hash]uint32{genesis: 0}
 	gone := make(map[consensus.Hash]struct{})
-	for i := range state.Records {
-		rec := &state.Records[i]
+	for i := range records {
+		rec := &records[i]
 		h := heights[rec.Header.Prev] + 1 // parents come before children
 		heights[rec.Hash] = h
 		if h < height {
 			gone[rec.Hash] = struct{}{}
 		}
 	}
-	return gone, nil
+	return gone
 }
 
 // copyPruned copies what stays.
@@ -289,14 +289,9 @@ func (m *Memory) Prune(keep uint32) {
 		return
 	}
 	m.pruned = m.head.Height + 1 - keep
-	for hash, rec := range m.records {
-		height := uint32(1)
-		for r := rec; r.Header.Prev != m.params.GenesisHash(); r = m.records[r.Header.Prev] {
-			height++
-		}
-		if height < m.pruned {
-			delete(m.blocks, hash)
-			delete(m.undos, hash)
-		}
+	genesis := m.params.GenesisHash()
+	for hash := range below(genesis, order(genesis, slices.Collect(maps.Values(m.records))), m.pruned) {
+		delete(m.blocks, hash)
+		delete(m.undos, hash)
 	}
 }

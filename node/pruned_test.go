@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/chaintest"
+	"github.com/kapok-chain/kapok/p2p"
 	"github.com/kapok-chain/kapok/storage"
 )
 
@@ -100,6 +102,30 @@ func pruned(t *testing.T) (*world, *resident, *chaintest.Chain) {
 	w.submit(r, c.Path("a20")...)
 	r, _ = w.pruneAndRestart(r.store.(*storage.Memory), 8)
 	return w, r, c
+}
+
+// A peer that asks for what is gone is told so at once, and not blamed.
+func TestPrunedBlocksAreNotFound(t *testing.T) {
+	w, r, c := pruned(t)
+	peer := w.add(storage.OpenMemory(c.Params, false))
+	w.link(peer, r)
+	w.run(time.Second)
+	_, err := r.Receive(w.now, peer.id, &p2p.GetBlocks{Hashes: []consensus.Hash{c.Hash("a5"), c.Hash("a15")}}, false)
+	w.check(err)
+	var got []string
+	for _, out := range r.Outbox() {
+		switch m := out.Msg.(type) {
+		case *p2p.NotFound:
+			for _, hash := range m.Hashes {
+				got = append(got, "no "+c.Name(hash))
+			}
+		case *p2p.Block:
+			got = append(got, c.Name(m.Block.Hash()))
+		}
+	}
+	if slices.Sort(got); !slices.Equal(got, []string{"a15", "no a5"}) {
+		t.Errorf("it answers %v", got)
+	}
 }
 
 // What a pruned node cannot take off, an operator cannot have taken off; what it can,

@@ -48,7 +48,7 @@ type statsReport struct {
 	Headers     usageStats `json:"headers"`
 	CoinUsage   usageStats `json:"coin_entries"`
 	Index       usageStats `json:"index"`
-	PerBlock    float64    `json:"bytes_per_block"` // bodies, undo data and headers, over the bodies
+	PerBlock    float64    `json:"bytes_per_block"` // a body, its undo data and its header
 	PerCoin     float64    `json:"bytes_per_coin"`
 	Apparent    int64      `json:"apparent_bytes"`
 	Allocated   int64      `json:"allocated_bytes"`
@@ -93,7 +93,7 @@ func chainStats(c *cli.Context) (err error) {
 		Network: params.Name, DataDir: dir, Schema: storage.Schema, Height: state.Height, Tip: state.Tip.String(),
 		Coins: state.Sum.Count, SupplyUnits: state.Sum.Value, CoinSum: fmt.Sprintf("%x", state.Sum.Hash()), PruneHeight: state.Pruned,
 		Bodies: usageOf(u.Bodies), Undo: usageOf(u.Undo), Headers: usageOf(u.Headers), CoinUsage: usageOf(u.Coins), Index: usageOf(u.Index),
-		PerBlock: per(u.Bodies.Bytes+u.Undo.Bytes+u.Headers.Bytes, u.Bodies.Count), PerCoin: per(u.Coins.Bytes, u.Coins.Count),
+		PerBlock: per(u.Bodies.Bytes, u.Bodies.Count) + per(u.Undo.Bytes, u.Undo.Count) + per(u.Headers.Bytes, u.Headers.Count), PerCoin: per(u.Coins.Bytes, u.Coins.Count),
 		Apparent: u.Apparent, Allocated: u.Allocated,
 	}
 	if c.Bool(jsonFlag.Name) {

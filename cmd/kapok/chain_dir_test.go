@@ -27,17 +27,21 @@ func TestChainCommandsAreInterrupted(t *testing.T) {
 		app := newApp()
 		app.Writer = &out
 		args = append([]string{"kapok", "chain", args[0], "--network", "regtest"}, args[1:]...)
-		return out.String(), app.RunContext(ctx, args)
+		err := app.RunContext(ctx, args)
+		return out.String(), err
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for words, args := range map[string][]string{
-		"interrupted after 0 of 301 blocks: no file was made":      {"export", "--datadir", dir, file},
-		"interrupted: nothing was removed":                         {"prune", "--datadir", dir, "--keep", "288"},
-		"interrupted at height 0 of 300: the same command goes on": {"reindex", "--datadir", dir},
+	for _, test := range []struct {
+		words string
+		args  []string
+	}{
+		{"interrupted after 0 of 301 blocks: no file was made", []string{"export", "--datadir", dir, file}},
+		{"interrupted: nothing was removed", []string{"prune", "--datadir", dir, "--keep", "288"}},
+		{"interrupted at height 0 of 300: the same command goes on", []string{"reindex", "--datadir", dir}}, // from here on the tip is genesis
 	} {
-		if text, err := run(ctx, args...); err == nil || err.Error() != words || text != "" {
-			t.Errorf("%s ends with %v and says %q", args[0], err, text)
+		if text, err := run(ctx, test.args...); err == nil || err.Error() != test.words || text != "" {
+			t.Errorf("%s ends with %v and says %q", test.args[0], err, text)
 		}
 	}
 	if left, _ := os.ReadDir(filepath.Dir(file)); len(left) != 0 {

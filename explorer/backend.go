@@ -12,6 +12,8 @@ import (
 var (
 	// ErrNotFound says that the thing asked for does not exist here.
 	ErrNotFound = errors.New("not found")
+	// ErrPruned says that the block was here, and only its header was kept.
+	ErrPruned = errors.New("the block was pruned")
 	// ErrNoIndex says that the node keeps no index of transactions and keys.
 	ErrNoIndex = errors.New("this node keeps no index")
 )
@@ -24,7 +26,7 @@ type Backend interface {
 	Tip() Block
 	BlockAt(height uint32) (Block, bool) // on the active chain
 	BlockByHash(consensus.Hash) (Block, bool)
-	// Body reads a stored block, or says ErrNotFound.
+	// Body reads a stored block, or says ErrNotFound or ErrPruned.
 	Body(consensus.Hash) (*consensus.Block, error)
 	// Spent reads the coins that a block spent, one for every input but the
 	// coinbase's, in block order; ErrNotFound for a block that never connected.

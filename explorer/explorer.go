@@ -154,6 +154,8 @@ func (s *Site) explain(r *http.Request, err error) *view {
 	case errors.As(err, &p):
 	case errors.Is(err, ErrNotFound):
 		p = &problem{http.StatusNotFound, "This does not exist here.", "It may be on another network, or not have arrived yet."}
+	case errors.Is(err, ErrPruned):
+		p = &problem{http.StatusNotFound, "This node pruned the block.", "It kept the header; another node may have all of it."}
 	case errors.Is(err, ErrNoIndex):
 		p = &problem{http.StatusNotFound, "This node keeps no index of transactions and addresses.", "Start it with --index to look them up; blocks can be looked up always."}
 	default:

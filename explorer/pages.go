@@ -134,7 +134,7 @@ func (s *Site) block(r *http.Request) (*view, error) {
 	}
 	page := &view{Page: "block", Title: "Block " + count(info.Height)}
 	block, spent, err := s.body(info.Hash)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrPruned) {
 		v.Missing = true
 		page.Data = v
 		return page, nil

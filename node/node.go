@@ -55,6 +55,8 @@ type Node struct {
 
 	invalidated bool // an operator invalidated a block since the start
 
+	pruned uint32 // as storage.State.Pruned
+
 	known        *consensus.BlockIndex // the tip that observers have been told
 	deferred     []deferredTx
 	resolve      []mempool.Orphan // orphans whose parent has come
@@ -99,7 +101,7 @@ func New(cfg Config) (*Node, error) {
 			n.lost = append(n.lost, index)
 		}
 	}
-	n.known = tip
+	n.known, n.pruned = tip, state.Pruned
 	n.totals = totalsOf(tip)
 	n.engine = p2p.New(cfg.P2P, source{n}, cfg.Rand)
 	return n, nil
@@ -188,6 +190,12 @@ func (n *Node) body(hash consensus.Hash) (*consensus.Block, error) {
 		return n.newest, nil
 	}
 	return n.store.Block(hash)
+}
+
+// isPruned reports whether the block's body was here and was pruned. It stays marked as
+// one that has a body: the chain that it is part of is complete.
+func (n *Node) isPruned(b *consensus.BlockIndex) bool {
+	return b.Height > 0 && b.Height < n.pruned && b.HasBody()
 }
 
 // Sync makes sure that all that was taken is on disk: before anybody is told that a block

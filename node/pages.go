@@ -8,6 +8,7 @@ import (
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/explorer"
 	"github.com/kapok-chain/kapok/mempool"
+	"github.com/kapok-chain/kapok/rpc"
 	"github.com/kapok-chain/kapok/storage"
 )
 
@@ -55,6 +56,9 @@ func (p pages) BlockByHash(hash consensus.Hash) (block explorer.Block, ok bool) 
 
 func (p pages) Body(hash consensus.Hash) (*consensus.Block, error) {
 	block, err := p.store.Block(hash)
+	if errors.Is(err, storage.ErrNotFound) && errors.Is(p.absent(hash), rpc.ErrPruned) {
+		return nil, explorer.ErrPruned
+	}
 	return block, p.missing(err)
 }
 

@@ -37,6 +37,7 @@ func Repair(ctx context.Context, p *consensus.Params, store storage.Store) (r Re
 	for i := range state.Records {
 		records[state.Records[i].Hash] = &state.Records[i]
 	}
+	heights := map[consensus.Hash]uint32{p.GenesisHash(): 0}
 	active := make(map[consensus.Hash]bool)
 	for hash := state.Tip; hash != p.GenesisHash(); {
 		rec := records[hash]
@@ -52,6 +53,10 @@ func Repair(ctx context.Context, p *consensus.Params, store storage.Store) (r Re
 			return r, err
 		}
 		rec := &state.Records[i]
+		height := heights[rec.Header.Prev] + 1 // parents come first
+		if heights[rec.Hash] = height; height < state.Pruned {
+			continue
+		}
 		gone, undone, err := examine(store, rec, active[rec.Hash])
 		if err != nil {
 			return r, err
@@ -66,6 +71,9 @@ func Repair(ctx context.Context, p *consensus.Params, store storage.Store) (r Re
 		return r, err
 	}
 	r.Rebuild = r.Rebuild || err != nil || found != kept
+	if r.Rebuild && state.Pruned > 0 {
+		return r, fmt.Errorf("coins or undo data are damaged, and cannot be made anew: %w (there are none below height %d)", storage.ErrPruned, state.Pruned)
+	}
 	return r, r.settle(store, lost, active)
 }
 

@@ -35,6 +35,7 @@ func (b rpcBackend) Chain() (state rpc.ChainState) {
 	now := b.Runner.Now()
 	b.look(func(n *Node) {
 		tip, best := n.tree.Tip(), n.tree.BestHeader()
+		state.Pruned = n.pruned
 		state.Tip, state.BestHeader = blockInfo(n, tip), blockInfo(n, best)
 		old := n.params.Spacing > 0 && now.Unix()-int64(tip.Header.Time) > syncingAge*n.params.Spacing
 		state.Syncing = best.Height > tip.Height+1 || old && tip.Height == 0 && best.Height > 0
@@ -106,12 +107,24 @@ func (b rpcBackend) Leaves() (leaves []rpc.Leaf) {
 func (b rpcBackend) Body(hash consensus.Hash) (*consensus.Block, error) {
 	block, err := b.store.Block(hash)
 	if errors.Is(err, storage.ErrNotFound) {
-		if _, known := b.BlockByHash(hash); known {
-			return nil, rpc.ErrNoBody
-		}
-		return nil, rpc.ErrNotFound
+		return nil, b.absent(hash)
 	}
 	return block, b.failed(err)
+}
+
+// absent says why there is no body.
+func (s *Service) absent(hash consensus.Hash) (reason error) {
+	s.look(func(n *Node) {
+		switch index := n.tree.Lookup(hash); {
+		case index == nil:
+			reason = rpc.ErrNotFound
+		case n.isPruned(index):
+			reason = rpc.ErrPruned
+		default:
+			reason = rpc.ErrNoBody
+		}
+	})
+	return reason
 }
 
 func (b rpcBackend) Spent(hash consensus.Hash) ([]consensus.Coin, error) {

@@ -45,7 +45,6 @@ type ServiceConfig struct {
 	Miner *miner.Config // mines with this, unless nil
 
 	NoIndex      bool  // keep no index of transactions and keys
-	RebuildCoins bool  // make coins and undo data anew from the blocks
 	Lean         bool  // small buffers, for many nodes on one machine
 	CoinCache    int   // bytes; 0: storage.DefaultCoinCache
 	MempoolBytes int64 // 0: mempool's default
@@ -71,6 +70,23 @@ func besideChain() []string {
 // closes it.
 func OpenStored(p *consensus.Params, dataDir string) (*storage.Badger, error) {
 	return storage.Open(p, storage.Options{Dir: dataDir, Beside: besideChain(), ReadOnly: true})
+}
+
+// StoppedOptions say how OpenStopped opens a store.
+type StoppedOptions struct {
+	NoIndex          bool
+	Reindex, Restart bool // as in storage.Options
+}
+
+// OpenStopped opens the store of a node that does not run, to be written. Whoever asks
+// closes it.
+func OpenStopped(p *consensus.Params, dataDir string, o StoppedOptions) (*storage.Badger, error) {
+	return storage.Open(p, storage.Options{Dir: dataDir, Beside: besideChain(), Index: !o.NoIndex, Reindex: o.Reindex, Restart: o.Restart})
+}
+
+// PruneStopped is storage.Prune for the directory of a node that does not run.
+func PruneStopped(ctx context.Context, p *consensus.Params, dataDir string, keep uint32, progress func(done, total int64)) (storage.Pruned, error) {
+	return storage.Prune(ctx, p, storage.Options{Dir: dataDir, Beside: besideChain()}, keep, progress)
 }
 
 // Service is a full node at work: a Runner with its store, its host, its RPC
@@ -154,11 +170,6 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 	})
 	if err != nil {
 		return nil, err
-	}
-	if cfg.RebuildCoins {
-		if err := n.RebuildCoins(); err != nil {
-			return nil, err
-		}
 	}
 	s.Host, err = host.New(host.Config{
 		GenesisHash: cfg.Params.GenesisHash(), Listen: cfg.Listen, Peers: cfg.Peers, StrictPeers: cfg.StrictPeers,
@@ -286,7 +297,15 @@ func (s *Service) recount(ctx context.Context) error {
 		return nil
 	}
 	s.log.Error("the coins on disk are damaged: making them anew from the blocks", "found", found, "kept", kept, "err", err)
-	return s.Runner.Do(func(n *Node, _ time.Time) error { return n.RebuildCoins() })
+	return s.Runner.Do(func(n *Node, _ time.Time) error { return s.remedied(n.RebuildCoins()) })
+}
+
+// remedied adds what is left to do where only blocks that were pruned could help.
+func (s *Service) remedied(err error) error {
+	if !errors.Is(err, storage.ErrPruned) {
+		return err
+	}
+	return fmt.Errorf("%w; delete %s and start again: the blocks come from peers, and neither wallet nor keys are in it", err, filepath.Join(s.dataDir, "chain"))
 }
 
 // repair makes good what was found damaged, before anything else is done.
@@ -294,7 +313,7 @@ func (s *Service) repair() ([]consensus.Hash, error) {
 	s.log.Warn("damage was met: looking through all that is stored")
 	r, err := Repair(s.life, s.params, s.store)
 	if err != nil {
-		return nil, fmt.Errorf("repair the chain in %s: %w", s.dataDir, err)
+		return nil, fmt.Errorf("repair the chain in %s: %w", s.dataDir, s.remedied(err))
 	}
 	s.clean = true // recounted
 	level := slog.LevelWarn

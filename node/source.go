@@ -35,6 +35,8 @@ func (s source) HeadersAfter(locator []consensus.Hash, stop consensus.Hash, max 
 
 func (s source) Body(hash consensus.Hash) (*consensus.Block, error) { return s.n.body(hash) }
 
+func (s source) Pruned(b *consensus.BlockIndex) bool { return s.n.isPruned(b) }
+
 // MissingBodies lists blocks towards best whose bodies are not stored, lowest
 // first, at most max of them.
 func (s source) MissingBodies(best *consensus.BlockIndex, max int) []consensus.Hash {

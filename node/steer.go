@@ -20,6 +20,10 @@ func (n *Node) Invalidate(now time.Time, index *consensus.BlockIndex) error {
 	if index.Parent == nil {
 		return &consensus.RuleError{Code: ErrInvalidated, Kind: consensus.Policy, Detail: "the genesis block stays"}
 	}
+	if n.tree.InActiveChain(index) && index.Height < n.pruned {
+		return &consensus.RuleError{Code: ErrInvalidated, Kind: consensus.Policy,
+			Detail: fmt.Sprintf("the blocks below height %d were pruned and cannot be taken off", n.pruned)}
+	}
 	delete(n.origin, index.Hash) // nobody's fault
 	n.invalidated = true
 	if err := n.fail(now, index, &consensus.RuleError{Code: ErrInvalidated, Kind: consensus.Invalid}); err != nil {

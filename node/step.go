@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/storage"
 )
 
 // Job is one step of the chain, from Gather to Commit: everything that is
@@ -61,6 +62,9 @@ func (n *Node) Gather() (*Job, error) {
 	if !ok {
 		return nil, nil
 	}
+	if err := n.checkPruned(step); err != nil {
+		return nil, err
+	}
 	block, err := n.body(step.Block.Hash)
 	if err != nil {
 		return nil, fmt.Errorf("read block %s: %w", step.Block.Hash, err)
@@ -90,6 +94,21 @@ func (n *Node) Gather() (*Job, error) {
 	}
 	job.delta.Checks = slices.DeleteFunc(job.delta.Checks, n.verifiedInPool)
 	return job, nil
+}
+
+// checkPruned makes sure that what the way to the best block takes off and puts on is
+// all there, before the first step of it: no fault of the blocks, and none of a peer.
+func (n *Node) checkPruned(step consensus.Step) error {
+	fork := n.tree.Tip()
+	if step.Detach {
+		fork = consensus.LastCommon(fork, n.tree.Best())
+	}
+	if fork.Height+1 >= n.pruned {
+		return nil
+	}
+	return fmt.Errorf("the best chain, to block %s, leaves this one after height %d, and the blocks below height %d were pruned: %w; "+
+		"to follow it, delete the chain folder of the data directory and start again, which gets all blocks from peers",
+		n.tree.Best().Hash, fork.Height, n.pruned, storage.ErrPruned)
 }
 
 // verifiedInPool reports whether the mempool checked these very signatures
@@ -236,6 +255,9 @@ func (n *Node) wakeOrphans(change consensus.Change) error {
 // announceTip tells peers of the tip, but not of the many tips of a first sync.
 func (n *Node) announceTip(now time.Time) error {
 	tip := n.tree.Tip()
+	if n.isPruned(tip) { // all that are here were taken off
+		return nil
+	}
 	if tip != n.tree.BestHeader() || !n.engine.WantsAnnounce(tip.Hash) {
 		return nil
 	}

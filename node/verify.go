@@ -68,12 +68,12 @@ type pendingChecks struct {
 }
 
 // VerifyTip prepares a look at the last blocks of the active chain, all but
-// genesis where depth is 0 or too high. The coins are those of this moment; the
+// genesis, and those that were pruned, where depth is 0 or too high. The coins are those of this moment; the
 // node may go on meanwhile.
 func (n *Node) VerifyTip(now time.Time, level int, depth uint32, coins storage.Snapshot, verifier consensus.Verifier) *Verification {
 	tip := n.tree.Tip()
-	if depth == 0 || depth > tip.Height {
-		depth = tip.Height
+	if bodies := tip.Height + 1 - max(n.pruned, 1); depth == 0 || depth > bodies {
+		depth = bodies
 	}
 	v := &Verification{
 		params: n.params, stored: n.store, verifier: verifier, now: notBefore(tip, now), level: level,
@@ -92,11 +92,14 @@ func (n *Node) VerifyTip(now time.Time, level int, depth uint32, coins storage.S
 
 // VerifyStore prepares the verification of all that a store holds of its active
 // chain, from genesis on. The coins are made anew in memory and compared at the
-// end. Memory: about 500 bytes a header and 200 a coin.
+// end: storage.ErrPruned where that cannot be. Memory: about 500 bytes a header and 200 a coin.
 func VerifyStore(p *consensus.Params, store storage.Store, verifier consensus.Verifier, now time.Time) (*Verification, error) {
 	state, err := store.Load()
 	if err != nil {
 		return nil, fmt.Errorf("load the chain: %w", err)
+	}
+	if state.Pruned > 0 {
+		return nil, fmt.Errorf("the blocks below height %d were pruned: %w", state.Pruned, storage.ErrPruned)
 	}
 	v := &Verification{params: p, stored: store, verifier: verifier, level: VerifyAnew, view: newCoinView(nil)}
 	if err := v.restore(state); err != nil {

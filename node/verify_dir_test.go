@@ -2,7 +2,6 @@ package node_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -71,6 +70,33 @@ func wide(t *testing.T) *chaintest.Chain {
 	return c
 }
 
+// spoil turns a bit of these bytes where they are in the value log.
+func spoil(t *testing.T, dir string, text []byte) {
+	t.Helper()
+	logs, err := filepath.Glob(filepath.Join(dir, "chain", "*.vlog"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := slices.ContainsFunc(logs, func(path string) bool {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bytes.Index(data, text)
+		if at < 0 {
+			return false
+		}
+		data[at+20] ^= 1
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	})
+	if !flipped {
+		t.Fatalf("the bytes are in none of %v", logs)
+	}
+}
+
 // One bit of a body, and one of undo data, that a disk has turned.
 func TestVerifyFindsAFlippedBit(t *testing.T) {
 	needReadOnly(t)
@@ -86,28 +112,7 @@ func TestVerifyFindsAFlippedBit(t *testing.T) {
 		if codes, _ := verifyDir(t, c, dir); len(codes) > 0 {
 			t.Fatalf("found %v before anything was changed", codes)
 		}
-		logs, err := filepath.Glob(filepath.Join(dir, "chain", "*.vlog"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		flipped := slices.ContainsFunc(logs, func(path string) bool {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			at := bytes.Index(data, part(c))
-			if at < 0 {
-				return false
-			}
-			data[at+20] ^= 1
-			if err := os.WriteFile(path, data, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			return true
-		})
-		if !flipped {
-			t.Fatalf("%s: the bytes are in none of %v", code, logs)
-		}
+		spoil(t, dir, part(c))
 		codes, _ := verifyDir(t, c, dir)
 		if want := []string{"a107 " + string(code)}; !slices.Equal(codes, want) {
 			t.Errorf("found %v, want %v", codes, want)
@@ -115,8 +120,8 @@ func TestVerifyFindsAFlippedBit(t *testing.T) {
 	}
 }
 
-// What --rebuild-coins is said to mend, it mends.
-func TestRebuiltCoinsVerify(t *testing.T) {
+// What chain reindex is said to mend, it mends.
+func TestReindexedStoreVerifies(t *testing.T) {
 	needReadOnly(t)
 	c := payments(t)
 	dir := planted(t, c, "a105", map[string]func(*consensus.Delta){
@@ -132,21 +137,9 @@ func TestRebuiltCoinsVerify(t *testing.T) {
 			t.Errorf("%s is said not to be mended by new coins", list[i].Code)
 		}
 	}
-	s, err := node.Open(node.ServiceConfig{Params: c.Params, DataDir: dir, Lean: true, RebuildCoins: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &house{Service: s, ended: make(chan error, 1)}
-	ctx, cancel := context.WithCancel(t.Context())
-	h.stop = cancel
-	go func() { h.ended <- s.Run(ctx) }()
-	h.reach(t, ctx, c, "a105")
-	if err := s.Runner.Settle(ctx); err != nil {
-		t.Fatal(err)
-	}
-	h.close(t)
+	reindexed(t, c, dir, "a105")
 	if codes, _ := verifyDir(t, c, dir); len(codes) > 0 {
-		t.Errorf("found %v after the coins were rebuilt", codes)
+		t.Errorf("found %v after the reindex", codes)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // Source is what the engine may look at. Its answers hold until the next call
 // of the engine. The error of Body is a fault of ours, never a missing body:
-// it is called for blocks that HasBody only.
+// it is called for blocks that HasBody and are not Pruned.
 type Source interface {
 	Tip() *consensus.BlockIndex
 	BestHeader() *consensus.BlockIndex
@@ -19,6 +19,8 @@ type Source interface {
 	Locator() []consensus.Hash
 	HeadersAfter(locator []consensus.Hash, stop consensus.Hash, max int) []consensus.Header
 	Body(consensus.Hash) (*consensus.Block, error)
+	// Pruned reports whether the body of a block was here once and is not any more.
+	Pruned(*consensus.BlockIndex) bool
 	// MissingBodies lists blocks towards best without a body, lowest first.
 	MissingBodies(best *consensus.BlockIndex, max int) []consensus.Hash
 	// MempoolTxs lists the mempool in an order that is the same in every run.

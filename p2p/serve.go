@@ -44,7 +44,7 @@ func (e *Engine) serve(now time.Time, p *peer) {
 		}
 		b := e.src.Lookup(s.hash)
 		switch {
-		case b != nil && b.HasBody() && b.Connected() && !b.Failed():
+		case b != nil && !e.src.Pruned(b) && b.HasBody() && b.Connected() && !b.Failed():
 			block, err := e.src.Body(s.hash)
 			if err != nil {
 				e.fault = err
@@ -52,7 +52,7 @@ func (e *Engine) serve(now time.Time, p *peer) {
 			}
 			p.learn(b) // or will have it soon; we need not ask for it
 			e.answer(now, p, s, block)
-		case b != nil && !b.Failed() && now.Sub(s.at) < parkFor:
+		case b != nil && !e.src.Pruned(b) && !b.Failed() && now.Sub(s.at) < parkFor:
 			wait = append(wait, s)
 		case s.part:
 			e.send(p, &NotFound{[]consensus.Hash{s.hash}})

@@ -441,6 +441,8 @@ func (n *node) HeadersAfter(locator []consensus.Hash, stop consensus.Hash, max i
 	return headers
 }
 
+func (n *node) Pruned(*consensus.BlockIndex) bool { return false }
+
 func (n *node) MissingBodies(best *consensus.BlockIndex, max int) []consensus.Hash {
 	var hashes []consensus.Hash
 	for _, b := range n.tree.Missing(best, max) {

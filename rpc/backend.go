@@ -13,7 +13,7 @@ import (
 // lock when they return.
 //
 // Three kinds of errors come back. *consensus.RuleError is the caller's fault.
-// ErrNotFound, ErrNoIndex, ErrNoBody and ErrVerifying say why there is no
+// ErrNotFound, ErrNoIndex, ErrNoBody, ErrPruned and ErrVerifying say why there is no
 // answer. Any other error is a fault of our own.
 type Backend interface {
 	ChainBackend
@@ -33,6 +33,8 @@ var (
 	ErrNoIndex = errors.New("this node keeps no index (start it with --index)")
 	// ErrNoBody says that only the header of a block is here, not its body.
 	ErrNoBody = errors.New("block not available (only its header is here)")
+	// ErrPruned says that the body of a block was here and was removed.
+	ErrPruned = errors.New("block not available (pruned data)")
 	// ErrVerifying says that VerifyChain is at work for somebody else.
 	ErrVerifying = errors.New("a verification is at work already; try again when it is done")
 )
@@ -49,7 +51,7 @@ type ChainBackend interface {
 	// Leaves are the ends of all branches, and the tip even where invalid blocks
 	// or mere headers follow it.
 	Leaves() []Leaf
-	// Body reads a stored block: ErrNotFound, or ErrNoBody for a mere header.
+	// Body reads a stored block: ErrNotFound, ErrNoBody for a mere header, ErrPruned.
 	Body(consensus.Hash) (*consensus.Block, error)
 	// Spent reads the coins that a connected block spent, one for every input
 	// but the coinbase's, in block order: ErrNotFound where it never connected.
@@ -75,6 +77,7 @@ type ChainState struct {
 	BestHeader BlockInfo // most work, body here or not
 	Syncing    bool      // catching up: the tip is old or far behind BestHeader
 	SizeOnDisk int64     // bytes
+	Pruned     uint32    // there are no bodies below this height, but genesis; 0: all are there
 	Warnings   []string  // for people; empty when all is well
 }
 

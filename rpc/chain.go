@@ -16,7 +16,7 @@ func chainMethods() []method {
 	blockhash := need("blockhash", kindHash, "the block's hash")
 	return []method{
 		{"getblockchaininfo", group, nil, "State of the chain.",
-			`An object: chain ("main", or "regtest" for every other network, for the sake of Core's tools), kapok_network (the network's own name), blocks, headers, bestblockhash, bits, target, difficulty, time, mediantime, verificationprogress, initialblockdownload, chainwork, size_on_disk, pruned, warnings.`, getBlockchainInfo},
+			`An object: chain ("main", or "regtest" for every other network, for the sake of Core's tools), kapok_network (the network's own name), blocks, headers, bestblockhash, bits, target, difficulty, time, mediantime, verificationprogress, initialblockdownload, chainwork, size_on_disk, pruned, pruneheight (of the lowest block whose body is here beside genesis; where pruned), warnings.`, getBlockchainInfo},
 		{"getbestblockhash", group, nil, "Hash of the tip.", "The hash.",
 			func(c *call) (any, error) { return c.b.Chain().Tip.Hash, nil }},
 		{"getblockcount", group, nil, "Height of the tip; genesis is 0.", "The height.",
@@ -84,13 +84,14 @@ func getBlockchainInfo(c *call) (any, error) {
 		ChainWork     consensus.Uint256 `json:"chainwork"`
 		SizeOnDisk    int64             `json:"size_on_disk"`
 		Pruned        bool              `json:"pruned"`
+		PruneHeight   uint32            `json:"pruneheight,omitempty"`
 		GenesisHash   consensus.Hash    `json:"kapok_genesis"`
 		AddressPrefix string            `json:"kapok_hrp"`
 		Warnings      []string          `json:"warnings"`
 	}{
 		networkName(c.b.Params()), c.b.Params().Name, tip.Height, chain.BestHeader.Height, tip.Hash,
 		bitsHex(tip.Header.Bits), targetOf(tip.Header.Bits), consensus.Difficulty(tip.Header.Bits),
-		tip.Header.Time, tip.MedianTime, progress, chain.Syncing, tip.Work, chain.SizeOnDisk, false,
+		tip.Header.Time, tip.MedianTime, progress, chain.Syncing, tip.Work, chain.SizeOnDisk, chain.Pruned > 0, chain.Pruned,
 		c.b.Params().GenesisHash(), c.b.Params().HRP, orEmpty(chain.Warnings),
 	}, nil
 }

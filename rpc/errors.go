@@ -70,5 +70,8 @@ func asError(err error) (answer *Error, ours bool) {
 	case errors.Is(err, ErrNoIndex), errors.Is(err, ErrNoBody), errors.Is(err, ErrVerifying):
 		return &Error{CodeMisc, err.Error()}, false
 	}
+	if errors.Is(err, ErrPruned) {
+		return &Error{CodeMisc, "Block not available (pruned data)"}, false // Core's words, which its tools look for
+	}
 	return &Error{CodeInternal, "internal error: " + err.Error()}, true
 }

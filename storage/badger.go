@@ -45,7 +45,9 @@ type Badger struct {
 	pins      snapshots
 	waiting   waiting
 	unindexed unindexed
-	broken    error // the write that failed
+	pruned    uint32 // as State.Pruned; it never changes
+	resumed   bool   // as Resumed
+	broken    error  // the write that failed
 }
 
 var _ Store = (*Badger)(nil)
@@ -87,12 +89,15 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 		return nil, fmt.Errorf("storage: data directory %q: %w", o.Dir, err)
 	}
 	take := claim
-	if o.ReadOnly {
+	if o.ReadOnly || o.Reindex || o.existing {
 		take = visit
 	}
 	lock, err := take(dir, p, o.Beside)
 	if err != nil {
 		return nil, err
+	}
+	if err := finishSwap(dir, o.ReadOnly); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	log := newBadgerLog(o.Logger)
 	kv, whole, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log).WithReadOnly(o.ReadOnly), p.GenesisHash().String(), log)
@@ -121,8 +126,11 @@ func open(p *consensus.Params, kv *kv, o Options) (*Badger, error) {
 	}
 	s := &Badger{params: p, kv: kv, log: kv.log, index: o.Index && !o.ReadOnly, fixed: o.ReadOnly, budget: budget / cachedCoinSize, cache: make(coinCache), pins: make(snapshots)}
 	start := s.recover
-	if o.ReadOnly {
+	switch {
+	case o.ReadOnly:
 		start = s.behold
+	case o.Reindex:
+		start = func() error { return s.reindex(o.Restart) }
 	}
 	if err := start(); err != nil {
 		return nil, err
@@ -144,6 +152,9 @@ func (s *Badger) behold() error {
 	}
 	if !s.clean {
 		return ErrUnclean
+	}
+	if err := s.readPruned(); err != nil {
+		return err
 	}
 	return s.readTip(func(point) error { return ErrUnclean })
 }
@@ -177,6 +188,8 @@ const (
 	metaClean   = "clean"   // there while the store is closed
 	metaSuspect = "suspect" // the last user met damage
 	metaCommits = "commits" // number of the last commit
+	metaReindex = "reindex" // a reindex that made the records anew, and waits for the coins
+	metaPruned  = "pruned"  // height below which no bodies are, where some were pruned
 )
 
 // recover reads the state and finishes what was begun: see docs/storage.md.
@@ -198,9 +211,18 @@ func (s *Badger) recover() error {
 	}
 	w := s.kv.writer()
 	w.del(metaKey(metaClean))
+	w.del(metaKey(metaReindex)) // whoever opens the directory walks on; a later reindex begins anew
 	if err := w.commit(); err != nil {
 		return err
 	}
+	if err := s.readPruned(); err != nil {
+		return err
+	}
+	return s.recoverCoins()
+}
+
+// recoverCoins finishes what was begun with coins and index.
+func (s *Badger) recoverCoins() error {
 	reset, err := s.kv.has(metaKey(metaReset))
 	if err != nil {
 		return err
@@ -255,17 +277,23 @@ func (s *Badger) checkGenesis() (fresh bool, err error) {
 
 // create writes genesis.
 func (s *Badger) create() error {
-	hash, b := s.params.GenesisHash(), s.params.Genesis()
+	hash := s.params.GenesisHash()
 	w := s.kv.writer()
+	s.putGenesis(w)
+	w.put(metaKey(metaTip), encodeTip(head{point: point{Hash: hash}}, point{}))
+	w.put(metaKey(metaGenesis), hash[:])
+	w.put(metaKey(metaClean), nil)
+	return w.commit()
+}
+
+// putGenesis writes the block alone.
+func (s *Badger) putGenesis(w *writer) {
+	hash, b := s.params.GenesisHash(), s.params.Genesis()
 	w.put(hashKey(prefixBlock, hash), b.Bytes())
 	w.put(hashKey(prefixUndo, hash), new(consensus.Undo).Append(nil))
 	w.put(hashKey(prefixRecord, hash), encodeRecord(&consensus.Record{
 		Header: b.Header, Hash: hash, TxCount: uint32(len(b.Txs)), Flags: consensus.RecordHasBody | consensus.RecordConnected,
 	}))
-	w.put(metaKey(metaTip), encodeTip(head{point: point{Hash: hash}}, point{}))
-	w.put(metaKey(metaGenesis), hash[:])
-	w.put(metaKey(metaClean), nil)
-	return w.commit()
 }
 
 // damaged turns "not found" into damage, where something must be there.
@@ -346,7 +374,7 @@ func (s *Badger) Load() (*State, error) {
 	if err := s.syncWaiting(); err != nil {
 		return nil, err
 	}
-	state := &State{Tip: s.head.Hash, Sum: s.head.Sum, Clean: s.clean && !s.suspect, Suspect: s.suspect}
+	state := &State{Tip: s.head.Hash, Height: s.head.Height, Sum: s.head.Sum, Pruned: s.pruned, Clean: s.clean && !s.suspect, Suspect: s.suspect}
 	prefix := []byte{prefixRecord}
 	err := s.kv.view(func(txn *badger.Txn) error {
 		return each(txn, prefix, prefix, func(key, value []byte) (bool, error) {
@@ -362,7 +390,11 @@ func (s *Badger) Load() (*State, error) {
 		state.Records, err = parentsFirst(s.params.GenesisHash(), state.Records)
 	}
 	if err != nil {
-		return nil, remedied(filepath.Dir(s.kv.db.Opts().Dir), s.met(fmt.Errorf("storage: load headers: %w", err)))
+		err = s.met(fmt.Errorf("storage: load headers: %w", err))
+		if errors.Is(err, ErrDamaged) { // headers are in the bodies, too
+			err = fmt.Errorf("%w; run \"kapok chain reindex --datadir %s\"", err, filepath.Dir(s.kv.db.Opts().Dir))
+		}
+		return nil, err
 	}
 	return state, nil
 }
@@ -389,8 +421,13 @@ func (s *Badger) Close() error {
 	if s.closed {
 		return nil
 	}
+	return errors.Join(s.closeChain(), s.lock.Close())
+}
+
+// closeChain is Close for whoever holds life and goes on to use the directory.
+func (s *Badger) closeChain() error {
 	s.closed = true
-	return errors.Join(s.finish(), s.kv.close(), s.lock.Close())
+	return errors.Join(s.finish(), s.kv.close())
 }
 
 // finish writes what a start after an ordered stop finds.

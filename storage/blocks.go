@@ -170,7 +170,7 @@ func (s *Badger) Undo(hash consensus.Hash) (*consensus.Undo, error) {
 // missed is met for what a block's record may promise: then it is damage that it is not
 // there, though the answer is the same.
 func (s *Badger) missed(hash consensus.Hash, flag consensus.RecordFlags, err error) error {
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) && s.pruned == 0 { // else it may have been pruned
 		raw, failed := s.get(hashKey(prefixRecord, hash))
 		if failed == nil {
 			var rec consensus.Record

@@ -14,14 +14,27 @@ const noChild = -1
 // parentsFirst orders the records of a tree by height. It leaves out genesis
 // and fails where a parent is missing.
 func parentsFirst(genesis consensus.Hash, records []consensus.Record) ([]consensus.Record, error) {
+	known := len(records)
+	for i := range records {
+		if records[i].Hash == genesis {
+			known--
+		}
+	}
+	ordered := order(genesis, records)
+	if len(ordered) != known {
+		return nil, fmt.Errorf("%d of %d headers do not descend from genesis: %w", known-len(ordered), known, ErrDamaged)
+	}
+	return ordered, nil
+}
+
+// order is parentsFirst for those records that do descend from genesis.
+func order(genesis consensus.Hash, records []consensus.Record) []consensus.Record {
 	// The children of a block are linked: first by the parent's hash, then in next.
 	first, next := make(map[consensus.Hash]int32, len(records)), make([]int32, len(records))
-	known := 0
 	for i := int32(len(records)) - 1; i >= 0; i-- {
 		if records[i].Hash == genesis {
 			continue
 		}
-		known++
 		prev := &records[i].Header.Prev
 		next[i] = noChild
 		if sibling, found := first[*prev]; found {
@@ -29,7 +42,7 @@ func parentsFirst(genesis consensus.Hash, records []consensus.Record) ([]consens
 		}
 		first[*prev] = i
 	}
-	ordered := make([]consensus.Record, 0, known)
+	ordered := make([]consensus.Record, 0, len(records))
 	add := func(parent consensus.Hash) {
 		if i, found := first[parent]; found {
 			for ; i != noChild; i = next[i] {
@@ -41,10 +54,7 @@ func parentsFirst(genesis consensus.Hash, records []consensus.Record) ([]consens
 	for done := 0; done < len(ordered); done++ {
 		add(ordered[done].Hash)
 	}
-	if len(ordered) != known {
-		return nil, fmt.Errorf("%d of %d headers do not descend from genesis: %w", known-len(ordered), known, ErrDamaged)
-	}
-	return ordered, nil
+	return ordered
 }
 
 // checkConnect makes sure that b is the child of the tip that it is said to be, and undo

@@ -369,6 +369,9 @@ func (s *Badger) ResetCoins() error {
 		return err
 	}
 	defer s.mu.Unlock()
+	if s.pruned > 0 {
+		return needsAll(s.pruned, "the coins")
+	}
 	if err := s.sync(); err != nil {
 		return err
 	}

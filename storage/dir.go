@@ -29,7 +29,8 @@ const (
 	lockFile  = "kapok.lock"
 	chainDir  = "chain"
 
-	schema = 1 // of the keys and values that this version writes
+	// Schema is the number of the layout of keys and values that this version writes.
+	Schema = 1
 )
 
 // mark is what the mark file says.
@@ -40,7 +41,7 @@ type mark struct {
 }
 
 func markOf(p *consensus.Params) mark {
-	return mark{network: p.Name, genesis: p.GenesisHash().String(), schema: schema}
+	return mark{network: p.Name, genesis: p.GenesisHash().String(), schema: Schema}
 }
 
 func (m mark) String() string {
@@ -203,14 +204,17 @@ func lockDir(dir string, lock func(path string) (*os.File, error)) (*os.File, er
 	return f, nil
 }
 
-// visit is claim for who only reads: the directory must be marked, and is locked
-// against whoever would write. It leaves everything as it is.
+// visit is claim for who wants what is there: the directory must be marked, and is
+// locked against everybody else. It leaves everything as it is.
 func visit(dir string, p *consensus.Params, beside []string) (lock *os.File, err error) {
 	marked, err := inspect(dir, markOf(p), beside)
 	if err != nil {
 		return nil, err
 	}
 	_, err = os.Stat(filepath.Join(dir, chainDir))
+	if _, old := os.Stat(filepath.Join(dir, oldChainDir)); old == nil {
+		err = nil // finishSwap has a word about it
+	}
 	if !marked || errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: there is no chain in %s", ErrNotFound, dir)
 	}

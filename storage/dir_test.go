@@ -106,7 +106,7 @@ func TestForeignMark(t *testing.T) {
 func TestNewerSchema(t *testing.T) {
 	p, dir := consensus.Regtest(), t.TempDir()
 	newer := markOf(p)
-	newer.schema = schema + 1
+	newer.schema = Schema + 1
 	must(t, writeMark(dir, newer))
 	before := snapshot(t, dir)
 	refused(t, p, Options{Dir: dir}, ErrNewerSchema, "2", "1")

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -65,7 +66,7 @@ func (s *Badger) syncIndex() error {
 	if err != nil || len(moves) == 0 {
 		return err
 	}
-	w := s.kv.writer()
+	w := s.kv.indexWriter()
 	defer w.discard()
 	for i := range moves {
 		if err = s.indexMove(w, &moves[i]); err != nil {
@@ -134,7 +135,7 @@ func (s *Badger) indexMove(w *writer, m *tipMove) error {
 // catchUpIndex brings the index to the tip of the coins: a block in motion is
 // taken out, and then the index walks the chain, from genesis when it is new.
 func (s *Badger) catchUpIndex() error {
-	w := s.kv.writer()
+	w := s.kv.indexWriter()
 	defer w.discard()
 	if err := s.settleIndex(w); err != nil {
 		return err
@@ -142,6 +143,11 @@ func (s *Badger) catchUpIndex() error {
 	off, on, err := s.path(s.indexed, s.head.point)
 	if err != nil {
 		return err
+	}
+	for _, p := range slices.Concat(off, on) {
+		if p.Height < s.pruned {
+			return needsAll(s.pruned, "the index")
+		}
 	}
 	for _, p := range off {
 		if err := s.indexStored(w, p, false); err != nil {

@@ -96,13 +96,23 @@ func each(txn *badger.Txn, prefix, from []byte, f func(key, value []byte) (bool,
 // and last, under the same key, the state that it leads to: in one transaction
 // the last one wins, in several the first is on disk until the last one is.
 type writer struct {
-	kv  *kv
-	txn *badger.Txn
-	any bool  // there is something to commit
-	err error // the first one sticks
+	kv     *kv
+	txn    *badger.Txn
+	ledger *ledger // of kv, unless its commits are not counted
+	any    bool    // there is something to commit
+	err    error   // the first one sticks
 }
 
+// writer begins a write. There is one at a time.
 func (k *kv) writer() *writer {
+	w := &writer{kv: k, ledger: k.ledger}
+	w.begin()
+	return w
+}
+
+// indexWriter begins a write of the index, beside which there may be one of another kind.
+// It is not counted: an index that lost its last steps takes them again.
+func (k *kv) indexWriter() *writer {
 	w := &writer{kv: k}
 	w.begin()
 	return w
@@ -112,7 +122,7 @@ func (k *kv) writer() *writer {
 // last ones can be told.
 func (w *writer) begin() {
 	w.txn = w.kv.db.NewTransaction(true)
-	if l := w.kv.ledger; l != nil {
+	if l := w.ledger; l != nil {
 		key := metaKey(metaCommits)
 		w.err = w.txn.Set(key, seal(key, binary.BigEndian.AppendUint64(nil, l.commits+1)))
 	}
@@ -145,15 +155,15 @@ func (w *writer) write(op func() error) {
 }
 
 func (w *writer) flush() {
-	if w.kv.ledger != nil && !w.any {
+	if w.ledger != nil && !w.any {
 		return
 	}
 	if err := w.kv.commit(w.txn); err != nil {
 		w.err = err
 		return
 	}
-	if w.err = w.kv.log.failure(); w.err == nil && w.kv.ledger != nil {
-		w.err = w.kv.ledger.committed()
+	if w.err = w.kv.log.failure(); w.err == nil && w.ledger != nil {
+		w.err = w.ledger.committed()
 	}
 }
 

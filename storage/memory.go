@@ -27,6 +27,7 @@ type memory struct {
 	undos   map[consensus.Hash]*consensus.Undo
 	coins   map[consensus.OutPoint]consensus.Coin
 	head    head
+	pruned  uint32 // as State.Pruned
 	pins    snapshots
 	journal []journaled // what Crash takes back: the moves since the last flush
 	fresh   []freshBody // and the bodies since the last sync
@@ -139,7 +140,7 @@ func (m *Memory) Load() (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &State{Records: records, Tip: m.head.Hash, Sum: m.head.Sum, Clean: m.clean}, nil
+	return &State{Records: records, Tip: m.head.Hash, Height: m.head.Height, Sum: m.head.Sum, Pruned: m.pruned, Clean: m.clean}, nil
 }
 
 // PutHeaders keeps new or changed records.
@@ -427,6 +428,9 @@ func (m *Memory) ResetCoins() error {
 	defer m.mu.Unlock()
 	if m.closed {
 		return ErrClosed
+	}
+	if m.pruned > 0 {
+		return needsAll(m.pruned, "the coins")
 	}
 	m.pins.reset()
 	empty := OpenMemory(m.params, m.index)

@@ -32,6 +32,8 @@ var (
 	// ErrUnclean says that a kill left the directory with work to be done, which
 	// a read-only store cannot do.
 	ErrUnclean = errors.New("data directory was not closed in order")
+	// ErrPruned says that it would take bodies or undo data that were pruned.
+	ErrPruned = errors.New("it needs blocks that were pruned")
 	// ErrReadOnly says that the store was opened with Options.ReadOnly.
 	ErrReadOnly = errors.New("the store is read-only")
 )
@@ -71,6 +73,13 @@ type Options struct {
 	// there: ErrNotFound where it holds no chain yet, ErrUnclean after a kill.
 	// Index is not looked at. Not on Windows, where Badger cannot do it.
 	ReadOnly bool
+	// Reindex makes all anew that follows from the bodies: what the records say of
+	// them, and then coins and index, which begin at genesis. The caller walks on
+	// from there, and calls EndReindex; what a kill cut short, the next Open with
+	// Reindex goes on with, unless it is to Restart. ErrPruned, before anything is
+	// written, where bodies are missing on purpose.
+	Reindex, Restart bool
+	existing         bool // ErrNotFound where there is no chain yet
 	// Logger takes what Badger has to say; nil discards it.
 	Logger *slog.Logger
 }
@@ -79,7 +88,9 @@ type Options struct {
 type State struct {
 	Records []consensus.Record // every header but genesis, parents before children
 	Tip     consensus.Hash     // of the coins
+	Height  uint32             // of Tip
 	Sum     consensus.CoinSum  // of the coins
+	Pruned  uint32             // bodies and undo data below this height are gone, but genesis; 0: none are
 	Clean   bool               // the last user closed the store; else the coins want a Recount
 	Suspect bool               // something is damaged: bodies, undo data and coins want to be looked at
 }
@@ -134,7 +145,8 @@ type Store interface {
 	// and the sum that was kept: they differ when the disk lost something.
 	Recount(ctx context.Context) (found, kept consensus.CoinSum, err error)
 	// ResetCoins takes the coins (and the index) back to genesis. The node
-	// then walks forward from there over the stored bodies.
+	// then walks forward from there over the stored bodies: ErrPruned where they
+	// are not all there.
 	ResetCoins() error
 
 	// TxLocation returns where a transaction of the active chain stands:

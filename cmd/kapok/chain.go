@@ -17,7 +17,7 @@ import (
 func chainCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "chain",
-		Usage: "look at the chain of a running node, or verify that of a stopped one",
+		Usage: "look at the chain of a running node, or work on that of a stopped one",
 		Subcommands: []*cli.Command{
 			{
 				Name: "status", Usage: "tip, difficulty, coins, mempool and peers", Flags: clientFlags(),
@@ -40,6 +40,11 @@ func chainCommand() *cli.Command {
 				Action:      withClient(0, chainPeers),
 			},
 			chainVerifyCommand(),
+			chainStatsCommand(),
+			chainExportCommand(),
+			chainImportCommand(),
+			chainPruneCommand(),
+			chainReindexCommand(),
 		},
 	}
 }

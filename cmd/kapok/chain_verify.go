@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/node"
-	"github.com/kapok-chain/kapok/storage"
 	"github.com/kapok-chain/kapok/wallet"
 )
 
@@ -85,19 +83,17 @@ func chainVerify(c *cli.Context) (err error) {
 	}
 	store, err := node.OpenStored(params, dir)
 	if err != nil {
-		return unverifiable(dir, err)
+		return unusable(dir, "verify", err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	verifier := consensus.Verifier{Workers: runtime.GOMAXPROCS(0)}
 	rand.Read(verifier.Secret[:]) // never fails (Go 1.24)
 	v, err := node.VerifyStore(params, store, verifier, time.Now())
-	if errors.Is(err, storage.ErrDamaged) {
-		return fmt.Errorf("%w; %s", err, downloadAgain(dir))
-	}
 	if err != nil {
-		return err
+		return unusable(dir, "verify", err)
 	}
-	if err := verifyAll(c.Context, v, progressOf(c, v)); err != nil {
+	_, total := v.Progress()
+	if err := verifyAll(c.Context, v, progressOf(c, int64(total), "verifying", "blocks")); err != nil {
 		return err
 	}
 	r := verifyReportOf(params, dir, v, time.Since(began))
@@ -110,40 +106,6 @@ func chainVerify(c *cli.Context) (err error) {
 		err = fmt.Errorf("not all is well in %s (findings: %d): %s", dir, len(r.Findings)+r.More, r.Next)
 	}
 	return err
-}
-
-// unverifiable says why a directory cannot be verified, and what to do.
-func unverifiable(dir string, err error) error {
-	switch {
-	case errors.Is(err, storage.ErrLocked):
-		return fmt.Errorf("a node is at work in %s: stop it first, or let it verify itself with \"kapok rpc verifychain 4 0\"", dir)
-	case errors.Is(err, storage.ErrNotFound):
-		return fmt.Errorf("there is no chain in %s to verify: name a node's directory with --datadir, or its network with --network", dir)
-	case errors.Is(err, storage.ErrUnclean):
-		return fmt.Errorf("the node in %s was killed: start it once, and stop it, so that it finishes what it had begun; then verify", dir)
-	}
-	return err
-}
-
-func downloadAgain(dir string) string {
-	return fmt.Sprintf("delete %s and start the node, which gets the blocks from its peers again (wallet and keys stay)", filepath.Join(dir, "chain"))
-}
-
-// progressOf returns a bar, which shows on a terminal alone.
-func progressOf(c *cli.Context, v *node.Verification) *progressbar.ProgressBar {
-	_, total := v.Progress()
-	return progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(c.App.Writer),
-		progressbar.OptionSetVisibility(isTerminal(c.App.Writer) && !c.Bool(jsonFlag.Name)),
-		progressbar.OptionSetDescription("verifying blocks"),
-		progressbar.OptionSetItsString("blocks"),
-		progressbar.OptionFullWidth(),
-		progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionUseANSICodes(true),
-		progressbar.OptionClearOnFinish(),
-	)
 }
 
 // verifyAll takes all steps of a verification, until the context ends.
@@ -191,7 +153,7 @@ func verifyReportOf(p *consensus.Params, dir string, v *node.Verification, took 
 // verifyAdvice says what helps against everything that was found.
 func verifyAdvice(dir string, inCoins bool) string {
 	if inCoins {
-		return "start the node with --rebuild-coins, which makes coins and undo data anew from the blocks"
+		return reindexAdvice(dir) + ", which makes coins and undo data anew from the blocks"
 	}
 	return downloadAgain(dir)
 }

@@ -85,7 +85,7 @@ func TestChainVerifyTellsWhatItFound(t *testing.T) {
 		"coin": {
 			make:  func(c *chaintest.Chain) { c.Mine("a5", "a6") },
 			twist: func(d *consensus.Delta) { d.Created[0].Coin.Value = 7 },
-			code:  "damaged-coin", words: []string{"expected 5000000000 units", "found 7 units"}, next: "--rebuild-coins", judged: 6,
+			code:  "damaged-coin", words: []string{"expected 5000000000 units", "found 7 units"}, next: "kapok chain reindex --datadir ", judged: 6,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,8 +126,8 @@ func (lostUndo) Undo(consensus.Hash) (*consensus.Undo, error) { return nil, stor
 // coins made anew would not mend.
 func TestChainVerifyAdvisesForAllFindings(t *testing.T) {
 	for next, options := range map[string][]chaintest.Option{
-		"/chain and start the node": {chaintest.Claim(1)},
-		"--rebuild-coins":           nil,
+		"/chain and start the node":      {chaintest.Claim(1)},
+		"kapok chain reindex --datadir ": nil,
 	} {
 		c := chaintest.New(t, consensus.Regtest())
 		c.Grow("genesis - a1..a100")

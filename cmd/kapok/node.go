@@ -27,9 +27,7 @@ func nodeCommand() *cli.Command {
 			"   kapok node --network dev --peer 192.0.2.7:29420\n" +
 			"   kapok node --http 127.0.0.1:8080              with the explorer\n" +
 			"   kapok node --mine kpkl1…                      that mines to an address",
-		Flags: append([]cli.Flag{networkFlag, dataDirFlag, jsonFlag, logFlag,
-			&cli.BoolFlag{Name: "rebuild-coins", Usage: "begin by making coins and undo data anew from the stored blocks"},
-		}, serviceFlags()...),
+		Flags: append([]cli.Flag{networkFlag, dataDirFlag, jsonFlag, logFlag}, serviceFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := exactArgs(c, 0); err != nil {
 				return err
@@ -38,7 +36,6 @@ func nodeCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			cfg.RebuildCoins = c.Bool("rebuild-coins")
 			return runNode(c.Context, c.App.Writer, cfg, c.Bool(jsonFlag.Name))
 		},
 	}
@@ -200,6 +197,10 @@ func printEvents(w io.Writer, events <-chan nodeEvent, asJSON bool, s *node.Serv
 	}
 }
 
+func noIndexFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "no-index", Usage: "keep no index of transactions and addresses (wallets and the explorer need it)"}
+}
+
 // serviceFlags are the flags of a node; kapok.toml knows the same names.
 func serviceFlags() []cli.Flag {
 	return []cli.Flag{
@@ -213,7 +214,7 @@ func serviceFlags() []cli.Flag {
 		&cli.IntFlag{Name: "threads", Usage: "mine with `N` threads", DefaultText: "all cores"},
 		&cli.StringFlag{Name: "kernel", Usage: "mine with the kernel of this `NAME` (\"kapok bench hash\" lists them)", DefaultText: "the fastest here"},
 		&cli.StringFlag{Name: "max-hashrate", Value: "0", Usage: "mine no faster than `RATE` (hashes per second: 500k, 2M; 0: no limit)"},
-		&cli.BoolFlag{Name: "no-index", Usage: "keep no index of transactions and addresses (wallets and the explorer need it)"},
+		noIndexFlag(),
 		&cli.BoolFlag{Name: "no-quic", Usage: "TCP only"},
 		&cli.BoolFlag{Name: "lean", Usage: "small buffers, for many nodes on one machine"},
 		&cli.IntFlag{Name: "coin-cache-mb", Usage: "memory of the coin cache in `MB`"},

@@ -105,7 +105,7 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 // openBadger opens the database. Badger panics on some kinds of damage, which
 // must not look like a bug of ours.
 func openBadger(o badger.Options) (db *badger.DB, err error) {
-	prepare := clearStillborn
+	prepare := clearDead
 	if o.ReadOnly {
 		prepare = checkClosed
 	}

@@ -88,7 +88,7 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 		return nil, err
 	}
 	log := newBadgerLog(o.Logger)
-	db, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log).WithReadOnly(o.ReadOnly))
+	db, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log).WithReadOnly(o.ReadOnly), log)
 	if err != nil {
 		err = fmt.Errorf("storage: open the chain in %s: %w", dir, err)
 		return nil, errors.Join(err, lock.Close())
@@ -96,7 +96,7 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 	s, err := open(p, newKV(db, log), o)
 	if err != nil {
 		err = fmt.Errorf("storage: recover the chain in %s: %w", dir, err)
-		return nil, errors.Join(err, db.Close(), lock.Close())
+		return nil, errors.Join(err, log.wait(db.Close), lock.Close())
 	}
 	s.lock = lock
 	return s, nil
@@ -104,24 +104,35 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 
 // openBadger opens the database. Badger panics on some kinds of damage, which
 // must not look like a bug of ours.
-func openBadger(o badger.Options) (db *badger.DB, err error) {
-	prepare := clearDead
-	if o.ReadOnly {
-		prepare = checkClosed
+func openBadger(o badger.Options, log *badgerLog) (*badger.DB, error) {
+	prepare := checkClosed
+	if !o.ReadOnly {
+		prepare = clearDead
+		if err := room(o); err != nil {
+			return nil, err
+		}
 	}
 	if err := prepare(o.Dir); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			db, err = nil, fmt.Errorf("badger gave up: %v: %w", r, ErrDamaged)
-		}
-	}()
-	db, err = badger.Open(o)
-	if err != nil && strings.Contains(err.Error(), "checksum") { // by its text alone: Badger does not wrap errors
+	opened := make(chan *badger.DB, 1)
+	err := log.wait(func() (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("badger gave up: %v: %w", r, ErrDamaged)
+			}
+		}()
+		db, err := badger.Open(o)
+		opened <- db
+		return err
+	})
+	if err == nil {
+		return <-opened, nil
+	}
+	if strings.Contains(err.Error(), "checksum") { // by its text alone: Badger does not wrap errors
 		err = fmt.Errorf("%v: %w", err, ErrDamaged)
 	}
-	return db, err
+	return nil, err
 }
 
 // open recovers the chain in an open database.
@@ -374,7 +385,8 @@ func (s *Badger) Sum() consensus.CoinSum {
 }
 
 // Close flushes, marks the store as closed in order, and gives the directory
-// free. After a failed write it does the last only. A second Close does nothing.
+// free. A second Close does nothing. After a failed write nothing more is written: the
+// directory is as a kill would leave it, and locked until the process ends.
 func (s *Badger) Close() error {
 	s.life.Lock()
 	defer s.life.Unlock()
@@ -382,7 +394,14 @@ func (s *Badger) Close() error {
 		return nil
 	}
 	s.closed = true
-	return errors.Join(s.finish(), s.kv.db.Close(), s.lock.Close())
+	if err := s.finish(); err != nil {
+		return err
+	}
+	s.kv.log.log.Debug("closing the database")
+	if err := s.kv.log.wait(s.kv.db.Close); err != nil {
+		return fmt.Errorf("storage: close the database: %w", err)
+	}
+	return s.lock.Close()
 }
 
 // finish writes what a start after an ordered stop finds.

@@ -69,3 +69,23 @@ func TestSpentValueLog(t *testing.T) {
 	must(t, err)
 	must(t, s.Close())
 }
+
+// What Badger tries for ever is given up.
+func TestGivenUp(t *testing.T) {
+	log := newBadgerLog(nil)
+	started := make(chan struct{})
+	never := make(chan struct{})
+	t.Cleanup(func() { close(never) })
+	go func() {
+		<-started
+		log.Errorf("error flushing memtable to disk: %v, retrying", os.ErrPermission)
+	}()
+	err := log.wait(func() error {
+		close(started)
+		<-never
+		return nil
+	})
+	if err == nil || err.Error() != "error flushing memtable to disk: permission denied, retrying" {
+		t.Errorf("wait = %v", err)
+	}
+}

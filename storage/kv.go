@@ -13,10 +13,15 @@ type kv struct {
 	db     *badger.DB
 	log    *badgerLog
 	commit func(*badger.Txn) error
+	room   func() error // says before each commit whether the disk has room for it
 }
 
 func newKV(db *badger.DB, log *badgerLog) *kv {
-	return &kv{db: db, log: log, commit: (*badger.Txn).Commit}
+	return &kv{
+		db: db, log: log,
+		commit: func(txn *badger.Txn) error { return log.wait(txn.Commit) },
+		room:   func() error { return room(db.Opts()) },
+	}
 }
 
 // get returns a copy of a key's value: ErrNotFound, ErrDamaged.
@@ -128,11 +133,12 @@ func (w *writer) write(op func() error) {
 }
 
 func (w *writer) flush() {
-	if err := w.kv.commit(w.txn); err != nil {
-		w.err = err
+	if w.err = w.kv.room(); w.err != nil {
 		return
 	}
-	w.err = w.kv.log.failure()
+	if w.err = w.kv.commit(w.txn); w.err == nil {
+		w.err = w.kv.log.failure()
+	}
 }
 
 // discard gives up what was not committed. After commit it does nothing.
@@ -156,5 +162,8 @@ func (k *kv) drop(prefixes ...byte) error {
 	for _, p := range prefixes {
 		list = append(list, []byte{p})
 	}
-	return k.db.DropPrefix(list...)
+	if err := k.room(); err != nil {
+		return err
+	}
+	return k.log.wait(func() error { return k.db.DropPrefix(list...) })
 }

@@ -1,34 +1,52 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync/atomic"
+	"sync"
 )
 
 // badgerLog hands Badger's messages on, one level quieter than Badger rates
 // them where they are routine. It also listens: Badger only logs it when the
 // value log cannot be synced, and the commit returns as if all were well
-// (value.go, valueLog.write).
+// (value.go, valueLog.write); and when no table can be written, which it tries for
+// ever, while commits wait for it and then Close (db.go, flushMemtable).
 type badgerLog struct {
-	log  *slog.Logger
-	sync atomic.Pointer[string]
+	log    *slog.Logger
+	once   sync.Once
+	failed chan struct{} // closed when text is there
+	text   string
 }
 
 func newBadgerLog(log *slog.Logger) *badgerLog {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &badgerLog{log: log}
+	return &badgerLog{log: log, failed: make(chan struct{})}
 }
 
-// failure is the sync that failed, if one did.
+// failure is what Badger only logged, if it did.
 func (l *badgerLog) failure() error {
-	if text := l.sync.Load(); text != nil {
-		return fmt.Errorf("%s", *text)
+	select {
+	case <-l.failed:
+		return errors.New(l.text)
+	default:
+		return nil
 	}
-	return nil
+}
+
+// wait makes a call to Badger, and gives it up where Badger tries for ever.
+func (l *badgerLog) wait(call func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- call() }()
+	select {
+	case err := <-done:
+		return err
+	case <-l.failed:
+		return l.failure()
+	}
 }
 
 func line(format string, args []any) string {
@@ -37,8 +55,11 @@ func line(format string, args []any) string {
 
 func (l *badgerLog) Errorf(format string, args ...any) {
 	text := line(format, args)
-	if strings.Contains(format, "sync") {
-		l.sync.CompareAndSwap(nil, &text)
+	if strings.Contains(format, "sync") || strings.Contains(format, "flushing memtable") {
+		l.once.Do(func() {
+			l.text = text
+			close(l.failed)
+		})
 	}
 	l.log.Error("badger: " + text)
 }

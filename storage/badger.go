@@ -87,7 +87,11 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkLost(dir); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	log := newBadgerLog(o.Logger)
+	log.lost = func(text string) error { return noteLost(dir, text) }
 	db, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log).WithReadOnly(o.ReadOnly), log)
 	if err != nil {
 		err = fmt.Errorf("storage: open the chain in %s: %w", dir, err)
@@ -127,7 +131,9 @@ func openBadger(o badger.Options, log *badgerLog) (*badger.DB, error) {
 		return err
 	})
 	if err == nil {
-		return <-opened, nil
+		db := <-opened
+		log.watch.Store(&compactions{tables: db.Tables, running: make(map[int]*compaction)}) // none begins before
+		return db, nil
 	}
 	if strings.Contains(err.Error(), "checksum") { // by its text alone: Badger does not wrap errors
 		err = fmt.Errorf("%v: %w", err, ErrDamaged)

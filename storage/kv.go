@@ -136,13 +136,21 @@ func (w *writer) flush() {
 	if w.err = w.kv.room(); w.err != nil {
 		return
 	}
-	if w.err = w.kv.commit(w.txn); w.err == nil {
-		w.err = w.kv.log.failure()
+	w.err = w.kv.commit(w.txn)
+	if failure := w.kv.log.failure(); failure != nil {
+		w.txn = nil // Badger may be at it still
+		if w.err == nil {
+			w.err = failure
+		}
 	}
 }
 
 // discard gives up what was not committed. After commit it does nothing.
-func (w *writer) discard() { w.txn.Discard() }
+func (w *writer) discard() {
+	if w.txn != nil {
+		w.txn.Discard()
+	}
+}
 
 // commit writes what is left and returns the first error of all calls.
 func (w *writer) commit() error {

@@ -41,8 +41,12 @@ func (l *badgerLog) failure() error {
 	}
 }
 
-// wait makes a call to Badger, and gives it up where Badger tries for ever.
+// wait makes a call to Badger, and gives it up where Badger tries for ever: the call
+// may still run when it returns an error of failure. After a failure it makes none.
 func (l *badgerLog) wait(call func() error) error {
+	if err := l.failure(); err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	go func() { done <- call() }()
 	select {

@@ -98,6 +98,7 @@ func (r *Runner) step() (more bool) {
 	if err != nil || job == nil {
 		return false
 	}
+	r.log.Debug("taking a step", "hash", job.step.Block.Hash, "height", job.step.Block.Height, "detach", job.step.Detach)
 	job.Verify(r.verifier)
 	err = r.Do(func(n *Node, now time.Time) error { return n.Commit(now, job) })
 	if job.rule != nil && err == nil {

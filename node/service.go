@@ -273,7 +273,9 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.pagesListener != nil {
 		start("explorer", func(ctx context.Context) error { return serve(ctx, s.pagesListener, s.pages) })
 	}
+	s.log.Debug("the node is at work", "clean", s.clean)
 	<-ctx.Done()
+	s.log.Debug("the node stops")
 	s.stop()
 	lives.Wait()
 	err := s.Close()

@@ -96,10 +96,14 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkLost(dir); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	if err := finishSwap(dir, o.ReadOnly); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	log := newBadgerLog(o.Logger)
+	log.lost = func(text string) error { return noteLost(dir, text) }
 	kv, whole, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log).WithReadOnly(o.ReadOnly), p.GenesisHash().String(), log)
 	if err != nil {
 		err = fmt.Errorf("storage: open the chain in %s: %w", dir, err)
@@ -414,20 +418,31 @@ func (s *Badger) Sum() consensus.CoinSum {
 }
 
 // Close flushes, marks the store as closed in order, and gives the directory
-// free. After a failed write it does the last only. A second Close does nothing.
+// free. A second Close does nothing. After a failed write nothing more is written: the
+// directory is as a kill would leave it, and locked until the process ends.
 func (s *Badger) Close() error {
 	s.life.Lock()
 	defer s.life.Unlock()
 	if s.closed {
 		return nil
 	}
-	return errors.Join(s.closeChain(), s.lock.Close())
+	if err := s.closeChain(); err != nil {
+		return err
+	}
+	return s.lock.Close()
 }
 
 // closeChain is Close for whoever holds life and goes on to use the directory.
 func (s *Badger) closeChain() error {
 	s.closed = true
-	return errors.Join(s.finish(), s.kv.close())
+	if err := s.finish(); err != nil {
+		return err
+	}
+	s.kv.log.log.Debug("closing the database")
+	if err := s.kv.close(); err != nil {
+		return fmt.Errorf("storage: close the database: %w", err)
+	}
+	return nil
 }
 
 // finish writes what a start after an ordered stop finds.

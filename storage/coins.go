@@ -195,6 +195,7 @@ func (s *Badger) flush() error {
 	if s.unflushed == 0 {
 		return s.sync()
 	}
+	s.kv.log.log.Debug("flushing the coins", "from", s.flushed.Height, "to", s.head.Height)
 	w := s.writer()
 	w.put(metaKey(metaTip), encodeTip(s.flushed, s.head.point))
 	for op, c := range s.cache {
@@ -210,6 +211,7 @@ func (s *Badger) flush() error {
 	if err := s.commit(w); err != nil {
 		return err
 	}
+	s.kv.log.log.Debug("flushed the coins", "height", s.head.Height)
 	s.flushed, s.unflushed = s.head, 0
 	s.settle()
 	return nil

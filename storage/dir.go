@@ -230,12 +230,15 @@ type traces struct {
 	manifest  bool     // it was here
 	memtable  bool     // it did not close: that is its log of what is in no table yet
 	stillborn []string // paths of files that were left between their creation and their first byte
+	// spent are paths of files that Badger would remove, or began to: value logs
+	// with nothing in them, and memtables whose entries are in tables.
+	spent []string
 }
 
 // survey reads the traces in a directory, which need not be there. Only the newest
-// memtable and the newest value log can be stillborn. Any other empty file was
-// emptied by something else: Badger, opened a second time, would take it for a new
-// one, and its contents would be missing without a word.
+// memtable and the newest value log can be stillborn. Any other empty file but a spent
+// one was emptied by something else: Badger, opened a second time, would take it for a
+// new one, and its contents would be missing without a word.
 func survey(dir string) (t traces, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -266,35 +269,57 @@ func survey(dir string) (t traces, err error) {
 		}
 		t.memtable = t.memtable || ext == ".mem"
 		switch {
+		case ext == ".vlog" && info.Size() == logHeader && name != newest[ext]:
+			t.spent = append(t.spent, filepath.Join(dir, name))
 		case info.Size() > 0 || ext == ".sst": // Badger removes tables that its manifest does not name
 		case name == newest[ext]:
 			t.stillborn = append(t.stillborn, filepath.Join(dir, name))
 		default:
-			return t, fmt.Errorf("%s is empty: %w", filepath.Join(dir, name), ErrDamaged)
+			spent := false
+			if next := after(entries, name); ext == ".mem" && next != "" {
+				if spent, err = inTables(dir, next); err != nil {
+					return t, fmt.Errorf("%s is empty: %w", filepath.Join(dir, name), err)
+				}
+			}
+			if !spent {
+				return t, fmt.Errorf("%s is empty: %w", filepath.Join(dir, name), ErrDamaged)
+			}
+			t.spent = append(t.spent, filepath.Join(dir, name))
 		}
 	}
 	return t, nil
 }
 
-// clearStillborn removes the files on which Badger would refuse to open.
-func clearStillborn(dir string) error {
-	t, err := survey(dir)
-	for _, path := range t.stillborn {
-		if err == nil {
-			err = os.Remove(path)
+// after is the memtable that follows one, and is not empty either.
+func after(entries []os.DirEntry, name string) string {
+	next := ""
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".mem" || !longer(e.Name(), name) || next != "" && !longer(next, e.Name()) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.Size() > 0 {
+			next = e.Name()
 		}
 	}
-	return err
+	return next
+}
+
+// clearDead removes the files on which Badger would refuse to open, and those that it
+// would remove in two steps, between which a kill may come.
+func (t *traces) clearDead() error {
+	for _, path := range append(t.stillborn, t.spent...) {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkClosed makes sure that there is a database, and that it was closed. In its
 // read-only mode Badger cannot cut off the end that a kill leaves unwritten, and
 // fails with a sentence about data loss.
-func checkClosed(dir string) error {
-	t, err := survey(dir)
+func (t *traces) checkClosed() error {
 	switch {
-	case err != nil:
-		return err
 	case !t.manifest:
 		return fmt.Errorf("there is none yet: %w", ErrNotFound)
 	case t.memtable || len(t.stillborn) > 0:

@@ -14,11 +14,16 @@ type kv struct {
 	db     *badger.DB
 	log    *badgerLog
 	commit func(*badger.Txn) error
-	ledger *ledger // counts the commits; nil in a read-only store
+	ledger *ledger      // counts the commits; nil in a read-only store
+	room   func() error // says before each commit whether the disk has room for it
 }
 
 func newKV(db *badger.DB, log *badgerLog) *kv {
-	return &kv{db: db, log: log, commit: (*badger.Txn).Commit}
+	return &kv{
+		db: db, log: log,
+		commit: func(txn *badger.Txn) error { return log.wait(txn.Commit) },
+		room:   func() error { return room(db.Opts()) },
+	}
 }
 
 // get returns a copy of a key's value: ErrNotFound, ErrDamaged.
@@ -158,17 +163,27 @@ func (w *writer) flush() {
 	if w.ledger != nil && !w.any {
 		return
 	}
-	if err := w.kv.commit(w.txn); err != nil {
-		w.err = err
+	if w.err = w.kv.room(); w.err != nil {
 		return
 	}
-	if w.err = w.kv.log.failure(); w.err == nil && w.ledger != nil {
+	w.err = w.kv.commit(w.txn)
+	if failure := w.kv.log.failure(); failure != nil {
+		w.txn = nil // Badger may be at it still
+		if w.err == nil {
+			w.err = failure
+		}
+	}
+	if w.err == nil && w.ledger != nil {
 		w.err = w.ledger.committed()
 	}
 }
 
 // discard gives up what was not committed. After commit it does nothing.
-func (w *writer) discard() { w.txn.Discard() }
+func (w *writer) discard() {
+	if w.txn != nil {
+		w.txn.Discard()
+	}
+}
 
 // commit writes what is left and returns the first error of all calls.
 func (w *writer) commit() error {
@@ -188,7 +203,10 @@ func (k *kv) drop(prefixes ...byte) error {
 	for _, p := range prefixes {
 		list = append(list, []byte{p})
 	}
-	return k.db.DropPrefix(list...)
+	if err := k.room(); err != nil {
+		return err
+	}
+	return k.log.wait(func() error { return k.db.DropPrefix(list...) })
 }
 
 // missingCommits compares the database with the inventory: how many commits it lost.
@@ -212,7 +230,7 @@ func (k *kv) missingCommits() (uint64, error) {
 
 // close closes the database, and then lists its files.
 func (k *kv) close() error {
-	err := k.db.Close()
+	err := k.log.wait(k.db.Close)
 	if k.ledger == nil {
 		return err
 	}

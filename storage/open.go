@@ -33,12 +33,16 @@ func remedied(dir string, err error) error {
 // of damage, and takes others for a kill. It is not whole where files, or commits, of
 // which the rest can do without are missing.
 func openBadger(o badger.Options, genesis string, log *badgerLog) (_ *kv, whole bool, err error) {
-	prepare := clearStillborn
-	if o.ReadOnly {
-		prepare = checkClosed
-	}
-	if err := prepare(o.Dir); err != nil {
+	found, err := survey(o.Dir)
+	if err != nil {
 		return nil, false, err
+	}
+	ready := room(o)
+	if o.ReadOnly {
+		ready = found.checkClosed()
+	}
+	if ready != nil {
+		return nil, false, ready
 	}
 	was, err := readInventory(o.Dir)
 	if err != nil {
@@ -57,15 +61,24 @@ func openBadger(o badger.Options, genesis string, log *badgerLog) (_ *kv, whole 
 	if err := checkTables(o.Dir); err != nil {
 		return nil, false, err
 	}
-	k := newKV(nil, log)
+	var l *ledger
 	if !o.ReadOnly {
-		if k.ledger, err = openLedger(o.Dir, genesis, was); err != nil {
+		if l, err = openLedger(o.Dir, genesis, was); err != nil {
 			return nil, false, err
 		}
+		if err := found.clearDead(); err != nil { // not before: the inventory may name them
+			return nil, false, errors.Join(err, l.file.Close())
+		}
 	}
-	if k.db, err = openDB(o); err != nil {
-		return nil, false, errors.Join(err, k.ledger.file.Close())
+	db, err := openDB(o, log)
+	if err != nil {
+		if l != nil {
+			err = errors.Join(err, l.file.Close())
+		}
+		return nil, false, err
 	}
+	k := newKV(db, log)
+	k.ledger = l
 	missing, err := k.missingCommits()
 	if err != nil {
 		return nil, false, errors.Join(err, k.close())
@@ -77,14 +90,21 @@ func openBadger(o badger.Options, genesis string, log *badgerLog) (_ *kv, whole 
 }
 
 // openDB is badger.Open with errors that tell damage from a disk that fails.
-func openDB(o badger.Options) (db *badger.DB, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			db, err = nil, fmt.Errorf("badger gave up: %v: %w", r, ErrDamaged)
-		}
-	}()
-	db, err = badger.Open(o)
+func openDB(o badger.Options, log *badgerLog) (*badger.DB, error) {
+	opened := make(chan *badger.DB, 1)
+	err := log.wait(func() (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("badger gave up: %v: %w", r, ErrDamaged)
+			}
+		}()
+		db, err := badger.Open(o)
+		opened <- db
+		return err
+	})
 	if err == nil {
+		db := <-opened
+		log.watch.Store(&compactions{tables: db.Tables, running: make(map[int]*compaction)}) // none begins before
 		return db, nil
 	}
 	for _, fault := range faults { // by its text alone: Badger does not wrap errors

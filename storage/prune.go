@@ -99,7 +99,8 @@ func (s *Badger) writePruned(ctx context.Context, to string, o Options, keep uin
 	if _, r.Before, err = folderSize(s.kv.db.Opts().Dir); err != nil {
 		return err
 	}
-	kv, _, err := openBadger(settings(to, o.Lean, s.kv.log), s.params.GenesisHash().String(), s.kv.log)
+	log := newBadgerLog(o.Logger)
+	kv, _, err := openBadger(settings(to, o.Lean, log), s.params.GenesisHash().String(), log)
 	if err != nil {
 		return fmt.Errorf("storage: make %s: %w", to, err)
 	}

@@ -29,6 +29,8 @@ var (
 	ErrClosed = errors.New("the store is closed")
 	// ErrReset says that the coins of a Snapshot were thrown away by ResetCoins.
 	ErrReset = errors.New("the coins are being made anew")
+	// ErrNoSpace says that the disk is too full to go on.
+	ErrNoSpace = errors.New("no space left")
 	// ErrUnclean says that a kill left the directory with work to be done, which
 	// a read-only store cannot do.
 	ErrUnclean = errors.New("data directory was not closed in order")

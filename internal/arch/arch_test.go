@@ -44,7 +44,7 @@ var floors = map[string]int{
 var stairs = map[string]string{"p2p/host": "p2p"}
 
 // helpers may be imported by tests of any floor, and by no product package.
-var helpers = []string{"internal/chaintest", "internal/vectors", "internal/frugal", "internal/arch"}
+var helpers = []string{"internal/chaintest", "internal/vectors", "internal/frugal", "internal/trap", "internal/arch"}
 
 // owners are the outside packages that only some of ours may import.
 var owners = map[string][]string{

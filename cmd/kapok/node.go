@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -36,10 +38,18 @@ func nodeCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(heapGrowth)
+			}
 			return runNode(c.Context, c.App.Writer, cfg, c.Bool(jsonFlag.Name))
 		},
 	}
 }
+
+// heapGrowth is how much a node's heap grows before it is collected, in percent of what
+// is in use. With Go's 100 a first sync of full blocks peaks at 370 to 540 MB, with this
+// at 330 to 370, at the same speed (kapok bench sync).
+const heapGrowth = 50
 
 // runNode runs one node until the context ends and says what happens: a line a
 // block for people, JSON lines for programs.

@@ -113,6 +113,9 @@ func TestIdle(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("memory is read from /proc")
 	}
+	if testing.Short() {
+		t.Skip("the race detector, with which short tests are run, takes memory of its own")
+	}
 	dir := t.TempDir()
 	baseAnonymous, baseFiles := idle(t, idleNothing)
 	for name, what := range map[string]string{"lean": "lean:" + dir, "fast": t.TempDir()} {

@@ -85,6 +85,9 @@ func New(cfg Config) (*Node, error) {
 			return nil, fmt.Errorf("load the chain: %w", err)
 		}
 	}
+	if tip := cfg.Store.Tip(); state.Tip != tip {
+		return nil, fmt.Errorf("the state loaded is of the tip %s, and the store is at %s", state.Tip, tip)
+	}
 	for _, record := range state.Records {
 		if _, err := n.tree.Restore(record); err != nil {
 			return nil, fmt.Errorf("rebuild the block tree: %w", err)

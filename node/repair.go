@@ -74,6 +74,10 @@ func Repair(ctx context.Context, p *consensus.Params, store storage.Store) (r Re
 	if r.Rebuild && state.Pruned > 0 {
 		return r, fmt.Errorf("coins or undo data are damaged, and cannot be made anew: %w (there are none below height %d)", storage.ErrPruned, state.Pruned)
 	}
+	if len(lost) == 0 && !r.Rebuild {
+		store.Vouch()
+		return r, nil
+	}
 	return r, r.settle(store, lost, active)
 }
 

@@ -170,3 +170,32 @@ func wait(t *testing.T, ctx context.Context, h *house) {
 		t.Fatal(ctx.Err())
 	}
 }
+
+// A directory that is suspect, and whose coins are wrong: they are made anew before
+// anything is judged by them.
+func TestSuspectWithWrongCoins(t *testing.T) {
+	needReadOnly(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	c := payments(t)
+	dir := planted(t, c, "a105", map[string]func(*consensus.Delta){"a50": func(d *consensus.Delta) { d.Created = append(d.Created, d.Created[0]) }})
+	logs, err := filepath.Glob(filepath.Join(dir, "chain", "*.vlog"))
+	must(t, err)
+	for _, path := range logs {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		must(t, err)
+		_, err = f.Write([]byte{0})
+		must(t, err)
+		must(t, f.Close())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // for slow machines
+	defer cancel()
+	for range 2 { // it looks once more at the second start
+		h := openHouse(t, c.Params, dir)
+		must(t, h.Runner.Settle(ctx))
+		h.reach(t, ctx, c, "a105")
+		h.close(t)
+	}
+	if codes, _ := verifyDir(t, c, dir); len(codes) > 0 {
+		t.Errorf("found %v", codes)
+	}
+}

@@ -153,6 +153,9 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 		if lost, err = s.repair(); err != nil {
 			return nil, err
 		}
+		if state, err = s.store.Load(); err != nil { // which the repair may have changed
+			return nil, err
+		}
 	}
 	seed, secret := randomness()
 	pool := mempool.DefaultConfig()

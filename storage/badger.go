@@ -23,6 +23,7 @@ type Badger struct {
 	clean   bool        // as State.Clean
 	suspect bool        // as State.Suspect
 	damage  atomic.Bool // something was read, or found missing, that was written
+	counted atomic.Bool // the coins are those that were kept count of
 	fixed   bool        // Options.ReadOnly
 	budget  int         // of the coin cache, in coins
 	lock    *os.File
@@ -104,7 +105,7 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 	}
 	log := newBadgerLog(o.Logger)
 	log.lost = func(text string) error { return noteLost(dir, text) }
-	kv, whole, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log).WithReadOnly(o.ReadOnly), p.GenesisHash().String(), log)
+	kv, err := openBadger(settings(filepath.Join(dir, chainDir), o.Lean, log).WithReadOnly(o.ReadOnly), p.GenesisHash().String(), log)
 	if err != nil {
 		err = fmt.Errorf("storage: open the chain in %s: %w", dir, err)
 		return nil, errors.Join(remedied(dir, err), lock.Close())
@@ -115,10 +116,6 @@ func Open(p *consensus.Params, o Options) (*Badger, error) {
 		return nil, errors.Join(remedied(dir, err), kv.close(), lock.Close())
 	}
 	s.lock = lock
-	if !whole {
-		s.suspect = true
-		s.damage.Store(true)
-	}
 	return s, nil
 }
 
@@ -157,6 +154,7 @@ func (s *Badger) behold() error {
 	if !s.clean {
 		return ErrUnclean
 	}
+	s.suspect = s.kv.partial
 	if err := s.readPruned(); err != nil {
 		return err
 	}
@@ -213,8 +211,10 @@ func (s *Badger) recover() error {
 	if s.suspect, err = s.kv.has(metaKey(metaSuspect)); err != nil {
 		return err
 	}
+	s.suspect = s.suspect || s.kv.partial
+	s.damage.Store(s.suspect)
 	w := s.kv.writer()
-	w.del(metaKey(metaClean))
+	s.disclaim(w)
 	w.del(metaKey(metaReindex)) // whoever opens the directory walks on; a later reindex begins anew
 	if err := w.commit(); err != nil {
 		return err
@@ -241,6 +241,9 @@ func (s *Badger) recoverCoins() error {
 		if err = s.catchUpIndex(); err != nil {
 			err = fmt.Errorf("bring the index to the tip: %w", err)
 		}
+	}
+	if errors.Is(err, ErrDamaged) && s.pruned > 0 {
+		return fmt.Errorf("%v: %w", err, needsAll(s.pruned, "coins and index"))
 	}
 	if errors.Is(err, ErrDamaged) {
 		// Coins and index follow from the bodies: they are made anew.
@@ -459,11 +462,8 @@ func (s *Badger) finish() error {
 		return err
 	}
 	w := s.kv.writer()
-	if s.damage.Load() {
-		w.put(metaKey(metaSuspect), nil)
-	} else {
-		w.put(metaKey(metaClean), nil)
-		w.del(metaKey(metaSuspect))
+	if !s.leave(w) {
+		return nil
 	}
 	return s.commit(w)
 }

@@ -46,6 +46,7 @@ func (s *Badger) Forget(hash consensus.Hash) error {
 	w := s.writer()
 	w.del(hashKey(prefixBlock, hash))
 	s.damage.Store(true)
+	w.put(metaKey(metaSuspect), nil)
 	return s.commit(w)
 }
 

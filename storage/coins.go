@@ -318,6 +318,13 @@ func (s *Badger) Recount(ctx context.Context) (found, kept consensus.CoinSum, er
 		found.Add(op, &c)
 		return ctx.Err()
 	})
+	switch {
+	case err != nil:
+	case found == kept:
+		s.counted.Store(true)
+	default:
+		s.damage.Store(true)
+	}
 	return found, kept, err
 }
 
@@ -380,16 +387,24 @@ func (s *Badger) ResetCoins() error {
 	err := s.reset()
 	if err != nil {
 		s.broken = err
+		return err
 	}
-	return err
+	s.damage.Store(false) // whatever was wrong with them; bodies are read on the way
+	return nil
 }
 
 // reset drops all coins and the index, under a marker of its own: begun again
 // by recover when it was cut short.
 func (s *Badger) reset() error {
+	if s.pruned > 0 {
+		return needsAll(s.pruned, "the coins")
+	}
 	s.pins.reset()
 	w := s.kv.writer()
 	w.put(metaKey(metaReset), nil)
+	if s.damage.Load() {
+		w.put(metaKey(metaSuspect), nil)
+	}
 	if err := w.commit(); err != nil {
 		return err
 	}
@@ -398,6 +413,7 @@ func (s *Badger) reset() error {
 	}
 	s.head = head{point: point{Hash: s.params.GenesisHash()}}
 	s.flushed, s.unflushed, s.cache, s.unindexed = s.head, 0, make(coinCache), unindexed{}
+	s.counted.Store(true) // none
 	w = s.kv.writer()
 	w.put(metaKey(metaTip), encodeTip(s.head, point{}))
 	w.del(metaKey(metaIndex))

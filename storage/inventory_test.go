@@ -58,6 +58,8 @@ func TestMissingCommits(t *testing.T) {
 			if state.Suspect != lost || state.Clean != (life == 1 && !lost) {
 				t.Errorf("commits lost: %v, life %d: %v, clean %v", lost, life, state.Suspect, state.Clean)
 			}
+			_, _, err = s.Recount(t.Context()) // without which it is as after the kill
+			must(t, err)
 			must(t, s.Close())
 		}
 	}

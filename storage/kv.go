@@ -11,11 +11,12 @@ import (
 // kv is Badger with sealed values. All writes go through a writer, and all
 // commits through one function, which is the seam where tests make disks fail.
 type kv struct {
-	db     *badger.DB
-	log    *badgerLog
-	commit func(*badger.Txn) error
-	ledger *ledger      // counts the commits; nil in a read-only store
-	room   func() error // says before each commit whether the disk has room for it
+	db      *badger.DB
+	log     *badgerLog
+	commit  func(*badger.Txn) error
+	partial bool         // files or commits are missing, and the rest can do without them
+	ledger  *ledger      // counts the commits; nil in a read-only store
+	room    func() error // says before each commit whether the disk has room for it
 }
 
 func newKV(db *badger.DB, log *badgerLog) *kv {

@@ -36,8 +36,9 @@ type memory struct {
 	places map[consensus.Hash]place
 	keys   map[[consensus.KeySize]byte][]HistoryEntry
 
-	clean  bool // as State.Clean
-	closed bool
+	clean   bool // as State.Clean
+	counted bool // the coins, since the start
+	closed  bool
 }
 
 // freshBody is one that nothing synced yet: what was there before it, if anything.
@@ -98,7 +99,8 @@ func (m *Memory) Crash() *Memory {
 	for _, body := range slices.Backward(m.fresh) {
 		next.takeOut(&body)
 	}
-	next.pins, next.journal, next.fresh, next.clean, next.closed = make(snapshots), nil, nil, m.closed, false
+	next.pins, next.journal, next.fresh = make(snapshots), nil, nil
+	next.clean, next.counted, next.closed = m.closed && (m.clean || m.counted), false, false
 	m.closed = true
 	return next
 }
@@ -410,6 +412,9 @@ func (m *Memory) Recount(context.Context) (found, kept consensus.CoinSum, err er
 	for op, coin := range coins {
 		found.Add(op, &coin)
 	}
+	if err == nil && found == kept {
+		m.Vouch()
+	}
 	return found, kept, err
 }
 
@@ -435,6 +440,7 @@ func (m *Memory) ResetCoins() error {
 	m.pins.reset()
 	empty := OpenMemory(m.params, m.index)
 	m.coins, m.places, m.keys, m.head, m.journal, m.fresh = empty.coins, empty.places, empty.keys, empty.head, nil, nil
+	m.counted = true
 	return nil
 }
 

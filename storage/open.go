@@ -30,44 +30,44 @@ func remedied(dir string, err error) error {
 }
 
 // openBadger opens the database, after a look at its files: Badger panics on some kinds
-// of damage, and takes others for a kill. It is not whole where files, or commits, of
-// which the rest can do without are missing.
-func openBadger(o badger.Options, genesis string, log *badgerLog) (_ *kv, whole bool, err error) {
+// of damage, and takes others for a kill. kv.partial says that files, or
+// commits, are missing of which the rest can do without.
+func openBadger(o badger.Options, genesis string, log *badgerLog) (_ *kv, err error) {
 	found, err := survey(o.Dir)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	ready := room(o)
 	if o.ReadOnly {
 		ready = found.checkClosed()
 	}
 	if ready != nil {
-		return nil, false, ready
+		return nil, ready
 	}
 	was, err := readInventory(o.Dir)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	whole = true
+	whole := true
 	if was != nil {
 		lost, err := was.check(o.Dir, o.ReadOnly)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		if whole = len(lost) == 0; !whole {
 			log.log.Error("value logs are cut or gone, and bodies or undo data with them", "dir", o.Dir, "files", lost)
 		}
 	}
 	if err := checkTables(o.Dir); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	var l *ledger
 	if !o.ReadOnly {
 		if l, err = openLedger(o.Dir, genesis, was); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		if err := found.clearDead(); err != nil { // not before: the inventory may name them
-			return nil, false, errors.Join(err, l.file.Close())
+			return nil, errors.Join(err, l.file.Close())
 		}
 	}
 	db, err := openDB(o, log)
@@ -75,18 +75,19 @@ func openBadger(o badger.Options, genesis string, log *badgerLog) (_ *kv, whole 
 		if l != nil {
 			err = errors.Join(err, l.file.Close())
 		}
-		return nil, false, err
+		return nil, err
 	}
 	k := newKV(db, log)
 	k.ledger = l
 	missing, err := k.missingCommits()
 	if err != nil {
-		return nil, false, errors.Join(err, k.close())
+		return nil, errors.Join(err, k.close())
 	}
 	if missing > 0 {
 		log.log.Error("the last writes to the disk are missing: the chain goes on from where it was before them", "dir", o.Dir, "writes", missing)
 	}
-	return k, whole && missing == 0, nil
+	k.partial = !whole || missing > 0
+	return k, nil
 }
 
 // openDB is badger.Open with errors that tell damage from a disk that fails.

@@ -60,6 +60,9 @@ func Prune(ctx context.Context, p *consensus.Params, o Options, keep uint32, pro
 		return r, err
 	}
 	defer func() { err = errors.Join(err, s.lock.Close()) }()
+	if err := s.catchUpAnyIndex(); err != nil {
+		return r, errors.Join(err, s.closeChain())
+	}
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
@@ -74,6 +77,15 @@ func Prune(ctx context.Context, p *consensus.Params, o Options, keep uint32, pro
 	}
 	_, r.After, err = folderSize(filepath.Join(dir, chainDir))
 	return r, err
+}
+
+// catchUpAnyIndex brings an index, where there is one, to the tip: the blocks on its way
+// may be about to go.
+func (s *Badger) catchUpAnyIndex() (err error) {
+	if s.index, err = s.kv.has(metaKey(metaIndex)); err != nil || !s.index {
+		return err
+	}
+	return s.catchUpIndex()
 }
 
 // writePruned writes the copy, closed and synced.
@@ -100,7 +112,7 @@ func (s *Badger) writePruned(ctx context.Context, to string, o Options, keep uin
 		return err
 	}
 	log := newBadgerLog(o.Logger)
-	kv, _, err := openBadger(settings(to, o.Lean, log), s.params.GenesisHash().String(), log)
+	kv, err := openBadger(settings(to, o.Lean, log), s.params.GenesisHash().String(), log)
 	if err != nil {
 		return fmt.Errorf("storage: make %s: %w", to, err)
 	}

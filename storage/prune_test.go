@@ -322,3 +322,54 @@ func TestDiskUsage(t *testing.T) {
 	_, err = s.DiskUsage(ctx)
 	wantIs(t, "DiskUsage", err, context.Canceled)
 }
+
+// A kill leaves the index behind by more blocks than are kept: a prune brings it to the
+// tip first.
+func TestPruneWithAnIndexBehind(t *testing.T) {
+	w := newWorld(17)
+	tip := w.root
+	dir, killed := t.TempDir(), t.TempDir()
+	s, err := Open(w.params, Options{Dir: dir, Index: true, Lean: true})
+	must(t, err)
+	for tip.height < 2*MinKeep-200 {
+		tip = w.grow(tip, 1)
+		must(t, s.PutBlock(tip.record(hasBody), tip.block))
+		must(t, s.Connect(tip.record(connected), tip.height, tip.block, tip.delta))
+	}
+	must(t, s.Flush())
+	if behind := len(s.unindexed.moves); behind <= MinKeep {
+		t.Fatalf("the index is %d blocks behind", behind)
+	}
+	must(t, os.CopyFS(killed, os.DirFS(dir)))
+	must(t, s.Close())
+	if _, err := prune(w, killed, MinKeep); err != nil {
+		t.Fatal(err)
+	}
+	s, err = Open(w.params, Options{Dir: killed, Index: true, Lean: true})
+	must(t, err)
+	must(t, agree(s, tip, true))
+	must(t, s.Close())
+}
+
+// On a pruned chain a damaged index costs no coins: those could not be made anew.
+func TestDamagedIndexOfAPrunedChain(t *testing.T) {
+	dir := t.TempDir()
+	w, tip, _ := tall(t, dir, MinKeep+20)
+	if _, err := prune(w, dir, MinKeep); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(w.params, Options{Dir: dir, Lean: true})
+	must(t, err)
+	writer := s.kv.writer()
+	writer.put(metaKey(metaIndex), []byte("damaged"))
+	must(t, writer.commit())
+	must(t, s.Close())
+	for range 2 {
+		_, err = Open(w.params, Options{Dir: dir, Index: true, Lean: true})
+		wantIs(t, "Open with the index", err, ErrPruned)
+	}
+	s, err = Open(w.params, Options{Dir: dir, Lean: true})
+	must(t, err)
+	must(t, agree(s, tip, false))
+	must(t, s.Close())
+}

@@ -37,8 +37,12 @@ func (s *Badger) reindex(restart bool) error {
 	if err != nil {
 		return err
 	}
+	if s.clean, err = s.kv.has(metaKey(metaClean)); err != nil {
+		return err
+	}
 	w := s.kv.writer()
-	w.del(metaKey(metaClean))
+	s.damage.Store(s.kv.partial)
+	s.disclaim(w)
 	if err := w.commit(); err != nil {
 		return err
 	}
@@ -63,8 +67,16 @@ func (s *Badger) reindex(restart bool) error {
 // Resumed reports whether Options.Reindex went on with what a kill had cut short.
 func (s *Badger) Resumed() bool { return s.resumed }
 
-// EndReindex says that the coins reached as far as the bodies lead.
+// EndReindex says that the coins reached as far as the bodies lead. They are counted:
+// some may be those of an earlier run, which was killed.
 func (s *Badger) EndReindex() error {
+	found, kept, err := s.Recount(context.Background())
+	if err == nil && found != kept {
+		err = fmt.Errorf("storage: the coins on disk are not those that were kept count of: %w", ErrDamaged)
+	}
+	if err != nil {
+		return err
+	}
 	if err := s.writing(); err != nil {
 		return err
 	}

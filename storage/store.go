@@ -146,6 +146,9 @@ type Store interface {
 	// Recount counts the coins of one moment anew and returns the sum found
 	// and the sum that was kept: they differ when the disk lost something.
 	Recount(ctx context.Context) (found, kept consensus.CoinSum, err error)
+	// Vouch says that whoever looked at all that is stored found nothing wrong: the next
+	// Load after Close is Clean, and not Suspect.
+	Vouch()
 	// ResetCoins takes the coins (and the index) back to genesis. The node
 	// then walks forward from there over the stored bodies: ErrPruned where they
 	// are not all there.

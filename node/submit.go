@@ -32,7 +32,10 @@ func (j *TxJob) Entry() *mempool.Entry {
 func (n *Node) GatherTx(now time.Time, tx *consensus.Tx) (*TxJob, error) {
 	entry, err := n.pool.Judge(now, n.chain(), tx)
 	job := &TxJob{tx: tx, entry: entry}
-	return job, job.refused(n.whyRefused(tx, err))
+	if err := job.refused(n.whyRefused(tx, err)); err != nil {
+		return nil, err
+	}
+	return job, nil
 }
 
 // refused keeps a rule that was broken, and returns any other error.
@@ -97,9 +100,11 @@ func (r *Runner) SubmitTx(ctx context.Context, tx *consensus.Tx) (*mempool.Entry
 
 // SubmitTxs takes payments from this machine, in order: each may spend what those before
 // it made. For each there is an entry or an error. What allow, if there is one, returns a
-// rule for is refused for that; it is asked of payments that nothing else is wrong with.
+// rule for is refused for that; it is asked of payments that nothing else was wrong with
+// when they were judged by themselves.
 //
-// The lock is held for one payment at a time, and not while signatures are checked.
+// The lock is held for one payment at a time, and not while signatures are checked, but
+// for those that spend what others of txs made.
 func (r *Runner) SubmitTxs(ctx context.Context, txs []*consensus.Tx, allow func(i int, e *mempool.Entry) *consensus.RuleError) ([]*mempool.Entry, []error) {
 	jobs, entries, errs := make([]*TxJob, len(txs)), make([]*mempool.Entry, len(txs)), make([]error, len(txs))
 	for i, tx := range txs {

@@ -1,8 +1,10 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -93,5 +95,25 @@ func TestSubmitTogetherInOrder(t *testing.T) {
 	}
 	if w.pool(dear) || !w.pool(child) {
 		t.Error("the mempool holds what was refused, or lacks what was taken")
+	}
+}
+
+// blindStore cannot read coins.
+type blindStore struct{ storage.Store }
+
+func (blindStore) Coins([]consensus.OutPoint) (map[consensus.OutPoint]consensus.Coin, error) {
+	return nil, errors.New("the disk is gone")
+}
+
+// A read that fails is the node's end, and no panic, no verdict on the payments.
+func TestSubmitWithoutCoins(t *testing.T) {
+	w := newIdleWorkshop(t, consensus.Regtest(), storage.OpenMemory(consensus.Regtest(), true), "genesis - a1..a120", "a120")
+	tx := w.c.Pay(chaintest.From(w.c.Coinbase("a1")), chaintest.To("bob", 49*chaintest.Coins))
+	w.node.store = blindStore{w.node.store}
+	entries, errs := w.SubmitTxs(t.Context(), []*consensus.Tx{tx, tx}, nil)
+	for i, err := range errs {
+		if err == nil || consensus.AsRuleError(err) != nil || !strings.Contains(err.Error(), "the disk is gone") || entries[i] != nil {
+			t.Errorf("number %d: %v, %v", i, entries[i], err)
+		}
 	}
 }

@@ -37,7 +37,7 @@ func unusable(dir, verb string, err error) error {
 	case errors.Is(err, storage.ErrNotFound):
 		return fmt.Errorf("there is no chain in %s to %s: name a node's directory with --datadir, or its network with --network", dir, verb)
 	case errors.Is(err, storage.ErrUnclean):
-		return fmt.Errorf("the node in %s was killed: start it once, and stop it, so that it finishes what it had begun; then %s", dir, verb)
+		return fmt.Errorf("the node in %s was killed, or misses blocks: start it once, with peers, and stop it, so that it finishes what it had begun; then %s (where that does not help, %s)", dir, verb, reindexAdvice(dir))
 	case errors.Is(err, storage.ErrPruned):
 		return fmt.Errorf("%w; to have all blocks again, %s", err, downloadAgain(dir))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -67,7 +68,7 @@ func chainPrune(c *cli.Context) error {
 		bar.Set64(done)
 	})
 	err = errors.Join(err, bar.Clear())
-	if c.Context.Err() != nil {
+	if errors.Is(err, context.Canceled) {
 		return errors.New("interrupted: nothing was removed")
 	}
 	if err != nil {

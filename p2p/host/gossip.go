@@ -235,7 +235,7 @@ func (h *Host) publishing() {
 			}
 			if len(h.publish) == 0 {
 				if n := h.unpublished.Swap(0); n > 0 { // one word for all of them
-					h.log.Warn("messages of our own came faster than gossip takes them; peers get them when mempools are compared", "messages", n)
+					h.log.Warn("messages of our own came faster than gossip takes them; peers get payments when mempools are compared, and blocks when they ask", "messages", n)
 				}
 			}
 		case <-h.ctx.Done():

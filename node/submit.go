@@ -103,8 +103,7 @@ func (r *Runner) SubmitTx(ctx context.Context, tx *consensus.Tx) (*mempool.Entry
 // rule for is refused for that; it is asked of payments that nothing else was wrong with
 // when they were judged by themselves.
 //
-// The lock is held for one payment at a time, and not while signatures are checked, but
-// for those that spend what others of txs made.
+// The lock is held for one payment at a time, and not while signatures are checked.
 func (r *Runner) SubmitTxs(ctx context.Context, txs []*consensus.Tx, allow func(i int, e *mempool.Entry) *consensus.RuleError) ([]*mempool.Entry, []error) {
 	jobs, entries, errs := make([]*TxJob, len(txs)), make([]*mempool.Entry, len(txs)), make([]error, len(txs))
 	for i, tx := range txs {
@@ -118,17 +117,19 @@ func (r *Runner) SubmitTxs(ctx context.Context, txs []*consensus.Tx, allow func(
 		if errs[i] != nil {
 			continue
 		}
+		if jobs[i].early { // its parent may have come since, before it in txs
+			errs[i] = r.DoSettled(ctx, func(n *Node, now time.Time) (err error) {
+				jobs[i], err = n.GatherTx(now, txs[i])
+				return err
+			})
+			if errs[i] != nil {
+				continue
+			}
+			verified = errors.Join(verified, VerifyTxs(r.verifier, jobs[i:i+1]))
+		}
 		errs[i] = r.DoSettled(ctx, func(n *Node, now time.Time) (err error) {
 			if verified != nil {
 				return verified
-			}
-			if jobs[i].early { // its parent may have come since, before it in txs
-				if jobs[i], err = n.GatherTx(now, txs[i]); err == nil {
-					err = VerifyTxs(r.verifier, jobs[i:i+1])
-				}
-				if err != nil {
-					return err
-				}
 			}
 			if e := jobs[i].Entry(); e != nil && allow != nil {
 				if rule := allow(i, e); rule != nil {

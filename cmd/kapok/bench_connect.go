@@ -42,11 +42,7 @@ func benchConnectCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if c.Bool(jsonFlag.Name) {
-				return printJSON(c.App.Writer, report)
-			}
-			report.print(c.App.Writer)
-			return nil
+			return show(c, report)
 		},
 	}
 }

@@ -86,11 +86,7 @@ func raceAction(prepare func() (*race, error)) cli.ActionFunc {
 		if err != nil {
 			return err
 		}
-		if c.Bool(jsonFlag.Name) {
-			err = printJSON(c.App.Writer, report)
-		} else {
-			report.print(c.App.Writer)
-		}
+		err = show(c, report)
 		if file := c.String("svg"); file != "" {
 			err = errors.Join(err, writeChart(file, report))
 		}

@@ -53,11 +53,7 @@ func benchSubmitCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if c.Bool(jsonFlag.Name) {
-				return printJSON(c.App.Writer, report)
-			}
-			report.print(c.App.Writer)
-			return nil
+			return show(c, report)
 		},
 	}
 }

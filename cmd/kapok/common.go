@@ -107,6 +107,15 @@ func loggerOf(c *cli.Context) (*slog.Logger, error) {
 }
 
 // printJSON writes one indented JSON document.
+// show prints a report for people, or for programs where --json asks for that.
+func show(c *cli.Context, report interface{ print(io.Writer) }) error {
+	if c.Bool(jsonFlag.Name) {
+		return printJSON(c.App.Writer, report)
+	}
+	report.print(c.App.Writer)
+	return nil
+}
+
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")

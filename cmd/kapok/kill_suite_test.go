@@ -328,7 +328,9 @@ func (k *killings) compare() {
 
 func (k *killings) until(what string, done func() (bool, error)) {
 	k.t.Helper()
-	for {
+	again := time.NewTicker(2 * time.Millisecond) // another process tells of nothing by itself
+	defer again.Stop()
+	for ; ; <-again.C {
 		ok, err := done()
 		if ok {
 			return
@@ -337,7 +339,6 @@ func (k *killings) until(what string, done func() (bool, error)) {
 			k.victim.kill()
 			k.t.Fatalf("not %s within %v: %v\n%s", what, restartLimit, err, k.victim.said.String())
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }
 

@@ -122,7 +122,7 @@ func (w *watcher) watch() {
 			if errors.Is(err, unix.EINTR) {
 				continue
 			}
-			panic(fmt.Sprintf("trap: poll: %v", err))
+			return // the listener is closed then, and whoever asks gets an error
 		}
 		if fds[0].Revents&unix.POLLIN == 0 {
 			return

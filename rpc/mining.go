@@ -54,13 +54,13 @@ func getMiningInfo(c *call) (any, error) {
 }
 
 type templateTx struct {
-	Data    string         `json:"data"`
-	TxID    consensus.Hash `json:"txid"`
-	Hash    consensus.Hash `json:"hash"`
-	Depends []int          `json:"depends"`
-	Fee     int64          `json:"fee"`
-	Sigops  int            `json:"sigops"`
-	Weight  int            `json:"weight"`
+	Data    string `json:"data"`
+	TxID    string `json:"txid"` // not a consensus.Hash: encoding/json reads again what a TextMarshaler wrote
+	Hash    string `json:"hash"`
+	Depends []int  `json:"depends"`
+	Fee     int64  `json:"fee"`
+	Sigops  int    `json:"sigops"`
+	Weight  int    `json:"weight"`
 }
 
 type templateJSON struct {
@@ -154,7 +154,7 @@ func (c *call) renderTemplate(t *Template, sequence uint64) *templateJSON {
 	numbers := make(map[consensus.Hash]int, len(t.Txs))
 	for i, tx := range t.Txs {
 		row := templateTx{
-			Data: hex.EncodeToString(tx.Bytes()), TxID: t.TxIDs[i], Hash: t.WTxIDs[i], Depends: []int{},
+			Data: hex.EncodeToString(tx.Bytes()), TxID: t.TxIDs[i].String(), Hash: t.WTxIDs[i].String(), Depends: []int{},
 			Fee: t.Fees[i], Sigops: len(tx.Inputs), Weight: tx.Weight(),
 		}
 		for _, in := range tx.Inputs {
@@ -162,13 +162,13 @@ func (c *call) renderTemplate(t *Template, sequence uint64) *templateJSON {
 				row.Depends = append(row.Depends, n)
 			}
 		}
-		j.Txs[i], numbers[row.TxID] = row, i+1
+		j.Txs[i], numbers[t.TxIDs[i]] = row, i+1
 	}
 	if t.Coinbase != nil {
 		// Miners hash what they are given as the txid is hashed, and hand the
 		// block in without the coinbase's witness.
 		j.Coinbase = &templateTx{
-			Data: hex.EncodeToString(t.Coinbase.AppendStripped(nil)), TxID: t.Coinbase.TxID(), Hash: t.Coinbase.TxID(),
+			Data: hex.EncodeToString(t.Coinbase.AppendStripped(nil)), TxID: t.Coinbase.TxID().String(), Hash: t.Coinbase.TxID().String(),
 			Depends: []int{}, Fee: -feesOf(t), Weight: t.Coinbase.Weight(),
 		}
 		j.Mutable = append(j.Mutable, "coinbase/append")

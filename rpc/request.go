@@ -149,6 +149,10 @@ func (req *request) answer(result any, failure *Error) reply {
 	if failure != nil {
 		return r
 	}
+	if raw, ok := result.(json.RawMessage); ok { // by a method that knows what it wrote
+		r.Result = raw
+		return r
+	}
 	raw, err := json.Marshal(result)
 	if err != nil {
 		r.Error = &Error{CodeInternal, fmt.Sprintf("internal error: encoding the result: %v", err)}

@@ -18,6 +18,23 @@ type Delta struct {
 	Spent   []CoinEntry // leave the set
 	Created []CoinEntry // enter the set
 	Checks  []SigCheck  // for a Verifier; none from RevertBlock
+
+	sum *CoinSum
+}
+
+// Sum is what the delta adds to the coin sum, modulo 2^64 and 2^256. It takes a third of
+// a microsecond for each coin, the first time.
+func (d *Delta) Sum() CoinSum {
+	if d.sum == nil {
+		d.sum = new(CoinSum)
+		for i := range d.Spent {
+			d.sum.Remove(d.Spent[i].OutPoint, &d.Spent[i].Coin)
+		}
+		for i := range d.Created {
+			d.sum.Add(d.Created[i].OutPoint, &d.Created[i].Coin)
+		}
+	}
+	return *d.sum
 }
 
 // Undo holds the coins that a block's inputs spend, those of the same block

@@ -73,6 +73,17 @@ func (s *CoinSum) Remove(op OutPoint, c *Coin) {
 	}
 }
 
+// Plus returns the sum of both.
+func (s CoinSum) Plus(t CoinSum) CoinSum {
+	s.Count += t.Count
+	s.Value += t.Value
+	var carry uint64
+	for i := range s.Sum {
+		s.Sum[i], carry = bits.Add64(s.Sum[i], t.Sum[i], carry)
+	}
+	return s
+}
+
 // Hash returns the sum's 32 bytes, most significant first, for display.
 func (s *CoinSum) Hash() [32]byte {
 	var b [32]byte

@@ -1,5 +1,7 @@
 package batch
 
+import "runtime"
+
 // term is a multiple of a point.
 type term struct {
 	point affine
@@ -129,6 +131,7 @@ func (b *buckets) gather(digits []int16) {
 			return
 		}
 		b.addNow()
+		runtime.Gosched() // as after yieldEvery signatures
 		b.waiting, b.next = b.next, b.waiting
 	}
 }

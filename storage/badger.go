@@ -37,11 +37,13 @@ type Badger struct {
 	indexing sync.Mutex
 	indexed  point // the tip that the index belongs to
 
-	// mu guards what follows.
+	// mu guards what follows. It is not held while what waits is written.
 	mu        sync.RWMutex
-	head      head // of the coins in cache and disk together
-	flushed   head // of the coins on disk
-	unflushed int  // moves of head since the last flush
+	syncing   bool       // somebody writes what waited, and let go of mu
+	idle      *sync.Cond // of mu: syncing has ended
+	head      head       // of the coins in cache and disk together
+	flushed   head       // of the coins on disk
+	unflushed int        // moves of head since the last flush
 	cache     coinCache
 	pins      snapshots
 	waiting   waiting
@@ -126,6 +128,7 @@ func open(p *consensus.Params, kv *kv, o Options) (*Badger, error) {
 		budget = DefaultCoinCache
 	}
 	s := &Badger{params: p, kv: kv, log: kv.log, index: o.Index && !o.ReadOnly, fixed: o.ReadOnly, budget: budget / cachedCoinSize, cache: make(coinCache), pins: make(snapshots)}
+	s.idle = sync.NewCond(&s.mu)
 	start := s.recover
 	switch {
 	case o.ReadOnly:
@@ -311,65 +314,6 @@ func damaged(err error) error {
 	return err
 }
 
-// reading is the prelude of every read. The caller defers s.life.RUnlock()
-// unless there is an error.
-func (s *Badger) reading() error {
-	s.life.RLock()
-	if s.closed {
-		s.life.RUnlock()
-		return ErrClosed
-	}
-	return nil
-}
-
-// writing is the prelude of every write: one at a time, and none after one
-// that failed. The caller defers s.written() unless there is an error.
-func (s *Badger) writing() error {
-	err := s.reading()
-	if err == nil {
-		if err = s.begin(); err != nil {
-			s.life.RUnlock()
-		}
-	}
-	return err
-}
-
-// begin is writing for whoever holds life. The caller unlocks mu unless there is an
-// error.
-func (s *Badger) begin() error {
-	s.mu.Lock()
-	switch {
-	case s.fixed:
-		defer s.mu.Unlock()
-		return ErrReadOnly
-	case s.broken != nil:
-		defer s.mu.Unlock()
-		return s.stopped()
-	}
-	return nil
-}
-
-func (s *Badger) stopped() error {
-	return fmt.Errorf("storage: stopped after an earlier failure: %w", s.broken)
-}
-
-func (s *Badger) written() {
-	s.mu.Unlock()
-	s.life.RUnlock()
-}
-
-// commit ends what writer began. A failure breaks the store, because nobody knows how
-// much of it is on disk.
-func (s *Badger) commit(w *writer) error {
-	err := w.commit()
-	if err != nil {
-		s.broken = err
-		return err
-	}
-	s.waiting.clear()
-	return nil
-}
-
 // Load returns everything that the block tree is built from.
 func (s *Badger) Load() (*State, error) {
 	if err := s.reading(); err != nil {
@@ -378,6 +322,7 @@ func (s *Badger) Load() (*State, error) {
 	defer s.life.RUnlock()
 	s.mu.Lock() // records are not read from memory
 	defer s.mu.Unlock()
+	s.awaitIdle()
 	if err := s.syncWaiting(); err != nil {
 		return nil, err
 	}
@@ -455,6 +400,7 @@ func (s *Badger) finish() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.awaitIdle()
 	if s.broken != nil || s.fixed {
 		return s.broken
 	}

@@ -24,7 +24,7 @@ func (s *Badger) PutHeaders(records []consensus.Record) error {
 // PutBlock takes a body and its record, the body first, so that no record promises one
 // that is not there.
 func (s *Badger) PutBlock(rec consensus.Record, b *consensus.Block) error {
-	if err := s.writing(); err != nil {
+	if err := s.taking(); err != nil {
 		return err
 	}
 	defer s.written()
@@ -59,12 +59,27 @@ func (s *Badger) Sync() error {
 	return s.sync()
 }
 
-// sync is Sync for whoever holds the locks.
+// sync is Sync for whoever holds the locks, and has waited for others to be idle. It lets
+// go of mu while the disk is at work.
 func (s *Badger) sync() error {
-	if s.waiting.none() {
+	batch := s.waiting.list
+	if len(batch) == 0 {
 		return nil
 	}
-	return s.commit(s.writer())
+	s.syncing = true
+	s.mu.Unlock()
+	w := s.kv.writer()
+	w.putAll(batch)
+	err := w.commit()
+	s.mu.Lock()
+	s.syncing = false
+	s.idle.Broadcast()
+	if err != nil {
+		s.broken = err
+		return err
+	}
+	s.waiting.written(len(batch))
+	return nil
 }
 
 // syncMany is sync where too much waits.
@@ -72,23 +87,29 @@ func (s *Badger) syncMany() error {
 	if s.waiting.bytes <= maxWaiting {
 		return nil
 	}
-	return s.sync()
-}
-
-// syncWaiting is sync for a reader, who may be the first to find the disk broken.
-func (s *Badger) syncWaiting() error {
-	if s.broken != nil && !s.waiting.none() {
+	if s.awaitIdle(); s.broken != nil {
 		return s.stopped()
 	}
 	return s.sync()
 }
 
+// syncWaiting is sync for a reader, who may be the first to find the disk broken.
+func (s *Badger) syncWaiting() error {
+	for len(s.waiting.list) > 0 {
+		if s.broken != nil {
+			return s.stopped()
+		}
+		if err := s.sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // writer begins a write with what waits for one.
 func (s *Badger) writer() *writer {
 	w := s.kv.writer()
-	for _, one := range s.waiting.list {
-		w.put(one.key, one.value)
-	}
+	w.putAll(s.waiting.list)
 	return w
 }
 

@@ -116,7 +116,8 @@ func (s *Badger) Connect(rec consensus.Record, height uint32, b *consensus.Block
 	if err := s.boundIndex(); err != nil {
 		return err
 	}
-	if err := s.writing(); err != nil {
+	undo, _ := d.Undo.Append(nil), d.Sum() // before others have to wait
+	if err := s.taking(); err != nil {
 		return err
 	}
 	defer s.written()
@@ -131,7 +132,7 @@ func (s *Badger) Connect(rec consensus.Record, height uint32, b *consensus.Block
 		return fmt.Errorf("storage: connect %v: %w", rec.Hash, err)
 	}
 	to := point{rec.Hash, height}
-	s.waiting.put(hashKey(prefixUndo, rec.Hash), d.Undo.Append(nil))
+	s.waiting.put(hashKey(prefixUndo, rec.Hash), undo)
 	s.waiting.put(hashKey(prefixRecord, rec.Hash), encodeRecord(&rec))
 	if s.index {
 		s.unindexed.add(tipMove{at: to, to: to, block: b, undo: &d.Undo, on: true})
@@ -144,7 +145,7 @@ func (s *Badger) Disconnect(rec consensus.Record, height uint32, b *consensus.Bl
 	if err := s.boundIndex(); err != nil {
 		return err
 	}
-	if err := s.writing(); err != nil {
+	if err := s.taking(); err != nil {
 		return err
 	}
 	defer s.written()
@@ -175,6 +176,9 @@ func (s *Badger) moved(to point, d *consensus.Delta) error {
 	s.head = s.head.move(to, d)
 	s.unflushed++
 	if len(s.cache) > s.budget || s.unflushed >= maxUnflushed {
+		if s.awaitIdle(); s.broken != nil {
+			return s.stopped()
+		}
 		return s.flush()
 	}
 	return s.syncMany()
@@ -381,7 +385,7 @@ func (s *Badger) ResetCoins() error {
 	if s.pruned > 0 {
 		return needsAll(s.pruned, "the coins")
 	}
-	if err := s.sync(); err != nil {
+	if err := s.syncWaiting(); err != nil {
 		return err
 	}
 	err := s.reset()

@@ -35,6 +35,15 @@ func (u *unindexed) add(m tipMove) {
 	u.bytes += m.block.Size()
 }
 
+// taken forgets the first n.
+func (u *unindexed) taken(n int) {
+	rest := slices.Clone(u.moves[n:])
+	*u = unindexed{}
+	for _, m := range rest {
+		u.add(m)
+	}
+}
+
 // boundIndex brings the index to the tip where it is so far behind that memory, or the
 // next start after a kill, would feel it.
 func (s *Badger) boundIndex() error {
@@ -89,17 +98,17 @@ func (s *Badger) syncIndex() error {
 func (s *Badger) takeUnindexed() ([]tipMove, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.broken != nil {
+	if s.awaitIdle(); s.broken != nil {
 		return nil, s.stopped()
 	}
-	if len(s.unindexed.moves) == 0 {
+	moves := s.unindexed.moves
+	if len(moves) == 0 {
 		return nil, nil
 	}
-	if err := s.sync(); err != nil {
+	if err := s.sync(); err != nil { // others may come meanwhile
 		return nil, err
 	}
-	moves := s.unindexed.moves
-	s.unindexed = unindexed{}
+	s.unindexed.taken(len(moves))
 	return moves, nil
 }
 

@@ -139,6 +139,12 @@ func (w *writer) put(key, value []byte) {
 	w.write(func() error { return w.txn.Set(key, value) })
 }
 
+func (w *writer) putAll(list []write) {
+	for _, one := range list {
+		w.put(one.key, one.value)
+	}
+}
+
 func (w *writer) del(key []byte) {
 	w.write(func() error { return w.txn.Delete(key) })
 }

@@ -229,12 +229,5 @@ type head struct {
 
 // move returns the head after d's coins came and went.
 func (h head) move(to point, d *consensus.Delta) head {
-	for i := range d.Spent {
-		h.Sum.Remove(d.Spent[i].OutPoint, &d.Spent[i].Coin)
-	}
-	for i := range d.Created {
-		h.Sum.Add(d.Created[i].OutPoint, &d.Created[i].Coin)
-	}
-	h.point = to
-	return h
+	return head{to, h.Sum.Plus(d.Sum())}
 }

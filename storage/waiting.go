@@ -11,10 +11,12 @@ import (
 type waiting struct {
 	mu     sync.RWMutex
 	list   []write
+	gone   int // writes that were in front of the list
 	bytes  int
 	blocks map[consensus.Hash]*consensus.Block // the bodies among them
-	// all of them by key. Whoever reads all records has them synced first.
-	values map[string][]byte
+	// the last write under each key, counted from the first one that ever waited.
+	// Whoever reads all records has them synced first.
+	last map[string]int
 }
 
 // writeOverhead is what a write takes in memory beside its key and value, in bytes.
@@ -40,26 +42,33 @@ func (w *waiting) putBlock(hash consensus.Hash, b *consensus.Block) {
 }
 
 func (w *waiting) add(key, value []byte) {
+	if w.last == nil {
+		w.last = make(map[string]int)
+	}
+	w.last[string(key)] = w.gone + len(w.list)
 	w.list = append(w.list, write{key, value})
 	w.bytes += len(key) + len(value) + writeOverhead
-	if w.values == nil {
-		w.values = make(map[string][]byte)
-	}
-	w.values[string(key)] = value
 }
 
 // get returns what waits under a key, or nil.
 func (w *waiting) get(key []byte) []byte {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	return w.values[string(key)]
+	return w.value(key)
+}
+
+func (w *waiting) value(key []byte) []byte {
+	if n, ok := w.last[string(key)]; ok {
+		return w.list[n-w.gone].value
+	}
+	return nil
 }
 
 // body returns a block and its bytes, or nil.
 func (w *waiting) body(hash consensus.Hash) ([]byte, *consensus.Block) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	return w.values[string(hashKey(prefixBlock, hash))], w.blocks[hash]
+	return w.value(hashKey(prefixBlock, hash)), w.blocks[hash]
 }
 
 func (w *waiting) none() bool {
@@ -68,9 +77,18 @@ func (w *waiting) none() bool {
 	return len(w.list) == 0
 }
 
-// clear forgets them, once they are on disk.
-func (w *waiting) clear() {
+// written forgets the first n of them, which are on disk.
+func (w *waiting) written(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.list, w.bytes, w.blocks, w.values = nil, 0, nil, nil
+	for i, one := range w.list[:n] {
+		w.bytes -= len(one.key) + len(one.value) + writeOverhead
+		if w.last[string(one.key)] == w.gone+i {
+			delete(w.last, string(one.key))
+			if one.key[0] == prefixBlock {
+				delete(w.blocks, consensus.Hash(one.key[1:]))
+			}
+		}
+	}
+	w.list, w.gone = append([]write(nil), w.list[n:]...), w.gone+n // the bodies written can be collected
 }

@@ -51,7 +51,8 @@ func (n *Node) addBlock(now time.Time, from p2p.PeerID, block *consensus.Block) 
 	if err := n.store.PutBlock(n.tree.Record(index), block); err != nil {
 		return index, fmt.Errorf("store block %s: %w", index.Hash, err)
 	}
-	n.fresh, n.newest = true, block
+	n.taken++
+	n.newest = block
 	if from != "" {
 		n.origin[index.Hash] = from
 	}

@@ -6,10 +6,11 @@
 // to say to peers waits in an outbox (Outbox), whatever observers should know
 // of the chain waits in Changes.
 //
-// Connecting a block is a Step of three calls: Gather reads what the block
-// needs (the caller holds its lock), Job.Verify checks signatures (a pure
-// function of what was gathered, no lock held), Commit moves the tip if it is
-// still where Gather found it. Advance makes them in a row.
+// Connecting a block is a Step of three calls: Gather reads what the block needs,
+// Job.Verify checks signatures (a pure function of what was gathered), Commit moves
+// the tip if it is still where Gather found it, has it on disk, and tells observers.
+// Advance makes them in a row; Runner makes the parts of them that do not need Node
+// without its lock.
 //
 // Runner is the same Node with one lock, the wall clock and a network: the only
 // lock of the house. Service adds the rest of a running node: directory, peers,

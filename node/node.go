@@ -46,7 +46,9 @@ type Node struct {
 	engine *p2p.Engine
 
 	unsaved  map[*consensus.BlockIndex]struct{} // headers that the store lacks
-	fresh    bool                               // the store has what may not be on disk yet
+	untold   bool                               // the tip is on its way to the disk, and then to observers
+	taken    uint64                             // bodies and steps that the store took, of this start
+	synced   uint64                             // so many of them are on disk
 	newest   *consensus.Block                   // that came: what is read back next, in most cases
 	origin   map[consensus.Hash]p2p.PeerID      // who sent a body that is not connected yet
 	failures failureLog
@@ -149,12 +151,10 @@ func (n *Node) Disconnected(now time.Time, id p2p.PeerID) {
 	n.engine.Disconnected(now, id)
 }
 
-// Tick does what is due: deadlines, pings, reconciliation, expiry.
+// Tick does what is due: deadlines, pings, reconciliation, expiry. What was taken waits
+// for Sync, or Advance.
 func (n *Node) Tick(now time.Time) error {
 	if err := n.saveHeaders(); err != nil {
-		return err
-	}
-	if err := n.Sync(); err != nil {
 		return err
 	}
 	n.pool.Expire(now)
@@ -204,13 +204,13 @@ func (n *Node) isPruned(b *consensus.BlockIndex) bool {
 // Sync makes sure that all that was taken is on disk: before anybody is told that a block
 // is here, and a few times a second. A first sync takes many steps in between.
 func (n *Node) Sync() error {
-	if !n.fresh {
+	if n.synced == n.taken {
 		return nil
 	}
 	if err := n.store.Sync(); err != nil {
 		return fmt.Errorf("store blocks: %w", err)
 	}
-	n.fresh = false
+	n.synced = n.taken
 	return nil
 }
 

@@ -162,7 +162,7 @@ func (n *Node) regain(index *consensus.BlockIndex, block *consensus.Block) error
 	if err := n.store.PutBlock(n.tree.Record(index), block); err != nil {
 		return fmt.Errorf("store block %s again: %w", index.Hash, err)
 	}
-	n.fresh = true
+	n.taken++
 	n.tree.SetLost(index, false)
 	return nil
 }

@@ -87,24 +87,60 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 }
 
-// step takes one step towards the best branch: Gather and Commit under the
-// lock, Verify without it. It reports whether there may be another.
+// step takes one step towards the best branch. The lock is held for none of what takes
+// long: reading, judging, signatures, the disk. It reports whether there may be another.
 func (r *Runner) step() (more bool) {
 	var job *Job
 	err := r.Do(func(n *Node, _ time.Time) (err error) {
-		job, err = n.Gather()
+		job, err = n.begin()
 		return err
 	})
 	if err != nil || job == nil {
 		return false
 	}
 	r.log.Debug("taking a step", "hash", job.step.Block.Hash, "height", job.step.Block.Height, "detach", job.step.Detach)
+	job.read()
+	if err = r.Do(func(n *Node, _ time.Time) error { n.recall(job); return job.err }); err != nil {
+		return false
+	}
 	job.Verify(r.verifier)
-	err = r.Do(func(n *Node, now time.Time) error { return n.Commit(now, job) })
+	var news bool
+	err = r.Do(func(n *Node, now time.Time) (err error) {
+		if news, err = n.move(now, job); err == nil && !news {
+			return n.observe(now)
+		}
+		return err
+	})
+	if err == nil && news {
+		if err = r.sync(); err == nil {
+			err = r.Do(func(n *Node, now time.Time) error { return n.observe(now) })
+		}
+	}
 	if job.rule != nil && err == nil {
 		r.log.Warn("block refused", "hash", job.step.Block.Hash, "height", job.step.Block.Height, "rule", job.rule)
 	}
 	return err == nil
+}
+
+// sync is Node.Sync without the lock.
+func (r *Runner) sync() error {
+	var taken uint64
+	due := false
+	err := r.Do(func(n *Node, _ time.Time) error {
+		taken, due = n.taken, n.taken != n.synced
+		return nil
+	})
+	if err != nil || !due {
+		return err
+	}
+	failed := r.store.Sync()
+	return r.Do(func(n *Node, _ time.Time) error {
+		if failed != nil {
+			return fmt.Errorf("store blocks: %w", failed)
+		}
+		n.synced = max(n.synced, taken)
+		return nil
+	})
 }
 
 // Do makes calls to the node under the lock and passes on what came of them.
@@ -121,7 +157,7 @@ func (r *Runner) Do(f func(n *Node, now time.Time) error) error {
 func (r *Runner) DoSettled(ctx context.Context, f func(n *Node, now time.Time) error) (err error) {
 	done := false
 	waited := r.until(ctx, func(n *Node) bool {
-		if !n.Reorganising() {
+		if n.settled() {
 			done, err = true, r.do(f)
 		}
 		return done
@@ -242,15 +278,15 @@ func (r *Runner) until(ctx context.Context, done func(n *Node) bool) error {
 // Settle waits until the tip is the best block that came, and all that came are on
 // disk.
 func (r *Runner) Settle(ctx context.Context) error {
-	if err := r.until(ctx, func(n *Node) bool { return !n.Advancing() }); err != nil {
+	if err := r.until(ctx, func(n *Node) bool { return !n.Advancing() && !n.untold }); err != nil {
 		return err
 	}
-	return r.Do(func(n *Node, _ time.Time) error { return n.Sync() })
+	return r.sync()
 }
 
 // WaitTip waits until the tip is another block than the one given.
 func (r *Runner) WaitTip(ctx context.Context, known consensus.Hash) error {
-	return r.until(ctx, func(n *Node) bool { return n.Tip().Hash != known && !n.Reorganising() })
+	return r.until(ctx, func(n *Node) bool { return n.Tip().Hash != known && n.settled() })
 }
 
 // SubmitBlock takes a block from this machine and waits for the judgement. It

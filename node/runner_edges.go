@@ -29,10 +29,13 @@ func (r *Runner) Receive(from p2p.PeerID, msg p2p.Msg, gossip bool) (verdict p2p
 	return verdict
 }
 
-// Tick is called a few times a second. The index, which nobody waits for, is written
-// without the lock.
+// Tick is called a few times a second. What waits for the disk is written without the
+// lock.
 func (r *Runner) Tick() {
 	r.tell(func(n *Node, now time.Time) error { return n.Tick(now) })
+	if r.sync() != nil {
+		return
+	}
 	if err := r.store.SyncIndex(); err != nil {
 		r.tell(func(*Node, time.Time) error { return err })
 	}

@@ -12,30 +12,31 @@ import (
 	"github.com/kapok-chain/kapok/storage"
 )
 
-// Job is one step of the chain, from Gather to Commit: everything that is
-// needed to judge one block, read while the caller held its lock.
+// Job is one step of the chain, from Gather to Commit: everything that is needed to
+// judge one block. Only Commit moves the coins that it reads, so that whoever holds a
+// lock for Node lets go of it meanwhile.
 type Job struct {
-	step  consensus.Step
-	block *consensus.Block
-	delta *consensus.Delta
-	rule  *consensus.RuleError // what the block broke, if anything
-	err   error                // what kept it from being judged: a fault of ours
+	step   consensus.Step
+	params *consensus.Params
+	store  storage.Store
+	judged bool             // before: a replay, or a branch come back
+	block  *consensus.Block // nil until it is read
+	delta  *consensus.Delta
+	checks []poolCheck          // signatures that are left to check
+	rule   *consensus.RuleError // what the block broke, if anything
+	err    error                // what kept it from being judged: a fault of ours
 }
 
-// Verify checks the signatures that are left to check. It depends on nothing
-// but the job, so that no lock need be held.
-func (j *Job) Verify(v consensus.Verifier) {
-	if j.rule != nil || len(j.delta.Checks) == 0 {
-		return
-	}
-	if err := v.Verify(j.delta.Checks); err != nil {
-		if j.rule = consensus.AsRuleError(err); j.rule == nil {
-			j.err = err
-		}
-	}
+// poolCheck is a check of signatures, and what the mempool had of the same txid: its
+// signatures were good for its coins. Both are nil where it had nothing.
+type poolCheck struct {
+	consensus.SigCheck
+	txid  consensus.Hash
+	tx    *consensus.Tx
+	coins []consensus.Coin
 }
 
-// Advance walks to the best branch, making the three calls of each step in a row, and
+// Advance walks to the best branch, making the calls of each step in a row, and
 // has it all on disk at the end. The simulator and the tests use it; Runner lets go of
 // its lock between the calls instead.
 func (n *Node) Advance(now time.Time, v consensus.Verifier) error {
@@ -58,6 +59,17 @@ func (n *Node) Advance(now time.Time, v consensus.Verifier) error {
 // and the coins that it spends, and judges all but its signatures. It returns
 // nil where the tip is the best block already.
 func (n *Node) Gather() (*Job, error) {
+	job, err := n.begin()
+	if job == nil || err != nil {
+		return nil, err
+	}
+	job.read()
+	n.recall(job)
+	return job, job.err
+}
+
+// begin names the next step.
+func (n *Node) begin() (*Job, error) {
 	step, ok := n.next()
 	if !ok {
 		return nil, nil
@@ -65,35 +77,106 @@ func (n *Node) Gather() (*Job, error) {
 	if err := n.checkPruned(step); err != nil {
 		return nil, err
 	}
-	block, err := n.body(step.Block.Hash)
-	if err != nil {
-		return nil, fmt.Errorf("read block %s: %w", step.Block.Hash, err)
+	job := &Job{step: step, params: n.params, store: n.store, judged: step.Block.Connected()}
+	if n.newest != nil && n.newest.Hash() == step.Block.Hash {
+		job.block = n.newest
 	}
-	job := &Job{step: step, block: block}
-	if step.Detach {
-		undo, err := n.store.Undo(step.Block.Hash)
-		if err != nil {
-			return nil, fmt.Errorf("read undo data of %s: %w", step.Block.Hash, err)
-		}
-		job.delta, err = consensus.RevertBlock(block, step.Block.Height, undo)
-		return job, err
-	}
-	coins, err := n.store.Coins(consensus.Prevouts(block))
-	if err != nil {
-		return nil, fmt.Errorf("read the coins that block %s spends: %w", step.Block.Hash, err)
-	}
-	job.delta, err = consensus.ApplyBlock(n.params, step.Block.Parent, block, coins)
-	if err != nil {
-		if job.rule = consensus.AsRuleError(err); job.rule == nil {
-			return nil, err
-		}
-		return job, nil
-	}
-	if step.Block.Connected() { // judged before: a replay, or a branch come back
-		job.delta.Checks = nil
-	}
-	job.delta.Checks = slices.DeleteFunc(job.delta.Checks, n.verifiedInPool)
 	return job, nil
+}
+
+// read reads, and judges all but signatures, without Node.
+func (j *Job) read() {
+	index := j.step.Block
+	if j.block == nil {
+		block, err := j.store.Block(index.Hash)
+		if err != nil {
+			j.err = fmt.Errorf("read block %s: %w", index.Hash, err)
+			return
+		}
+		j.block = block
+	}
+	if j.step.Detach {
+		undo, err := j.store.Undo(index.Hash)
+		if err != nil {
+			j.err = fmt.Errorf("read undo data of %s: %w", index.Hash, err)
+			return
+		}
+		j.delta, j.err = consensus.RevertBlock(j.block, index.Height, undo)
+		return
+	}
+	coins := make(map[consensus.OutPoint]consensus.Coin)
+	for some := range slices.Chunk(consensus.Prevouts(j.block), coinsAtOnce) {
+		found, err := j.store.Coins(some)
+		if err != nil {
+			j.err = fmt.Errorf("read the coins that block %s spends: %w", index.Hash, err)
+			return
+		}
+		maps.Copy(coins, found)
+	}
+	var err error
+	j.delta, err = consensus.ApplyBlock(j.params, index.Parent, j.block, coins)
+	if j.rule = consensus.AsRuleError(err); err != nil {
+		if j.rule == nil {
+			j.err = err
+		}
+		return
+	}
+	j.delta.Sum() // once, here
+	if !j.judged {
+		for _, check := range j.delta.Checks {
+			j.checks = append(j.checks, poolCheck{SigCheck: check, txid: check.Tx.TxID()})
+		}
+	}
+}
+
+// coinsAtOnce bounds what a step reads of the store in one go, half a millisecond: a
+// body that has come waits for that.
+const coinsAtOnce = 500
+
+// recall looks up what the mempool has of the block.
+func (n *Node) recall(job *Job) {
+	if n.pool.Len() == 0 {
+		return
+	}
+	for i := range job.checks {
+		if entry := n.pool.Get(job.checks[i].txid); entry != nil {
+			job.checks[i].tx, job.checks[i].coins = entry.Tx, entry.Coins
+		}
+	}
+}
+
+// Verify checks the signatures that are left to check.
+func (j *Job) Verify(v consensus.Verifier) {
+	var checks []consensus.SigCheck
+	for i := range j.checks {
+		if !j.checks[i].verified() {
+			checks = append(checks, j.checks[i].SigCheck)
+		}
+	}
+	if len(checks) == 0 {
+		return
+	}
+	if err := v.Verify(checks); err != nil {
+		if j.rule = consensus.AsRuleError(err); j.rule == nil {
+			j.err = err
+		}
+	}
+}
+
+// verified reports whether the mempool checked these very signatures against these
+// very coins.
+func (c *poolCheck) verified() bool {
+	return c.tx != nil && slices.Equal(c.coins, c.Coins) && sameWitness(c.tx, c.Tx)
+}
+
+// sameWitness compares the witnesses of two transactions with the same txid.
+func sameWitness(a, b *consensus.Tx) bool {
+	for i := range a.Inputs {
+		if !slices.EqualFunc(a.Inputs[i].Witness, b.Inputs[i].Witness, bytes.Equal) {
+			return false
+		}
+	}
+	return true
 }
 
 // checkPruned makes sure that what the way to the best block takes off and puts on is
@@ -111,67 +194,53 @@ func (n *Node) checkPruned(step consensus.Step) error {
 		n.tree.Best().Hash, fork.Height, n.pruned, storage.ErrPruned)
 }
 
-// verifiedInPool reports whether the mempool checked these very signatures
-// against these very coins.
-func (n *Node) verifiedInPool(check consensus.SigCheck) bool {
-	if n.pool.Len() == 0 {
-		return false
-	}
-	entry := n.pool.Get(check.Tx.TxID())
-	return entry != nil && slices.Equal(entry.Coins, check.Coins) && sameWitness(entry.Tx, check.Tx)
-}
-
-// sameWitness compares the witnesses of two transactions with the same txid.
-func sameWitness(a, b *consensus.Tx) bool {
-	for i := range a.Inputs {
-		if !slices.EqualFunc(a.Inputs[i].Witness, b.Inputs[i].Witness, bytes.Equal) {
-			return false
-		}
-	}
-	return true
-}
-
 // Commit moves the tip by one judged block, or marks the block as failed, which
 // changes the best branch. A job that was overtaken (the tip has moved, the
 // block was invalidated) is dropped: the next Gather starts anew.
 func (n *Node) Commit(now time.Time, job *Job) error {
+	news, err := n.move(now, job)
+	if err == nil && news {
+		err = n.Sync()
+	}
+	if err != nil {
+		return err
+	}
+	return n.observe(now)
+}
+
+// move is Commit but for what follows: observers are told by observe. Where the tip is
+// news for peers it has to be on disk before.
+func (n *Node) move(now time.Time, job *Job) (news bool, err error) {
 	if step, ok := n.next(); !ok || step != job.step {
-		return n.observe(now)
+		return false, nil
 	}
 	index := job.step.Block
 	if job.err != nil {
-		return fmt.Errorf("verify block %s: %w", index.Hash, job.err)
+		return false, fmt.Errorf("verify block %s: %w", index.Hash, job.err)
 	}
 	if job.rule != nil {
-		if err := n.fail(now, index, job.rule); err != nil {
-			return err
-		}
-		return n.observe(now)
+		return false, n.fail(now, index, job.rule)
 	}
 	if job.step.Detach {
 		if err := n.store.Disconnect(n.tree.Record(index.Parent), index.Height, job.block, job.delta); err != nil {
-			return fmt.Errorf("disconnect block %s: %w", index.Hash, err)
+			return false, fmt.Errorf("disconnect block %s: %w", index.Hash, err)
 		}
-		n.fresh = true
+		n.taken++
 		n.tree.SetTip(index.Parent)
 		n.totals.detach()
-		return n.observe(now)
+		return false, nil
 	}
 	n.tree.SetConnected(index)
 	if err := n.store.Connect(n.tree.Record(index), index.Height, job.block, job.delta); err != nil {
-		return fmt.Errorf("connect block %s: %w", index.Hash, err)
+		return false, fmt.Errorf("connect block %s: %w", index.Hash, err)
 	}
-	n.fresh = true
+	n.taken++
 	n.tree.SetTip(index)
-	if index == n.tree.BestHeader() { // and about to be announced
-		if err := n.Sync(); err != nil {
-			return err
-		}
-	}
 	n.totals.attach(len(job.block.Txs))
 	delete(n.origin, index.Hash)
-	n.engine.Fetch(now) // peers may wait for the body
-	return n.observe(now)
+	n.engine.Fetch(now)                     // peers may wait for the body
+	n.untold = index == n.tree.BestHeader() // and about to be announced
+	return n.untold, nil
 }
 
 // fail marks a block as invalid for good, and answers whoever sent it.
@@ -207,18 +276,20 @@ func (n *Node) Reorganising() bool {
 	return n.tree.Tip() != n.known && n.tree.Tip().Work.Cmp(n.known.Work) <= 0
 }
 
+// settled reports whether observers, and the mempool, were told of the tip.
+func (n *Node) settled() bool { return !n.untold && !n.Reorganising() }
+
 // observe tells observers of the new tip once it is worth telling: it has more
 // work than the one they know, or there is no step left. So they see one Change
 // per reorganisation, and never the tips in between.
 func (n *Node) observe(now time.Time) error {
 	tip := n.tree.Tip()
+	n.untold = false
 	if tip == n.known { // perhaps after a reorganisation that led back
 		return n.addDeferred(now)
 	}
-	if n.Reorganising() {
-		if n.Advancing() {
-			return nil
-		}
+	if n.Reorganising() && n.Advancing() {
+		return nil
 	}
 	change := changeBetween(n.known, tip)
 	n.known = tip

@@ -66,7 +66,9 @@ func TestVerifiedInPoolIsForTheSameCoinsAndWitness(t *testing.T) {
 		{"no witness", consensus.SigCheck{Tx: bare, Coins: with(func(*consensus.Coin) {})}, false},
 		{"another transaction", consensus.SigCheck{Tx: other, Coins: with(func(*consensus.Coin) {})}, false},
 	} {
-		if got := n.verifiedInPool(test.check); got != test.want {
+		job := &Job{checks: []poolCheck{{SigCheck: test.check, txid: test.check.Tx.TxID()}}}
+		n.recall(job)
+		if got := job.checks[0].verified(); got != test.want {
 			t.Errorf("%s: %v, want %v", test.what, got, test.want)
 		}
 	}

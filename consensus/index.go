@@ -36,20 +36,26 @@ type BlockIndex struct {
 
 // newIndex is the child of parent with this header; parent is nil for genesis.
 func newIndex(parent *BlockIndex, h *Header, hash Hash) *BlockIndex {
-	b := &BlockIndex{Hash: hash, Header: *h, Parent: parent, Work: WorkOf(h.Bits), MaxTime: h.Time}
-	if parent == nil {
-		return b
+	b := indexOn(parent, h, hash)
+	if parent != nil {
+		b.skip = parent.Ancestor(skipHeight(b.Height))
 	}
-	b.Height = parent.Height + 1
-	b.Work = parent.Work.Add(b.Work)
-	b.MaxTime = max(parent.MaxTime, h.Time)
-	b.skip = parent.Ancestor(skipHeight(b.Height))
+	return &b
+}
+
+// indexOn is newIndex without the skip: every ancestor is a step further away.
+func indexOn(parent *BlockIndex, h *Header, hash Hash) BlockIndex {
+	b := BlockIndex{Hash: hash, Header: *h, Parent: parent, Work: WorkOf(h.Bits), MaxTime: h.Time}
+	if parent != nil {
+		b.Height = parent.Height + 1
+		b.Work = parent.Work.Add(b.Work)
+		b.MaxTime = max(parent.MaxTime, h.Time)
+	}
 	return b
 }
 
 // Child returns an index for h on top of b without judging it or entering it
-// into a tree: for models of difficulty and for headers whose work is summed
-// before they are kept.
+// into a tree: for models of difficulty.
 func (b *BlockIndex) Child(h *Header) *BlockIndex { return newIndex(b, h, h.Hash()) }
 
 // HasBody reports whether the block's body is stored, and can be read.

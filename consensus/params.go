@@ -34,7 +34,7 @@ type Params struct {
 	GenesisText     string
 	GenesisNonce    uint32
 
-	MinWork  Uint256 // chains with less are not followed; zero on all but main
+	MinWork  Uint256 // headers of chains with less are not taken from peers (rule W8); zero on all but main
 	HRP      string  // of addresses (BIP350)
 	P2PPort  int
 	RPCPort  int

@@ -98,6 +98,22 @@ func (t *Tree) AddHeader(h *Header, now time.Time) (*BlockIndex, error) {
 	return b, nil
 }
 
+// nearTip is how many blocks' work below the tip a chain may end and still be
+// kept: more than any reorganisation that was ever seen on an honest network, and
+// each header of it has to carry the work of a recent block. It is Bitcoin Core's.
+const nearTip = 144
+
+// Threshold is the work that a chain must have for its headers to be taken from a
+// peer (rule W8): the network's minimum, and the tip's less that of 144 blocks.
+func (t *Tree) Threshold() Uint256 {
+	if tip := t.Tip(); tip.Height > nearTip {
+		if near := t.At(tip.Height - nearTip).Work; near.Cmp(t.params.MinWork) > 0 {
+			return near
+		}
+	}
+	return t.params.MinWork
+}
+
 // insert makes b part of the tree.
 func (t *Tree) insert(b *BlockIndex) {
 	b.added = len(t.ordered)

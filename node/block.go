@@ -73,8 +73,11 @@ func (n *Node) addHeader(now time.Time, header *consensus.Header) (*consensus.Bl
 }
 
 // tooWeak reports whether a branch that nobody asked for ends with so much less
-// work than the tip that it is not worth a look.
+// work than the tip, or with so little at all, that it is not worth a look.
 func (n *Node) tooWeak(work consensus.Uint256) bool {
+	if work.Cmp(n.params.MinWork) < 0 {
+		return true
+	}
 	tip := n.tree.Tip()
 	if tip.Height <= unsolicitedDepth {
 		return false

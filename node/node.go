@@ -44,6 +44,7 @@ type Node struct {
 	tree   *consensus.Tree
 	pool   *mempool.Pool
 	engine *p2p.Engine
+	random *rand.Rand
 
 	unsaved  map[*consensus.BlockIndex]struct{} // headers that the store lacks
 	untold   bool                               // the tip is on its way to the disk, and then to observers
@@ -76,6 +77,7 @@ func New(cfg Config) (*Node, error) {
 		store:    cfg.Store,
 		tree:     consensus.NewTree(cfg.Params),
 		pool:     mempool.New(cfg.Mempool),
+		random:   cfg.Rand,
 		unsaved:  make(map[*consensus.BlockIndex]struct{}),
 		origin:   make(map[consensus.Hash]p2p.PeerID),
 		failures: failureLog{byHash: make(map[consensus.Hash]*consensus.RuleError)},

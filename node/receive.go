@@ -31,11 +31,14 @@ func (n *Node) Receive(now time.Time, from p2p.PeerID, msg p2p.Msg, gossip bool)
 	return n.engine.Handle(now, from, msg)
 }
 
-// receiveHeaders adds a batch of headers, until one does not fit.
+// receiveHeaders adds those of a batch of headers whose chain has work enough, until
+// one does not fit.
 func (n *Node) receiveHeaders(now time.Time, from p2p.PeerID, m *p2p.Headers) (p2p.Verdict, error) {
+	headers, err := n.screen(now, from, m.Headers)
+	n.engine.Punish(now, from, consensus.AsRuleError(err))
 	var last *consensus.BlockIndex
-	for i := range m.Headers {
-		index, err := n.addHeader(now, &m.Headers[i])
+	for i := range headers {
+		index, err := n.addHeader(now, &headers[i])
 		if rule := consensus.AsRuleError(err); rule != nil {
 			if rule.Kind == consensus.Invalid && !n.steered(rule) {
 				n.engine.Punish(now, from, rule)

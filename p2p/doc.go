@@ -23,7 +23,11 @@ and after every call, in this order:
 A message goes to the node first. These it judges itself; all others go to
 Handle, which answers with a verdict, or with a fault of ours:
 
-	Headers    add each to the tree until one is refused;
+	Headers    where Presync(from) is not nil, its Next says which may enter the tree
+	           and which rule was broken. Else all may, unless their chain has too
+	           little work: then a Presync of the node's own looks at them, which
+	           KeepPresync hands over where it is not over. Add each to the tree
+	           until one is refused;
 	           GotHeaders(now, from, last one in the tree or nil, len of the message); Fetch
 	Announce   judge the header and add it; where the parent is not known,
 	           AskHeaders instead, and the verdict is Ignore.
@@ -57,7 +61,8 @@ whatever state it is in.
 
 Headers first, the bulk from the peer whose hello claims the most work, then
 from every peer that claims another chain with more work than the tip; every 30 s
-each peer is asked for news.
+each peer is asked for news. Where a chain has too little work so far, its headers are
+asked for twice, the first time to see the work only (consensus.Presync).
 Bodies come from all peers that have them, up to 16 in flight each, within a
 window of 1024 beyond the first one missing. Where nothing comes from a peer
 for 2 s, its requests are made to a second and a third one too; for 2 minutes,

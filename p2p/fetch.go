@@ -215,7 +215,7 @@ func (e *Engine) release(p *peer) {
 	if e.syncing == p {
 		e.syncing = nil
 	}
-	p.serving = nil
+	p.serving, p.presync = nil, nil
 	e.plan.stale = true
 }
 

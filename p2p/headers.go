@@ -20,7 +20,8 @@ func (e *Engine) Learn(now time.Time, from PeerID, best *consensus.BlockIndex) {
 // GotHeaders takes note of a Headers message with n headers, of which last is
 // the last one that the tree has now, nil where it has none of them. A full
 // message that follows what was asked for is followed by the request for the next:
-// full messages that only go to and fro must not keep others waiting.
+// full messages that only go to and fro must not keep others waiting. So is any
+// message that a Presync wants to go on with.
 func (e *Engine) GotHeaders(now time.Time, from PeerID, last *consensus.BlockIndex, n int) {
 	p := e.peers[from]
 	if p == nil || p.dropped {
@@ -32,6 +33,9 @@ func (e *Engine) GotHeaders(now time.Time, from PeerID, last *consensus.BlockInd
 	p.headersAsked = time.Time{}
 	if last != nil {
 		p.learn(last)
+	}
+	if e.followPresync(now, p, last) {
+		return
 	}
 	if n == MaxHeaders && last != nil && follows(p.headersLast, last) {
 		p.headersLast = last
@@ -80,22 +84,34 @@ func (e *Engine) getHeaders(now time.Time, p *peer, locator []consensus.Hash) {
 
 // syncHeaders asks one peer at a time for the bulk of the headers: the one that
 // claims the most work. Then those are asked that claim another chain with more
-// work than the tip has: the bodies of the best header may be withheld.
+// work than the tip has: the bodies of the best header may be withheld. A claim is
+// free: while chains are being looked at that have not shown their work, peers that
+// we dialled come before those that dialled us.
 func (e *Engine) syncHeaders(now time.Time) {
 	if e.syncing != nil {
 		return
 	}
-	most := e.src.Tip().Work
+	tip := e.src.Tip().Work
+	chosenFirst := e.presyncing()
 	var best *peer
 	for _, p := range e.order {
-		if p.greeted() && p.claims && p.headersAsked.IsZero() && p.hello.Work.Cmp(most) > 0 {
-			best, most = p, p.hello.Work
+		if p.greeted() && p.claims && p.headersAsked.IsZero() && p.hello.Work.Cmp(tip) > 0 &&
+			(best == nil || p.askedBefore(best, chosenFirst)) {
+			best = p
 		}
 	}
 	if best != nil {
 		e.syncing = best
 		e.getHeaders(now, best, e.src.Locator())
 	}
+}
+
+// askedBefore orders peers that claim work.
+func (p *peer) askedBefore(q *peer, chosenFirst bool) bool {
+	if chosenFirst && p.Inbound != q.Inbound {
+		return !p.Inbound
+	}
+	return p.hello.Work.Cmp(q.hello.Work) > 0
 }
 
 // tickHeaders asks for news now and then, and gives up a peer that owes headers.
@@ -110,7 +126,7 @@ func (e *Engine) tickHeaders(now time.Time, p *peer) {
 	waited := now.Sub(p.headersAsked)
 	if waited >= headersTimeout {
 		e.drop(p, "no headers within "+headersTimeout.String())
-	} else if waited >= headersLate && e.syncing == p {
+	} else if e.syncing == p && (waited >= headersLate || p.showsNothing(now)) {
 		e.syncing = nil
 	}
 }

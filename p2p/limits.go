@@ -9,6 +9,9 @@ const (
 	pongTimeout      = 60 * time.Second // after it the peer is dead
 	headersLate      = 10 * time.Second // then another peer is asked for headers
 	headersTimeout   = 30 * time.Second // then the peer is dropped; 2000 headers are 160 kB
+	presyncTurn      = 30 * time.Second // of a first pass, then another peer is asked for headers
+	presyncAgain     = 2 * time.Second  // after a look at a chain that led to nothing, doubled each time,
+	presyncSeldom    = 10 * time.Minute // up to this
 	pollAfterNews    = 2 * time.Second  // of quiet after a hello or news of a block, then the peer is asked for more
 	pollEvery        = 30 * time.Second // headers, from each peer: an announcement may have been lost
 	askHeadersEvery  = time.Second      // a peer that announces blocks of unknown parents

@@ -48,6 +48,10 @@ type peer struct {
 	askedAt      time.Time // last AskHeaders
 	askLater     bool      // an AskHeaders waits for its turn
 	pollAt       time.Time // when it is asked for news
+	presync      *consensus.Presync
+	presyncSince time.Time     // when that began
+	presyncAfter time.Time     // none is begun before
+	presyncWait  time.Duration // the last pause between two; zero after one that led to something
 
 	// Bodies.
 	inFlight []*request

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -178,8 +179,7 @@ var headerCases = append(append([]conformanceCase{
 		s.reject("b5", consensus.ErrPrevInvalid)
 		s.accept("a2")
 	}},
-	{number: 22, name: "hdr-low-work-chain", deferred: "a first sync begins below min_work like any attack, so headers can be " +
-		"declined (too-little-chainwork) only by a first pass that counts a chain's work before anything is kept; it is not built yet"},
+	{number: 22, name: "hdr-low-work-chain", rules: "W8", door: "p2p, and consensus.Presync", run: lowWorkChain},
 	{number: 23, name: "hdr-genesis-fork", rules: "H10 N6", run: func(s *stage) {
 		s.Grow("genesis - a1")
 		s.accept("a1")
@@ -201,6 +201,51 @@ var headerCases = append(append([]conformanceCase{
 		}
 	}},
 }...)
+
+// lowWorkChain is case 22: below min_work, and below the tip's work less 144 blocks.
+func lowWorkChain(s *stage) {
+	const enough = 2050 // blocks, more than one message has headers
+	s.network(func(p *consensus.Params) {
+		p.MinWork = consensus.Uint256{consensus.WorkOf(p.StartBits)[0] * (enough + 1)} // and genesis
+	})
+	s.Grow("genesis - a1..a2060")
+	rng := rand.New(rand.NewPCG(22, 22))
+	for _, n := range s.nodes {
+		weak := n.join("a2049")
+		n.talk(rng, weak)
+		if n.Lookup(s.Hash("a1")) != nil || n.Tip().Height != 0 {
+			s.t.Errorf("%s: headers of a chain below min_work are kept", n.door)
+		}
+		n.talk(rng, weak, n.join("a2060"))
+	}
+	s.at("a2060")
+
+	genesis := consensus.NewTree(s.Params).Genesis()
+	look := consensus.NewPresync(s.Params, genesis, s.Params.MinWork, s.now, rng)
+	_, err := look.Next(headersOf(s.Path("a2049")), false, s.now)
+	s.wantErr("the chain up to a2049", err, consensus.ErrTooLittleWork, consensus.Temporary)
+
+	s.network(nil)
+	s.Grow(`
+		genesis - a1..a160
+		a14 - b15
+		a15 - c16
+	`)
+	s.accept("a160")
+	for _, n := range s.nodes {
+		peer := n.meet()
+		for name, kept := range map[string]bool{"b15": false, "c16": true} {
+			n.hear(peer, &p2p.Headers{Headers: []consensus.Header{s.Block(name).Header}})
+			if got := n.Lookup(s.Hash(name)) != nil; got != kept {
+				s.t.Errorf("%s: the header of %s, the tip being a160, is kept: %v, want %v", n.door, name, got, kept)
+			}
+		}
+		if rule := n.dropped(peer, consensus.Temporary); rule != nil {
+			s.t.Errorf("%s: the sender of headers of little work is dropped: %v", n.door, rule)
+		}
+	}
+	s.at("a160")
+}
 
 // twoEncodings is a fixed difficulty of 16 hashes, whose target has two
 // encodings and is harder than the limit.

@@ -64,7 +64,7 @@ func tell(t *testing.T, seed uint64) history {
 	w.weave(0.05)
 	somebody := func() *sim.Node { return w.Nodes[w.Rand.IntN(len(w.Nodes))] }
 	for range 2 + w.Rand.IntN(2) {
-		somebody().Mine(rateFor(time.Duration(10+w.Rand.IntN(20))*time.Second), payout)
+		somebody().Mine(rateFor(time.Duration(10+w.Rand.IntN(20))*time.Second), w.payout)
 	}
 	paid := []*consensus.Tx{}
 	var shop func()

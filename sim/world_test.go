@@ -23,14 +23,16 @@ type world struct {
 	t     testing.TB
 	chain *chaintest.Chain
 	coins []chaintest.Coin // that were not paid yet
+
+	payout []byte // where miners want their coins: to the key "miner"
 }
 
-// quick are rules under which coins are soon spent: a block every ten seconds, at
-// two hashes.
-func quick(t testing.TB) *consensus.Params {
+// quick are rules under which coins are soon spent: a block every ten seconds, at two
+// hashes, dated at most so many seconds ahead.
+func quick(t testing.TB, futureLimit int64) *consensus.Params {
 	t.Helper()
 	p := consensus.Regtest()
-	p.Name, p.Spacing, p.Maturity = "virtual", 10, 2
+	p.Name, p.Spacing, p.Maturity, p.FutureLimit = "virtual", 10, 2, futureLimit
 	if err := p.Init(); err != nil {
 		t.Fatal(err)
 	}
@@ -44,11 +46,16 @@ const coinsAMake = 49
 // newWorld makes n nodes without links, and some coins.
 func newWorld(t testing.TB, seed uint64, n, coins int) *world {
 	t.Helper()
-	c := chaintest.New(t, quick(t))
+	return newWorldOn(t, quick(t, 7200), seed, n, coins)
+}
+
+func newWorldOn(t testing.TB, p *consensus.Params, seed uint64, n, coins int) *world {
+	t.Helper()
+	c := chaintest.New(t, p)
 	makes := (coins + coinsAMake - 1) / coinsAMake
 	ready := fmt.Sprint("a", makes+int(c.Params.Maturity))
 	c.Grow("genesis - a1.." + ready)
-	w := &world{t: t, chain: c}
+	w := &world{t: t, chain: c, payout: consensus.PayToKey(c.Key("miner"))}
 	var txs []*consensus.Tx
 	for i := range makes {
 		outputs := make([]chaintest.Output, coinsAMake)
@@ -141,16 +148,10 @@ func (w *world) pay(n *sim.Node, tx *consensus.Tx) {
 // find lets a node find a block now.
 func (w *world) find(n *sim.Node) *consensus.Block {
 	w.t.Helper()
-	block, err := n.Find(payout)
+	block, err := n.Find(w.payout)
 	w.ok(err)
 	return block
 }
-
-// payout is where miners want their coins.
-var payout = consensus.PayToKey([consensus.KeySize]byte{
-	0x79, 0xbe, 0x66, 0x7e, 0xf9, 0xdc, 0xbb, 0xac, 0x55, 0xa0, 0x62, 0x95, 0xce, 0x87, 0x0b, 0x07,
-	0x02, 0x9b, 0xfc, 0xdb, 0x2d, 0xce, 0x28, 0xd9, 0x59, 0xf2, 0x81, 0x5b, 0x16, 0xf8, 0x17, 0x98,
-})
 
 // rateFor finds a block every so often, in the mean: two hashes each.
 func rateFor(every time.Duration) float64 { return 2 / every.Seconds() }
@@ -205,4 +206,41 @@ func howMany(t *testing.T, env string, normal, short int) int {
 		t.Fatalf("%s is %q, want a number", env, value)
 	}
 	return n
+}
+
+// line links the nodes in a row, 20 to 60 ms each.
+func (w *world) line() {
+	for i, n := range w.Nodes[1:] {
+		w.Link(n, w.Nodes[i], wide)
+	}
+}
+
+// everywhere reports whether payments are in all mempools.
+func (w *world) everywhere(txs ...*consensus.Tx) func() bool {
+	return func() bool {
+		for _, n := range w.Nodes {
+			for _, tx := range txs {
+				if !n.InMempool(tx.TxID()) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+}
+
+// peaceful makes sure that nobody was dropped, and that no honest peer has lost
+// score with any node.
+func (w *world) peaceful() {
+	w.t.Helper()
+	for _, n := range w.Nodes {
+		for _, drop := range n.Dropped {
+			w.t.Errorf("%s dropped %s: %s", n.ID, drop.ID, drop.Reason)
+		}
+		for _, p := range n.Peers() {
+			if p.Score != 0 {
+				w.t.Errorf("%s counts %d points against %s", n.ID, p.Score, p.ID)
+			}
+		}
+	}
 }

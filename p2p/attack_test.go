@@ -192,52 +192,6 @@ func TestMutatedBodyAlone(t *testing.T) {
 	w.until(time.Second, "the block", allAt(w.chain.Hash("a1"), victim))
 }
 
-// TestReplay sends every message of a real session twice, in every state that a
-// session goes through, to a node with one honest and one replaying peer.
-func TestReplay(t *testing.T) {
-	var recorded [][]byte
-	w := newWorld(t, 26)
-	w.Watch(func(d virtual.Delivery) { recorded = append(recorded, d.Wire) })
-	session(w)
-	if len(recorded) < 40 {
-		t.Fatalf("only %d messages in a session", len(recorded))
-	}
-	for state := range 12 {
-		w := newWorld(t, 26)
-		w.chain.Grow("genesis - a1..a6") // one more than the session's
-		victim, honest := w.add("victim"), w.add("honest")
-		if state > 0 {
-			w.link(victim, honest)
-		}
-		w.run(time.Duration(state) * 13 * time.Millisecond)
-		honest.give(w.chain.Path("a6")[:min(state, 5)]...)
-		w.run(time.Duration(state) * 7 * time.Millisecond)
-		for i, wire := range recorded {
-			msg, err := p2p.Decode(wire)
-			w.ok(err)
-			id := p2p.PeerID("mallory")
-			if victim.info("mallory").ID == "" && (state%2 == 0 || i > 0) { // also from a peer that is not there
-				victim.engine.Connected(w.Now, p2p.Peer{ID: id, Inbound: state%3 == 0})
-			}
-			for range 2 {
-				for _, gossip := range []bool{false, true} {
-					_, err := victim.Receive(w.Now, id, msg, gossip)
-					w.ok(err)
-					w.Settle(victim)
-				}
-			}
-			if len(victim.Dropped) > 0 {
-				victim.engine.Disconnected(w.Now, id)
-				victim.Dropped = nil
-			}
-		}
-		if state > 0 {
-			honest.give(w.chain.Path("a6")...)
-			w.until(20*time.Second, "the chain, in spite of it all", allAt(w.chain.Hash("a6"), victim))
-		}
-	}
-}
-
 // session makes three nodes use every kind of message.
 func session(w *world) {
 	w.chain.Grow("genesis - a1..a4")

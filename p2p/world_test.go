@@ -240,7 +240,9 @@ func (n *node) judgeTx(from p2p.PeerID, tx *consensus.Tx, gossip bool) p2p.Verdi
 		n.refuse[wtxid]--
 		return p2p.Ignore
 	case parent.Index == spendsLoose && !n.hasTxID(parent.TxID):
-		n.orphans = append(n.orphans, orphan{tx, from})
+		if !slices.ContainsFunc(n.orphans, func(o orphan) bool { return o.tx.WTxID() == wtxid }) {
+			n.orphans = append(n.orphans, orphan{tx, from})
+		}
 		n.engine.AskParents(n.w.Now, from, []consensus.Hash{parent.TxID})
 		return p2p.Ignore
 	}

@@ -16,6 +16,8 @@ type puppet struct {
 	*virtual.Host
 	w   *world
 	out []p2p.Outgoing
+
+	asked int // for headers
 }
 
 // puppets are peers of a node; the node dials.
@@ -50,6 +52,7 @@ func (p *puppet) Receive(_ time.Time, from p2p.PeerID, m p2p.Msg, _ bool) (p2p.V
 	case *p2p.Ping:
 		p.out = append(p.out, p2p.Outgoing{To: from, Msg: &p2p.Pong{Nonce: m.Nonce}})
 	case *p2p.GetHeaders:
+		p.asked++
 		p.out = append(p.out, p2p.Outgoing{To: from, Msg: &p2p.Headers{}})
 	}
 	return p2p.Ignore, nil
@@ -130,6 +133,29 @@ func TestTranscriptStall(t *testing.T) {
 	w.until(0, "n at the tip", allAt(a1, n))
 	w.say("p wakes up: what it sends is of no use any more")
 	p.says(n, &p2p.BlockTxs{Block: a1, Txs: []*consensus.Tx{loose(1, 0)}})
+	w.golden()
+}
+
+func TestTranscriptOrphanHeader(t *testing.T) {
+	w, n, p, q := played(t, 64)
+	w.chain.Grow("genesis - a1..a3 - a4")
+	var headers []consensus.Header
+	for _, block := range w.chain.Path("a3") {
+		headers = append(headers, block.Header)
+	}
+	w.run(5 * time.Second) // until n has asked for news, as it does two seconds after a hello
+	w.say("p announces a block whose parent n has not heard of: n asks for what leads to it, and not twice at once")
+	p.says(n, p2p.NewAnnounce(w.chain.Block("a3"), 1), p2p.NewAnnounce(w.chain.Block("a4"), 2))
+	w.say("p knew of nothing then; for the second announcement n asks again when a second is over")
+	w.until(1200*time.Millisecond, "n asks again", func() bool { return p.asked == 3 })
+	p.says(n, &p2p.Headers{Headers: headers})
+	for _, block := range w.chain.Path("a3") {
+		p.says(n, &p2p.Block{Block: block})
+	}
+	w.until(0, "n at a3", allAt(w.chain.Hash("a3"), n))
+	w.say("q announces the next one, which follows")
+	q.says(n, p2p.NewAnnounce(w.chain.Block("a4"), 3))
+	w.until(0, "n at a4", allAt(w.chain.Hash("a4"), n))
 	w.golden()
 }
 

@@ -89,7 +89,7 @@ func (p *parted) live() {
 		}
 		p.run(time.Duration(p.Rand.IntN(2000)) * time.Millisecond)
 	}
-	p.run(40 * time.Second) // a block that gossip lost is asked for within 30
+	p.run(40 * time.Second)  // a block that gossip lost is asked for within 30
 	for s := range p.sides { // of two branches with the same work neither wins
 		p.find(p.somebody(s))
 		p.run(10 * time.Second)

@@ -16,16 +16,16 @@ func alone(t *testing.T, drawing string) (*world, *resident, *chaintest.Chain) {
 	c := chaintest.New(t, consensus.Regtest())
 	c.Grow(drawing)
 	w := newWorld(t, c.Params, 1, 1)
-	return w, w.nodes[0], c
+	return w, w.Nodes[0], c
 }
 
 // refused submits a block that must be turned away with a code, and makes sure
 // that neither tip nor coins moved.
 func (w *world) refused(r *resident, block *consensus.Block, code consensus.Code, kind consensus.Kind) {
 	w.t.Helper()
-	tip, sum := r.Tip(), r.store.Sum()
-	_, err := r.SubmitBlock(w.now, block)
-	w.check(r.Advance(w.now, consensus.Verifier{Workers: 1}))
+	tip, sum := r.Tip(), r.Store.Sum()
+	_, err := r.SubmitBlock(w.Now, block)
+	w.check(r.Advance(w.Now, consensus.Verifier{Workers: 1}))
 	rule := consensus.AsRuleError(err)
 	if err == nil { // it was stored, and refused when it was connected
 		rule = r.Failure(block.Hash())
@@ -33,8 +33,8 @@ func (w *world) refused(r *resident, block *consensus.Block, code consensus.Code
 	if rule == nil || rule.Code != code || rule.Kind != kind {
 		w.t.Errorf("got %v (%v), want %s of kind %s", err, rule, code, kind)
 	}
-	if r.Tip() != tip || r.store.Sum() != sum {
-		w.t.Errorf("after %s the tip is %s (was %s), the coin sum %v (was %v)", code, r.Tip().Hash, tip.Hash, r.store.Sum(), sum)
+	if r.Tip() != tip || r.Store.Sum() != sum {
+		w.t.Errorf("after %s the tip is %s (was %s), the coin sum %v (was %v)", code, r.Tip().Hash, tip.Hash, r.Store.Sum(), sum)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestReorganisationToAnInvalidBranchWalksBack(t *testing.T) {
 			w, r, c := alone(t, "genesis - a1 - a2 - a3")
 			w.submit(r, c.Path("a3")...)
 			r.Changes()
-			sum := r.store.Sum()
+			sum := r.Store.Sum()
 			parent := "a1"
 			for _, name := range []string{"b2", "b3", "b4", "b5"} {
 				if name == bad {
@@ -99,14 +99,14 @@ func TestReorganisationToAnInvalidBranchWalksBack(t *testing.T) {
 			for _, block := range c.Path("b5")[1:] {
 				headers = append(headers, block.Header)
 			}
-			r.Connected(w.now, p2p.Peer{ID: "peer"})
-			_, err := r.Receive(w.now, "peer", &p2p.Headers{Headers: headers}, false)
+			r.Connected(w.Now, p2p.Peer{ID: "peer"})
+			_, err := r.Receive(w.Now, "peer", &p2p.Headers{Headers: headers}, false)
 			w.check(err)
 			for _, name := range []string{"b5", "b4", "b3", "b2"} {
-				_, err := r.SubmitBlock(w.now, c.Block(name))
+				_, err := r.SubmitBlock(w.Now, c.Block(name))
 				w.check(err)
 			}
-			w.check(r.Advance(w.now, consensus.Verifier{Workers: 1}))
+			w.check(r.Advance(w.Now, consensus.Verifier{Workers: 1}))
 			if rule := r.Failure(c.Hash(bad)); rule == nil || rule.Code != consensus.ErrCoinbaseAmount {
 				t.Errorf("%s failed with %v", bad, rule)
 			}
@@ -116,8 +116,8 @@ func TestReorganisationToAnInvalidBranchWalksBack(t *testing.T) {
 			}
 			w.standsAt(r, c, want)
 			changes := r.Changes()
-			if want == "a3" && (len(changes) != 0 || r.store.Sum() != sum) {
-				t.Errorf("observers were told of %d changes, the coin sum went from %v to %v", len(changes), sum, r.store.Sum())
+			if want == "a3" && (len(changes) != 0 || r.Store.Sum() != sum) {
+				t.Errorf("observers were told of %d changes, the coin sum went from %v to %v", len(changes), sum, r.Store.Sum())
 			}
 			if want == "b4" && (len(changes) != 1 || len(changes[0].Detached) != 2 || len(changes[0].Attached) != 3) {
 				t.Errorf("want one change of 2 blocks off and 3 on, got %+v", changes)
@@ -137,10 +137,10 @@ func TestRestartStandsWhereItStood(t *testing.T) {
 
 	// As after a kill: coins at the last flush, bodies as acknowledged.
 	again := w.add(store.Crash())
-	w.check(again.Advance(w.now, consensus.Verifier{Workers: 1}))
+	w.check(again.Advance(w.Now, consensus.Verifier{Workers: 1}))
 	w.standsAt(again, c, "a20")
-	if again.store.Sum() != sum {
-		t.Errorf("the coin sum is %v, was %v", again.store.Sum(), sum)
+	if again.Store.Sum() != sum {
+		t.Errorf("the coin sum is %v, was %v", again.Store.Sum(), sum)
 	}
 }
 
@@ -149,16 +149,16 @@ func TestRebuildComesBackToTheSameCoins(t *testing.T) {
 	w.submit(r, c.Path("a101")...)
 	pay := c.Pay(chaintest.From(c.Coinbase("a1")), chaintest.To("bob", 49*chaintest.Coins))
 	w.submit(r, c.Mine("a101", "a102", chaintest.Txs(pay)))
-	sum := r.store.Sum()
+	sum := r.Store.Sum()
 	r.Changes()
 	w.check(r.RebuildCoins())
-	if !r.Reorganising() || r.store.Sum().Count != 0 {
+	if !r.Reorganising() || r.Store.Sum().Count != 0 {
 		t.Error("the coins are still there")
 	}
-	w.check(r.Advance(w.now, consensus.Verifier{Workers: 1}))
+	w.check(r.Advance(w.Now, consensus.Verifier{Workers: 1}))
 	w.standsAt(r, c, "a102")
-	if r.store.Sum() != sum || len(r.Changes()) != 0 {
-		t.Errorf("the coin sum is %v, was %v", r.store.Sum(), sum)
+	if r.Store.Sum() != sum || len(r.Changes()) != 0 {
+		t.Errorf("the coin sum is %v, was %v", r.Store.Sum(), sum)
 	}
 }
 
@@ -176,7 +176,7 @@ func TestRebuildJudgesMissingCoinsAgain(t *testing.T) {
 	if r.Failure(twice.Hash()) != nil || r.Failure(c.Hash("greedy")) == nil {
 		t.Error("not the blocks with missing coins, and they alone, wait for a new judgement")
 	}
-	w.check(r.Advance(w.now, consensus.Verifier{Workers: 1}))
+	w.check(r.Advance(w.Now, consensus.Verifier{Workers: 1}))
 	w.standsAt(r, c, "a102")
 	if r.Failure(twice.Hash()) == nil {
 		t.Error("it was not judged again")
@@ -191,15 +191,15 @@ func TestInvalidateAndReconsider(t *testing.T) {
 	w.submit(r, c.Path("a4")...)
 	w.submit(r, c.Block("b2"), c.Block("b3"))
 	w.standsAt(r, c, "a4")
-	w.check(r.Invalidate(w.now, r.Tip().Ancestor(3)))
-	w.check(r.Advance(w.now, consensus.Verifier{Workers: 1}))
+	w.check(r.Invalidate(w.Now, r.Tip().Ancestor(3)))
+	w.check(r.Advance(w.Now, consensus.Verifier{Workers: 1}))
 	w.standsAt(r, c, "b3")
 	if changes := r.Changes(); len(changes) == 0 || changes[len(changes)-1].To.Hash != c.Hash("b3") {
 		t.Errorf("observers were not told of b3: %+v", changes)
 	}
 	w.refused(r, c.Block("a4"), consensus.ErrDuplicateInvalid, consensus.Invalid)
 	w.check(r.Reconsider(r.Lookup(c.Hash("a3"))))
-	w.check(r.Advance(w.now, consensus.Verifier{Workers: 1}))
+	w.check(r.Advance(w.Now, consensus.Verifier{Workers: 1}))
 	w.standsAt(r, c, "a4")
 }
 
@@ -212,7 +212,7 @@ func TestFaultIsNobodysFault(t *testing.T) {
 	r := w.add(broken)
 	w.submit(r, c.Block("a1"))
 	broken.fault = errors.New("input/output error")
-	if _, err := r.SubmitBlock(w.now, c.Block("a2")); !errors.Is(err, broken.fault) || consensus.AsRuleError(err) != nil {
+	if _, err := r.SubmitBlock(w.Now, c.Block("a2")); !errors.Is(err, broken.fault) || consensus.AsRuleError(err) != nil {
 		t.Fatalf("got %v, want the disk's error and no rule", err)
 	}
 	if r.Failure(c.Hash("a2")) != nil {
@@ -242,16 +242,16 @@ func TestOrphanPaymentWaitsForItsParent(t *testing.T) {
 	w.submit(r, c.Path("a101")...)
 	parent := c.Pay(chaintest.From(c.Coinbase("a1")), chaintest.To("alice", 49*chaintest.Coins))
 	child := c.Pay(chaintest.From(c.Out(parent, 0)), chaintest.To("bob", 48*chaintest.Coins))
-	r.Connected(w.now, p2p.Peer{ID: "peer"})
-	verdict, err := r.Receive(w.now, "peer", &p2p.Tx{Tx: child}, true)
+	r.Connected(w.Now, p2p.Peer{ID: "peer"})
+	verdict, err := r.Receive(w.Now, "peer", &p2p.Tx{Tx: child}, true)
 	w.check(err)
 	if verdict != p2p.Ignore {
 		t.Errorf("an orphan's verdict is %v, want ignore", verdict)
 	}
-	_, err = r.SubmitTx(w.now, parent)
+	_, err = r.SubmitTx(w.Now, parent)
 	w.check(err)
-	w.now = w.now.Add(time.Second)
-	w.check(r.Tick(w.now))
+	w.Now = w.Now.Add(time.Second)
+	w.check(r.Tick(w.Now))
 	if !r.InMempool(child.TxID()) {
 		t.Error("the child did not follow its parent into the mempool")
 	}
@@ -262,11 +262,11 @@ func TestOrphanPaymentFollowsAConfirmedParent(t *testing.T) {
 	w.submit(r, c.Path("a101")...)
 	parent := c.Pay(chaintest.From(c.Coinbase("a1")), chaintest.To("alice", 49*chaintest.Coins))
 	child := c.Pay(chaintest.From(c.Out(parent, 0)), chaintest.To("bob", 48*chaintest.Coins))
-	r.Connected(w.now, p2p.Peer{ID: "peer"})
-	_, err := r.Receive(w.now, "peer", &p2p.Tx{Tx: child}, true)
+	r.Connected(w.Now, p2p.Peer{ID: "peer"})
+	_, err := r.Receive(w.Now, "peer", &p2p.Tx{Tx: child}, true)
 	w.check(err)
 	w.submit(r, c.Mine("a101", "a102", chaintest.Txs(parent)))
-	w.check(r.Tick(w.now))
+	w.check(r.Tick(w.Now))
 	if !r.InMempool(child.TxID()) {
 		t.Error("the child did not follow its confirmed parent into the mempool")
 	}

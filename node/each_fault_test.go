@@ -188,7 +188,7 @@ func (p *plot) dies(t *testing.T, s *dyingStore, k int) scene {
 	w.greet(n, "friend")
 	w.greet(n, "foe")
 	r := node.NewRunner(n.Node, nil, consensus.Verifier{Workers: 1}, slog.New(slog.DiscardHandler))
-	r.SetMockTime(w.now)
+	r.SetMockTime(w.Now)
 	died, err := p.play(r, p.scenes(s))
 	if !s.dead {
 		if err != nil || n.Tip().Hash != p.Hash("b7") {
@@ -229,10 +229,10 @@ func (p *plot) recovers(t *testing.T, s storage.Store, was *dyingStore, k int, d
 	w.greet(n, "foe")
 	for _, scene := range p.scenes(s) {
 		if !scene.operator {
-			w.check(scene.do(n.Node, w.now))
+			w.check(scene.do(n.Node, w.Now))
 		}
 	}
-	w.check(n.Advance(w.now, consensus.Verifier{Workers: 1}))
+	w.check(n.Advance(w.Now, consensus.Verifier{Workers: 1}))
 	if got := p.Name(n.Tip().Hash); got != "b7" {
 		t.Errorf("fault %d, %s: the tip is %s in the end", k, died.name, got)
 	}

@@ -13,8 +13,8 @@ import (
 // greet connects a peer that says hello and claims nothing.
 func (w *world) greet(r *resident, id p2p.PeerID) {
 	w.t.Helper()
-	r.Connected(w.now, p2p.Peer{ID: id})
-	_, err := r.Receive(w.now, id, &p2p.Hello{Version: p2p.Version, Genesis: w.params.GenesisHash(), Nonce: 7, Agent: "/peer/"}, false)
+	r.Connected(w.Now, p2p.Peer{ID: id})
+	_, err := r.Receive(w.Now, id, &p2p.Hello{Version: p2p.Version, Genesis: w.Params.GenesisHash(), Nonce: 7, Agent: "/peer/"}, false)
 	w.check(err)
 	r.Drops()
 }
@@ -36,7 +36,7 @@ func TestForwardedAnnouncementOfAFailedBlockIsNobodysFault(t *testing.T) {
 	c.Mine("greedy", "child")
 	w.greet(r, "honest")
 	for _, name := range []string{"greedy", "child"} {
-		verdict, err := r.Receive(w.now, "honest", p2p.NewAnnounce(c.Block(name), 1), true)
+		verdict, err := r.Receive(w.Now, "honest", p2p.NewAnnounce(c.Block(name), 1), true)
 		w.check(err)
 		if verdict != p2p.Ignore {
 			t.Errorf("the verdict on %s is %v, want ignore", name, verdict)
@@ -49,7 +49,7 @@ func TestForwardedAnnouncementOfAFailedBlockIsNobodysFault(t *testing.T) {
 func TestPeersAreSparedForWhatAnOperatorInvalidated(t *testing.T) {
 	w, r, c := alone(t, "genesis - a1 - a2 - a3 - a4")
 	w.submit(r, c.Path("a3")...)
-	w.check(r.Invalidate(w.now, r.Tip()))
+	w.check(r.Invalidate(w.Now, r.Tip()))
 	w.flush(r)
 	w.greet(r, "honest")
 	for _, msg := range []p2p.Msg{
@@ -58,7 +58,7 @@ func TestPeersAreSparedForWhatAnOperatorInvalidated(t *testing.T) {
 		&p2p.Block{Block: c.Block("a3")},
 		&p2p.Block{Block: c.Block("a4")},
 	} {
-		_, err := r.Receive(w.now, "honest", msg, false)
+		_, err := r.Receive(w.Now, "honest", msg, false)
 		w.check(err)
 		w.spared(r, "after an invalidated block")
 	}
@@ -76,13 +76,13 @@ func TestBlockThatFailsWhenConnectedDoesNotPartHonestNodes(t *testing.T) {
 
 	bad := c.Mine("a2", "greedy", chaintest.Claim(1))
 	w.greet(a, "attacker")
-	_, err := a.Receive(w.now, "attacker", &p2p.Headers{Headers: []consensus.Header{bad.Header}}, false)
+	_, err := a.Receive(w.Now, "attacker", &p2p.Headers{Headers: []consensus.Header{bad.Header}}, false)
 	w.check(err)
-	_, err = a.Receive(w.now, "attacker", &p2p.Block{Block: bad}, false) // stored, not connected
+	_, err = a.Receive(w.Now, "attacker", &p2p.Block{Block: bad}, false) // stored, not connected
 	w.check(err)
-	_, err = b.Receive(w.now, a.id, &p2p.Headers{Headers: []consensus.Header{bad.Header}}, false)
+	_, err = b.Receive(w.Now, a.ID, &p2p.Headers{Headers: []consensus.Header{bad.Header}}, false)
 	w.check(err)
-	_, err = a.Receive(w.now, b.id, &p2p.GetBlocks{Hashes: []consensus.Hash{bad.Hash()}}, false)
+	_, err = a.Receive(w.Now, b.ID, &p2p.GetBlocks{Hashes: []consensus.Hash{bad.Hash()}}, false)
 	w.check(err)
 	for _, out := range a.Outbox() {
 		if block, ok := out.Msg.(*p2p.Block); ok && block.Block.Hash() == bad.Hash() {
@@ -99,7 +99,7 @@ func TestPaymentDeferredDuringAReorganisationThatWalksBack(t *testing.T) {
 	w.submit(r, c.Path("a101")...)
 	w.greet(r, "peer")
 	for _, name := range []string{"b101", "b102"} {
-		_, err := r.SubmitBlock(w.now, c.Block(name))
+		_, err := r.SubmitBlock(w.Now, c.Block(name))
 		w.check(err)
 	}
 	w.stepOnce(r) // a101 is off
@@ -107,9 +107,9 @@ func TestPaymentDeferredDuringAReorganisationThatWalksBack(t *testing.T) {
 		t.Fatal("the node does not reorganise")
 	}
 	pay := c.Pay(chaintest.From(c.Coinbase("a1")), chaintest.To("bob", 49*chaintest.Coins))
-	_, err := r.Receive(w.now, "peer", &p2p.Tx{Tx: pay}, true)
+	_, err := r.Receive(w.Now, "peer", &p2p.Tx{Tx: pay}, true)
 	w.check(err)
-	w.check(r.Advance(w.now, consensus.Verifier{Workers: 1}))
+	w.check(r.Advance(w.Now, consensus.Verifier{Workers: 1}))
 	w.standsAt(r, c, "a101")
 	if !r.InMempool(pay.TxID()) {
 		t.Error("the payment was forgotten")
@@ -121,7 +121,7 @@ func (w *world) stepOnce(r *resident) {
 	job, err := r.Gather()
 	w.check(err)
 	job.Verify(consensus.Verifier{Workers: 1})
-	w.check(r.Commit(w.now, job))
+	w.check(r.Commit(w.Now, job))
 }
 
 // An operator may stop a reorganisation where it stands.
@@ -132,16 +132,16 @@ func TestInvalidateInTheMiddleOfAReorganisation(t *testing.T) {
 	`)
 	w.submit(r, c.Path("a3")...)
 	for _, name := range []string{"b2", "b3", "b4"} {
-		_, err := r.SubmitBlock(w.now, c.Block(name))
+		_, err := r.SubmitBlock(w.Now, c.Block(name))
 		w.check(err)
 	}
 	r.Changes()
 	w.stepOnce(r)
 	w.stepOnce(r)
 	w.standsAt(r, c, "a1")
-	w.check(r.Invalidate(w.now, r.Lookup(c.Hash("a2"))))
-	w.check(r.Invalidate(w.now, r.Lookup(c.Hash("b2"))))
-	w.check(r.Advance(w.now, consensus.Verifier{Workers: 1}))
+	w.check(r.Invalidate(w.Now, r.Lookup(c.Hash("a2"))))
+	w.check(r.Invalidate(w.Now, r.Lookup(c.Hash("b2"))))
+	w.check(r.Advance(w.Now, consensus.Verifier{Workers: 1}))
 	w.standsAt(r, c, "a1")
 	if r.Reorganising() {
 		t.Error("the node waits for a reorganisation that has ended")
@@ -167,11 +167,11 @@ func TestHeadersAreWrittenParentsFirst(t *testing.T) {
 		r := w.add(store)
 		w.greet(r, "peer")
 		for _, block := range []*consensus.Block{c.Block(name), c.Block("a2")} {
-			_, err := r.Receive(w.now, "peer", p2p.NewAnnounce(headless(block), 1), true)
+			_, err := r.Receive(w.Now, "peer", p2p.NewAnnounce(headless(block), 1), true)
 			w.check(err)
 		}
 		store.writes = 1
-		if _, err := r.SubmitBlock(w.now, c.Block(name)); err == nil {
+		if _, err := r.SubmitBlock(w.Now, c.Block(name)); err == nil {
 			t.Fatal("the store did not die")
 		}
 		state, err := store.Load()

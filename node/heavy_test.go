@@ -82,8 +82,8 @@ func TestMostOutputsAndInputs(t *testing.T) {
 	twin := newWorld(t, c.Params, 1, 1)
 	var sums []consensus.CoinSum
 	for _, at := range stations {
-		twin.submit(twin.nodes[0], at.blocks...)
-		sums = append(sums, twin.nodes[0].store.Sum())
+		twin.submit(twin.Nodes[0], at.blocks...)
+		sums = append(sums, twin.Nodes[0].Store.Sum())
 	}
 	for name, o := range profiles {
 		t.Run(name, func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestLongReorganisation(t *testing.T) {
 			var peak int64
 			steps := 0
 			for _, block := range c.Path(right)[100:] {
-				_, err := r.SubmitBlock(w.now, block)
+				_, err := r.SubmitBlock(w.Now, block)
 				must(t, err)
 			}
 			must(t, r.Sync())
@@ -180,7 +180,7 @@ func TestLongReorganisation(t *testing.T) {
 					break
 				}
 				job.Verify(consensus.Verifier{Workers: 1})
-				must(t, r.Commit(w.now, job))
+				must(t, r.Commit(w.Now, job))
 				r.Changes()
 				if steps++; steps%max(depth/20, 1) == 0 {
 					peak = max(peak, heapInUse()-base)

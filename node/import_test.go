@@ -199,11 +199,11 @@ func TestExport(t *testing.T) {
 	c.Grow("genesis - a1..a20")
 	c.Grow("a15 - b16")
 	w := newWorld(t, c.Params, 1, 1)
-	r := w.nodes[0]
+	r := w.Nodes[0]
 	w.submit(r, append(c.Path("a20"), c.Block("b16"))...)
 	export := func(from uint32, to *uint32) (blocks []string, err error) {
 		path := filepath.Join(t.TempDir(), "blocks.dat")
-		e, err := node.NewExport(c.Params, r.store, from, to)
+		e, err := node.NewExport(c.Params, r.Store, from, to)
 		if err != nil {
 			return nil, err
 		}
@@ -250,7 +250,7 @@ func TestExport(t *testing.T) {
 			t.Errorf("from %d to %v: %v, %v", test.from, test.to, got, err)
 		}
 	}
-	r, _ = w.pruneAndRestart(r.store.(*storage.Memory), 8)
+	r, _ = w.pruneAndRestart(r.Store.(*storage.Memory), 8)
 	for _, test := range []struct {
 		from uint32
 		to   *uint32

@@ -129,6 +129,12 @@ func (n *Node) Outbox() []p2p.Outgoing { return n.engine.Outbox() }
 // Drops hands over the peers to be disconnected, and forgets them.
 func (n *Node) Drops() []p2p.Drop { return n.engine.Drops() }
 
+// Peers describes all peers, in the order in which they connected.
+func (n *Node) Peers() []p2p.PeerInfo { return n.engine.Peers() }
+
+// Mempool lists the payments that wait to be mined, parents before children.
+func (n *Node) Mempool() []*mempool.Entry { return n.pool.Entries() }
+
 // Changes hands over what happened to the chain, in order, and forgets it.
 func (n *Node) Changes() []consensus.Change {
 	changes := n.changes

@@ -97,12 +97,12 @@ func newCrowd(t rapid.TB, g *grove, store storage.Store, seed uint64) *crowd {
 }
 
 // somebody is one of the peers.
-func (c *crowd) somebody() p2p.PeerID { return c.peers[c.world.rng.IntN(len(c.peers))] }
+func (c *crowd) somebody() p2p.PeerID { return c.peers[c.world.Rand.IntN(len(c.peers))] }
 
 // tell is a block, or a part of it, that comes unasked.
 func (c *crowd) tell(after time.Duration, name string, m p2p.Msg, gossip bool) {
 	from := c.somebody()
-	c.after(after, func() {
+	c.After(after, func() {
 		if c.Index(name).Height > c.Index(c.best[from]).Height {
 			c.best[from] = name
 		}
@@ -112,8 +112,8 @@ func (c *crowd) tell(after time.Duration, name string, m p2p.Msg, gossip bool) {
 
 // hear delivers a message after a while.
 func (c *crowd) hear(after time.Duration, from p2p.PeerID, m p2p.Msg, gossip bool) {
-	c.after(after, func() {
-		_, err := c.node.Receive(c.now, from, m, gossip)
+	c.After(after, func() {
+		_, err := c.node.Receive(c.world.Now, from, m, gossip)
 		c.check(err)
 		c.settle()
 	})
@@ -124,7 +124,7 @@ func (c *crowd) hear(after time.Duration, from p2p.PeerID, m p2p.Msg, gossip boo
 // announcement. Peers answer what the node asks them for, in their own time.
 func (c *crowd) deliver(t rapid.TB) {
 	const span = 30 * time.Second
-	rng := c.world.rng
+	rng := c.world.Rand
 	// How much the order of the tree still shows: not at all, or more or less.
 	disorder := []float64{1, 0.2, 0.05, 0.01}[rng.IntN(4)]
 	for i, name := range c.names {
@@ -146,18 +146,18 @@ func (c *crowd) deliver(t rapid.TB) {
 			}
 		}
 	}
-	for end := c.now.Add(10 * span); c.now.Before(end) && (c.node.Tip().Hash != c.Hash(c.top) || len(c.events) > 0); {
+	for end := c.world.Now.Add(10 * span); c.world.Now.Before(end) && (c.node.Tip().Hash != c.Hash(c.top) || c.Pending()); {
 		c.run(100 * time.Millisecond)
-		c.check(c.node.Tick(c.now))
+		c.check(c.node.Tick(c.world.Now))
 		c.settle()
 	}
 	if got := c.Name(c.node.Tip().Hash); got != c.top {
 		t.Errorf("the tip is %s, want %s", got, c.top)
 	}
-	if err := c.coins(c.node.store); err != nil {
+	if err := c.coins(c.node.Store); err != nil {
 		t.Error(err)
 	}
-	if found, kept, err := c.node.store.Recount(context.Background()); err != nil || found != kept {
+	if found, kept, err := c.node.Store.Recount(context.Background()); err != nil || found != kept {
 		t.Errorf("counted %v, kept %v: %v", found, kept, err)
 	}
 	for _, name := range c.names {
@@ -177,8 +177,8 @@ func (c *crowd) settle() {
 			break
 		}
 		job.Verify(consensus.Verifier{Workers: 1})
-		c.check(c.node.Commit(c.now, job))
-		c.check(c.money(c.node.store))
+		c.check(c.node.Commit(c.world.Now, job))
+		c.check(c.money(c.node.Store))
 		c.moves++
 	}
 	for _, change := range c.node.Changes() {
@@ -195,7 +195,7 @@ func (c *crowd) settle() {
 
 // answer is what a peer that has all blocks says.
 func (c *crowd) answer(peer p2p.PeerID, m p2p.Msg) {
-	rng := c.world.rng
+	rng := c.world.Rand
 	soon := func() time.Duration { return time.Duration(5+rng.IntN(500)) * time.Millisecond }
 	switch m := m.(type) {
 	case *p2p.Ping:

@@ -46,9 +46,9 @@ func TestPrunedNodeFollows(t *testing.T) {
 			}
 			before := b.Tip()
 			w.submit(a, g.Block(name))
-			_, err := b.SubmitBlock(w.now, g.Block(name))
+			_, err := b.SubmitBlock(w.Now, g.Block(name))
 			w.check(err)
-			err = b.Advance(w.now, consensus.Verifier{Workers: 1})
+			err = b.Advance(w.Now, consensus.Verifier{Workers: 1})
 			b.Outbox()
 			fork := consensus.LastCommon(before, b.Lookup(a.Tip().Hash))
 			if fork.Height+1 < height {
@@ -82,12 +82,12 @@ func TestPrunedNodeFollows(t *testing.T) {
 		net.run(time.Second)
 		net.link(both, a)
 		net.until(time.Minute, "the chain comes from both", func() bool {
-			return both.Tip().Hash == a.Tip().Hash && both.store.Sum() == a.store.Sum()
+			return both.Tip().Hash == a.Tip().Hash && both.Store.Sum() == a.Store.Sum()
 		})
 		if height > 1 && (alone.Tip().Height != 0 || alone.Lookup(a.Tip().Hash) == nil) {
 			rt.Fatalf("from the pruned one alone a node comes to height %d", alone.Tip().Height)
 		}
-		if !net.links[pair(alone, b)] || !net.links[pair(both, b)] {
+		if net.Shape(alone, b) == nil || net.Shape(both, b) == nil {
 			rt.Fatal("somebody was dropped for it")
 		}
 	})
@@ -100,7 +100,7 @@ func TestPrunedNodeFollows(t *testing.T) {
 func pruned(t *testing.T) (*world, *resident, *chaintest.Chain) {
 	w, r, c := alone(t, "genesis - a1..a20")
 	w.submit(r, c.Path("a20")...)
-	r, _ = w.pruneAndRestart(r.store.(*storage.Memory), 8)
+	r, _ = w.pruneAndRestart(r.Store.(*storage.Memory), 8)
 	return w, r, c
 }
 
@@ -110,7 +110,7 @@ func TestPrunedBlocksAreNotFound(t *testing.T) {
 	peer := w.add(storage.OpenMemory(c.Params, false))
 	w.link(peer, r)
 	w.run(time.Second)
-	_, err := r.Receive(w.now, peer.id, &p2p.GetBlocks{Hashes: []consensus.Hash{c.Hash("a5"), c.Hash("a15")}}, false)
+	_, err := r.Receive(w.Now, peer.ID, &p2p.GetBlocks{Hashes: []consensus.Hash{c.Hash("a5"), c.Hash("a15")}}, false)
 	w.check(err)
 	var got []string
 	for _, out := range r.Outbox() {
@@ -132,11 +132,11 @@ func TestPrunedBlocksAreNotFound(t *testing.T) {
 // he can.
 func TestInvalidateOnAPrunedNode(t *testing.T) {
 	w, r, c := pruned(t)
-	err := r.Invalidate(w.now, r.Lookup(c.Hash("a12")))
+	err := r.Invalidate(w.Now, r.Lookup(c.Hash("a12")))
 	if rule := consensus.AsRuleError(err); rule == nil || rule.Kind != consensus.Policy || r.Lookup(c.Hash("a12")).Failed() {
 		t.Errorf("a block that is gone: %v", err)
 	}
-	w.check(r.Invalidate(w.now, r.Lookup(c.Hash("a13"))))
+	w.check(r.Invalidate(w.Now, r.Lookup(c.Hash("a13"))))
 	w.flush(r)
 	w.standsAt(r, c, "a12")
 }
@@ -149,10 +149,10 @@ func TestVerifyOfAPrunedNode(t *testing.T) {
 			t.Errorf("%d blocks deep: %v", depth, codes)
 		}
 	}
-	coins, err := r.store.Snapshot()
+	coins, err := r.Store.Snapshot()
 	w.check(err)
 	defer coins.Close()
-	if _, total := r.VerifyTip(w.now, 0, 0, coins, consensus.Verifier{}).Progress(); total != 8 {
+	if _, total := r.VerifyTip(w.Now, 0, 0, coins, consensus.Verifier{}).Progress(); total != 8 {
 		t.Errorf("%d blocks are looked at, not 8", total)
 	}
 }

@@ -52,29 +52,29 @@ func damagedNode(t *testing.T, bodies, undos []string) (*world, *chaintest.Chain
 	c := payments(t)
 	c.Grow("a103 - b104")
 	w := newWorld(t, c.Params, 1, 2)
-	for _, r := range w.nodes {
+	for _, r := range w.Nodes {
 		w.submit(r, c.Path("a105")...)
 		w.submit(r, c.Block("b104"))
 	}
-	s := &healing{spoiled: spoiled{Store: w.nodes[1].store, block: map[consensus.Hash]error{}, undo: map[consensus.Hash]error{}}}
+	s := &healing{spoiled: spoiled{Store: w.Nodes[1].Store, block: map[consensus.Hash]error{}, undo: map[consensus.Hash]error{}}}
 	for _, name := range bodies {
 		s.block[c.Hash(name)] = storage.ErrDamaged
 	}
 	for _, name := range undos {
 		s.undo[c.Hash(name)] = storage.ErrDamaged
 	}
-	w.nodes = w.nodes[:1]
+	w.Remove(w.Nodes[1])
 	return w, c, s
 }
 
 // starts repairs a store and puts a node on it.
 func (w *world) starts(s storage.Store) (*resident, node.Repaired) {
 	w.t.Helper()
-	repaired, err := node.Repair(w.t.(*testing.T).Context(), w.params, s)
+	repaired, err := node.Repair(w.t.(*testing.T).Context(), w.Params, s)
 	w.check(err)
 	r, err := w.tryReside(s, repaired.Lost...)
 	w.check(err)
-	w.check(r.Advance(w.now, consensus.Verifier{Workers: 1}))
+	w.check(r.Advance(w.Now, consensus.Verifier{Workers: 1}))
 	return r, repaired
 }
 
@@ -82,18 +82,18 @@ func (w *world) starts(s storage.Store) (*resident, node.Repaired) {
 func (w *world) whole(r *resident, c *chaintest.Chain, tip string) {
 	w.t.Helper()
 	w.standsAt(r, c, tip)
-	if got, want := r.store.Sum(), w.nodes[0].store.Sum(); got != want {
+	if got, want := r.Store.Sum(), w.Nodes[0].Store.Sum(); got != want {
 		w.t.Errorf("the coin sum is %v, want %v", got, want)
 	}
 	for _, block := range c.Path(tip) {
 		hash := block.Hash()
-		got, err := r.store.Block(hash)
+		got, err := r.Store.Block(hash)
 		if err != nil || !bytes.Equal(got.Bytes(), block.Bytes()) {
 			w.t.Errorf("the body of %s: %v", c.Name(hash), err)
 			continue
 		}
-		undo, err := r.store.Undo(hash)
-		want, _ := w.nodes[0].store.Undo(hash)
+		undo, err := r.Store.Undo(hash)
+		want, _ := w.Nodes[0].Store.Undo(hash)
 		if err != nil || !slices.Equal(undo.Spent, want.Spent) {
 			w.t.Errorf("the undo data of %s: %v", c.Name(hash), err)
 		}
@@ -101,7 +101,7 @@ func (w *world) whole(r *resident, c *chaintest.Chain, tip string) {
 			w.t.Errorf("%s is still called lost", c.Name(hash))
 		}
 	}
-	again, err := node.Repair(w.t.(*testing.T).Context(), w.params, r.store)
+	again, err := node.Repair(w.t.(*testing.T).Context(), w.Params, r.Store)
 	if err != nil || len(again.Lost) > 0 || again.Aside > 0 || again.Rebuild {
 		w.t.Errorf("there is more to be repaired: %+v, %v", again, err)
 	}
@@ -122,10 +122,10 @@ func TestLostBodiesAreFetchedAgain(t *testing.T) {
 
 	// Whoever asks for one is told that it is not here.
 	w.greet(r, "peer")
-	_, err := r.Receive(w.now, "peer", &p2p.GetBlocks{Hashes: []consensus.Hash{c.Hash("a102"), c.Hash("a101")}}, false)
+	_, err := r.Receive(w.Now, "peer", &p2p.GetBlocks{Hashes: []consensus.Hash{c.Hash("a102"), c.Hash("a101")}}, false)
 	w.check(err)
-	w.now = w.now.Add(11 * time.Second) // it might come
-	w.check(r.Tick(w.now))
+	w.Now = w.Now.Add(11 * time.Second) // it might come
+	w.check(r.Tick(w.Now))
 	var sent []string
 	for _, out := range r.Outbox() {
 		switch m := out.Msg.(type) {
@@ -138,10 +138,10 @@ func TestLostBodiesAreFetchedAgain(t *testing.T) {
 	if got := strings.Join(sent, ", "); got != "a101, not a102" {
 		t.Errorf("sent: %s", got)
 	}
-	r.Disconnected(w.now, "peer")
+	r.Disconnected(w.Now, "peer")
 
-	w.after(0, func() { w.tick(r) })
-	w.link(r, w.nodes[0])
+	w.Start(r)
+	w.link(r, w.Nodes[0])
 	w.until(time.Minute, "all bodies are back", func() bool {
 		w.standsAt(r, c, "a105")
 		return !slices.ContainsFunc(repaired.Lost, func(h consensus.Hash) bool { return r.Lookup(h).Lost() })
@@ -190,8 +190,8 @@ func TestRepairFromBlocks(t *testing.T) {
 				t.Errorf("%+v", repaired)
 			}
 			w.standsAt(r, c, test.alone)
-			w.after(0, func() { w.tick(r) })
-			w.link(r, w.nodes[0])
+			w.Start(r)
+			w.link(r, w.Nodes[0])
 			w.until(time.Minute, "the tip is back", func() bool { return r.Tip().Hash == c.Hash("a105") })
 			w.whole(r, c, "a105")
 		})
@@ -212,7 +212,7 @@ func TestReorganisationWaitsForALostBody(t *testing.T) {
 	}
 	w.submit(r, c.Block("a104")) // from whomever it comes
 	w.standsAt(r, c, "b106")
-	w.submit(w.nodes[0], c.Path("b106")[104:]...)
+	w.submit(w.Nodes[0], c.Path("b106")[104:]...)
 	w.whole(r, c, "b106")
 }
 
@@ -228,7 +228,7 @@ func TestFlippedBodyIsRepaired(t *testing.T) {
 	c.Mine("a101", "big", chaintest.Txs(c.Pay(chaintest.From(c.Coinbase("a1")), outputs...)))
 	c.Grow("big - a103")
 	w := newWorld(t, c.Params, 1, 1)
-	w.submit(w.nodes[0], c.Path("a103")...)
+	w.submit(w.Nodes[0], c.Path("a103")...)
 
 	dir := t.TempDir()
 	open := func(suspect bool) (*storage.Badger, *resident) {
@@ -270,11 +270,10 @@ func TestFlippedBodyIsRepaired(t *testing.T) {
 
 	s, r = open(true)
 	w.standsAt(r, c, "a103")
-	w.after(0, func() { w.tick(r) })
-	w.link(r, w.nodes[0])
+	w.Start(r)
+	w.link(r, w.Nodes[0])
 	w.until(time.Minute, "the body is back", func() bool { return !r.Lookup(c.Hash("big")).Lost() })
-	w.cut(r, w.nodes[0])
-	w.nodes, w.events = w.nodes[:1], nil
+	w.Remove(r)
 	must(t, s.Close())
 	s, r = open(true) // it looks once more
 	w.whole(r, c, "a103")

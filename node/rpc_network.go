@@ -16,7 +16,7 @@ func (b rpcBackend) Network() rpc.NetworkInfo {
 
 func (b rpcBackend) Peers() []rpc.Peer {
 	var infos []p2p.PeerInfo
-	b.look(func(n *Node) { infos = n.engine.Peers() })
+	b.look(func(n *Node) { infos = n.Peers() })
 	peers := make([]rpc.Peer, len(infos))
 	for i, info := range infos {
 		conn := b.Host.Conn(info.ID)

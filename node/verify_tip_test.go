@@ -105,10 +105,10 @@ func TestVerifyTipOfForeignUndoData(t *testing.T) {
 // verifyTip takes steps until the first finding, as the RPC does.
 func verifyTip(t *testing.T, c *chaintest.Chain, w *world, r *resident, level int, depth uint32) []string {
 	t.Helper()
-	coins, err := r.store.Snapshot()
+	coins, err := r.Store.Snapshot()
 	w.check(err)
 	defer coins.Close()
-	v := r.VerifyTip(w.now, level, depth, coins, consensus.Verifier{Workers: 2})
+	v := r.VerifyTip(w.Now, level, depth, coins, consensus.Verifier{Workers: 2})
 	for more := true; more; {
 		if more, err = v.Step(t.Context()); err != nil {
 			t.Fatal(err)
@@ -130,12 +130,12 @@ func TestVerifyTipWhileTheTipMoves(t *testing.T) {
 	c.Mine("a105", "a106", chaintest.Txs(c.Pay(chaintest.From(c.Coinbase("a5")), chaintest.To("bob", 1*chaintest.Coins))))
 	c.Grow("a102 - b103..b109")
 	w := newWorld(t, c.Params, 1, 1)
-	r := w.nodes[0]
+	r := w.Nodes[0]
 	w.submit(r, c.Path("a105")...)
-	coins, err := r.store.Snapshot()
+	coins, err := r.Store.Snapshot()
 	w.check(err)
 	defer coins.Close()
-	v := r.VerifyTip(w.now, node.VerifyAnew, 0, coins, consensus.Verifier{Workers: 1})
+	v := r.VerifyTip(w.Now, node.VerifyAnew, 0, coins, consensus.Verifier{Workers: 1})
 	moves := map[int]string{1: "a106", 2: "b103", 4: "b104", 50: "b105", 106: "b106", 107: "b107", 108: "b108", 109: "b109"}
 	steps := 0
 	for more := true; more; steps++ {
@@ -158,9 +158,9 @@ func TestVerifyTipWhileTheTipMoves(t *testing.T) {
 func TestVerifyTipByAnOldClock(t *testing.T) {
 	c := payments(t)
 	w := newWorld(t, c.Params, 1, 1)
-	w.submit(w.nodes[0], c.Path("a105")...)
-	w.now = time.Unix(int64(c.Params.GenesisTime)-1_000_000, 0)
-	if codes := verifyTip(t, c, w, w.nodes[0], node.VerifyAnew, 0); len(codes) > 0 {
+	w.submit(w.Nodes[0], c.Path("a105")...)
+	w.Now = time.Unix(int64(c.Params.GenesisTime)-1_000_000, 0)
+	if codes := verifyTip(t, c, w, w.Nodes[0], node.VerifyAnew, 0); len(codes) > 0 {
 		t.Errorf("found %v", codes)
 	}
 }
@@ -169,13 +169,13 @@ func TestVerifyTipByAnOldClock(t *testing.T) {
 func TestVerifyTipAtGenesis(t *testing.T) {
 	c := chaintest.New(t, consensus.Regtest())
 	w := newWorld(t, c.Params, 1, 1)
-	if codes := verifyTip(t, c, w, w.nodes[0], node.VerifyAnew, 0); len(codes) > 0 {
+	if codes := verifyTip(t, c, w, w.Nodes[0], node.VerifyAnew, 0); len(codes) > 0 {
 		t.Errorf("found %v", codes)
 	}
-	coins, err := w.nodes[0].store.Snapshot()
+	coins, err := w.Nodes[0].Store.Snapshot()
 	w.check(err)
 	defer coins.Close()
-	v := w.nodes[0].VerifyTip(w.now, node.VerifyAnew, 0, coins, consensus.Verifier{})
+	v := w.Nodes[0].VerifyTip(w.Now, node.VerifyAnew, 0, coins, consensus.Verifier{})
 	if v.Tip().Hash != c.Params.GenesisHash() {
 		t.Errorf("the tip is %s", v.Tip().Hash)
 	}

@@ -8,19 +8,23 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/sim/virtual"
 )
 
 // attacker is a peer without an engine: the test says what it sends.
 func (w *world) attacker(victim *node, id string, inbound bool) func(...p2p.Msg) {
-	w.links[pair(victim.id, p2p.PeerID(id))] = time.Millisecond
-	victim.engine.Connected(w.now, p2p.Peer{ID: p2p.PeerID(id), Addr: "/" + id, Inbound: inbound})
+	victim.engine.Connected(w.Now, p2p.Peer{ID: p2p.PeerID(id), Addr: "/" + id, Inbound: inbound})
 	tip := victim.tree.Tip()
 	say := func(msgs ...p2p.Msg) {
 		for _, m := range msgs {
-			victim.receive(&node{id: p2p.PeerID(id)}, p2p.Encode(m), false)
+			msg, err := p2p.Decode(p2p.Encode(m))
+			w.ok(err)
+			_, err = victim.Receive(w.Now, p2p.PeerID(id), msg, false)
+			w.ok(err)
+			w.Settle(victim)
 		}
 	}
-	say(&p2p.Hello{Version: p2p.Version, Genesis: w.params.GenesisHash(), Nonce: w.rng.Uint64(), Tip: tip.Hash, Work: tip.Work})
+	say(&p2p.Hello{Version: p2p.Version, Genesis: w.params.GenesisHash(), Nonce: w.Rand.Uint64(), Tip: tip.Hash, Work: tip.Work})
 	return say
 }
 
@@ -45,8 +49,8 @@ func TestWithheldBlock(t *testing.T) {
 	say(p2p.NewAnnounce(w.chain.Block("a1"), 1))
 	honest.give(w.chain.Block("a1"))
 	w.until(3*time.Second, "the block from the honest peer", allAt(w.chain.Hash("a1"), victim))
-	if len(victim.dropped) > 0 {
-		t.Error("dropped:", victim.dropped)
+	if len(victim.Dropped) > 0 {
+		t.Error("dropped:", victim.Dropped)
 	}
 }
 
@@ -84,7 +88,7 @@ func TestGarbageShortIDs(t *testing.T) {
 	honest.give(w.chain.Block("a1"))
 	w.until(time.Second, "the block", allAt(w.chain.Hash("a1"), victim))
 	for _, p := range victim.engine.Peers() {
-		if p.ID == honest.id && p.Score != 0 {
+		if p.ID == honest.ID && p.Score != 0 {
 			t.Error("the honest peer lost score")
 		}
 	}
@@ -157,7 +161,7 @@ func TestMutatedBody(t *testing.T) {
 	}
 	honest.give(block)
 	w.link(victim, honest)
-	w.links[pair(victim.id, honest.id)] = time.Second // there and back takes longer than a stall
+	w.Shape(victim, honest).Delay = time.Second // there and back takes longer than a stall
 	w.until(4*time.Second, "the other peer is asked", func() bool { return len(victim.info("honest").InFlight) == 1 })
 	say(bad)
 	if n := len(victim.info("honest").InFlight); n != 1 {
@@ -188,54 +192,6 @@ func TestMutatedBodyAlone(t *testing.T) {
 	w.until(time.Second, "the block", allAt(w.chain.Hash("a1"), victim))
 }
 
-// TestReplay sends every message of a real session twice, in every state that a
-// session goes through, to a node with one honest and one replaying peer.
-func TestReplay(t *testing.T) {
-	var recorded [][]byte
-	w := newWorld(t, 26)
-	w.record = func(wire []byte) { recorded = append(recorded, bytes.Clone(wire)) }
-	session(w)
-	w.record = nil
-	if len(recorded) < 40 {
-		t.Fatalf("only %d messages in a session", len(recorded))
-	}
-	for state := range 12 {
-		w := newWorld(t, 26)
-		w.chain.Grow("genesis - a1..a5")
-		victim, honest := w.add("victim"), w.add("honest")
-		victim.dropped = nil
-		if state > 0 {
-			w.link(victim, honest)
-		}
-		w.run(time.Duration(state) * 13 * time.Millisecond)
-		honest.give(w.chain.Path("a5")[:min(state, 5)]...)
-		w.run(time.Duration(state) * 7 * time.Millisecond)
-		for i, wire := range recorded {
-			msg, err := p2p.Decode(wire)
-			w.ok(err)
-			id := p2p.PeerID("mallory")
-			if victim.info("mallory").ID == "" && (state%2 == 0 || i > 0) { // also from a peer that is not there
-				victim.engine.Connected(w.now, p2p.Peer{ID: id, Inbound: state%3 == 0})
-			}
-			for range 2 {
-				for _, gossip := range []bool{false, true} {
-					_, err := victim.judge(id, msg, gossip)
-					w.ok(err)
-					victim.flush()
-				}
-			}
-			if len(victim.dropped) > 0 {
-				victim.engine.Disconnected(w.now, id)
-				victim.dropped = nil
-			}
-		}
-		if state > 0 {
-			honest.give(w.chain.Path("a5")...)
-			w.until(20*time.Second, "the chain, in spite of it all", allAt(w.chain.Hash("a5"), victim))
-		}
-	}
-}
-
 // session makes three nodes use every kind of message.
 func session(w *world) {
 	w.chain.Grow("genesis - a1..a4")
@@ -252,7 +208,7 @@ func session(w *world) {
 	w.chain.Mine("a4", "a5x", holding(parent, loose(5, 0)))
 	a.give(w.chain.Block("a5x"))
 	w.run(35 * time.Second)
-	a.engine.FetchBody(w.now, b.id, w.chain.Hash("a4"))
+	a.engine.FetchBody(w.Now, b.ID, w.chain.Hash("a4"))
 	w.run(time.Second)
 }
 
@@ -261,9 +217,8 @@ func session(w *world) {
 func TestRandomReplay(t *testing.T) {
 	var recorded [][]byte
 	w := newWorld(t, 27)
-	w.record = func(wire []byte) { recorded = append(recorded, bytes.Clone(wire)) }
+	w.Watch(func(d virtual.Delivery) { recorded = append(recorded, d.Wire) })
 	session(w)
-	w.record = nil
 	rng := rand.New(rand.NewPCG(27, 27))
 	w = newWorld(t, 28)
 	victim := w.add("victim")
@@ -273,9 +228,9 @@ func TestRandomReplay(t *testing.T) {
 		id := ids[rng.IntN(len(ids))]
 		switch rng.IntN(40) {
 		case 0:
-			victim.engine.Connected(w.now, p2p.Peer{ID: id, Inbound: rng.IntN(2) == 0})
+			victim.engine.Connected(w.Now, p2p.Peer{ID: id, Inbound: rng.IntN(2) == 0})
 		case 1:
-			victim.engine.Disconnected(w.now, id)
+			victim.engine.Disconnected(w.Now, id)
 		case 2:
 			w.run(time.Duration(rng.IntN(3000)) * time.Millisecond)
 		}
@@ -285,19 +240,19 @@ func TestRandomReplay(t *testing.T) {
 		}
 		msg, err := p2p.Decode(wire)
 		if err != nil {
-			victim.engine.Punish(w.now, id, consensus.AsRuleError(err))
+			victim.engine.Punish(w.Now, id, consensus.AsRuleError(err))
 			continue
 		}
-		verdict, err := victim.judge(id, msg, rng.IntN(4) == 0)
+		verdict, err := victim.Receive(w.Now, id, msg, rng.IntN(4) == 0)
 		w.ok(err)
 		if verdict == p2p.Accept {
 			accepted++
 		}
-		victim.flush()
-		for _, drop := range victim.dropped {
-			victim.engine.Disconnected(w.now, drop.ID)
+		w.Settle(victim)
+		for _, drop := range victim.Dropped {
+			victim.engine.Disconnected(w.Now, drop.ID)
 		}
-		victim.dropped = nil
+		victim.Dropped = nil
 	}
 	if accepted < 1000 {
 		t.Errorf("only %d messages had any effect", accepted)
@@ -324,7 +279,7 @@ func TestUnsolicited(t *testing.T) {
 	for range 150 {
 		say(&p2p.BlockTxs{Block: hash})
 	}
-	if len(victim.dropped) != 1 {
+	if len(victim.Dropped) != 1 {
 		t.Error("a flood of unsolicited messages has no end")
 	}
 }
@@ -361,7 +316,7 @@ func TestFloods(t *testing.T) {
 		if sent > c.limit {
 			t.Errorf("%s: %d messages came back, not up to %d", name, sent, c.limit)
 		}
-		if len(victim.dropped) == 0 {
+		if len(victim.Dropped) == 0 {
 			t.Errorf("%s: the peer is still there", name)
 		}
 	}

@@ -83,7 +83,7 @@ func FuzzDecodeHeaders(f *testing.F) {
 		// What the tree alone makes of them, one by one.
 		model, kind := consensus.NewTree(w.params), consensus.Kind(0)
 		for i := range m.Headers {
-			_, err := model.AddHeader(&m.Headers[i], w.now)
+			_, err := model.AddHeader(&m.Headers[i], w.Now)
 			if rule := consensus.AsRuleError(err); err != nil && !errors.Is(err, consensus.ErrDuplicate) {
 				kind = rule.Kind
 				break
@@ -96,7 +96,7 @@ func FuzzDecodeHeaders(f *testing.F) {
 			t.Fatalf("%d headers, best %s; the tree alone has %d, best %s",
 				victim.tree.Len(), victim.tree.BestHeader().Hash, model.Len(), model.BestHeader().Hash)
 		}
-		if dropped := len(victim.dropped) > 0; dropped != (kind == consensus.Invalid) {
+		if dropped := len(victim.Dropped) > 0; dropped != (kind == consensus.Invalid) {
 			t.Fatalf("dropped %v for headers that are %s", dropped, kind)
 		}
 		if most := 8 + len(m.Headers)/p2p.MaxGetBlocks; *said > most {
@@ -219,13 +219,13 @@ func announceTo(t *testing.T, m *p2p.Announce, refs []p2p.TxRef, pool map[consen
 	if victim.scans > 1 {
 		t.Fatalf("one announcement made it look through its mempool %d times", victim.scans)
 	}
-	_, err := consensus.NewTree(w.params).AddHeader(&m.Header, w.now)
+	_, err := consensus.NewTree(w.params).AddHeader(&m.Header, w.Now)
 	known := err == nil || m.Header.Hash() == w.params.GenesisHash()
 	if b := victim.tree.Lookup(m.Header.Hash()); (b != nil) != known {
 		t.Fatalf("in the tree %v, and %v", b != nil, err)
 	}
 	rule := consensus.AsRuleError(err)
-	if dropped := len(victim.dropped) > 0; dropped != (rule != nil && rule.Kind == consensus.Invalid) {
+	if dropped := len(victim.Dropped) > 0; dropped != (rule != nil && rule.Kind == consensus.Invalid) {
 		t.Fatalf("dropped %v, and %v", dropped, err)
 	}
 	answer := &p2p.BlockTxs{Block: m.Header.Hash()}
@@ -244,7 +244,7 @@ func announceTo(t *testing.T, m *p2p.Announce, refs []p2p.TxRef, pool map[consen
 	if *said > 12 {
 		t.Fatalf("%d messages after an announcement and its answer, each twice", *said)
 	}
-	if s := fmt.Sprint(victim.dropped); known && s != "[]" {
+	if s := fmt.Sprint(victim.Dropped); known && s != "[]" {
 		t.Fatalf("dropped for a good header: %s", s)
 	}
 }

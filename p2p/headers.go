@@ -117,7 +117,9 @@ func (p *peer) askedBefore(q *peer, chosenFirst bool) bool {
 // tickHeaders asks for news now and then, and gives up a peer that owes headers.
 func (e *Engine) tickHeaders(now time.Time, p *peer) {
 	if p.headersAsked.IsZero() {
-		if !now.Before(p.pollAt) && e.syncing == nil {
+		if p.askLater {
+			e.AskHeaders(now, p.ID)
+		} else if !now.Before(p.pollAt) && e.syncing == nil {
 			p.pollAt = now.Add(pollEvery)
 			e.getHeaders(now, p, e.src.Locator())
 		}

@@ -99,7 +99,7 @@ func TestLargeTx(t *testing.T) {
 func TestAskedBeforeItIsThere(t *testing.T) {
 	w := newWorld(t, 52)
 	nodes := w.line("a", "b", "c")
-	w.links[pair("a", "b")] = 300 * time.Millisecond
+	w.Shape(nodes[0], nodes[1]).Delay = 300 * time.Millisecond
 	w.chain.Mine("genesis", "a1", holding(loose(1, 0)))
 	nodes[0].give(w.chain.Block("a1"))
 	w.until(1100*time.Millisecond, "the block at the end of the line", allAt(w.chain.Hash("a1"), nodes...))
@@ -137,10 +137,10 @@ func TestHello(t *testing.T) {
 	} {
 		w := newWorld(t, 46)
 		n := w.add("n")
-		n.engine.Connected(w.now, p2p.Peer{ID: "x"})
+		n.engine.Connected(w.Now, p2p.Peer{ID: "x"})
 		hello := good(w)
 		c.edit(hello)
-		_, err := n.engine.Handle(w.now, "x", hello)
+		_, err := n.engine.Handle(w.Now, "x", hello)
 		w.ok(err)
 		drops := n.engine.Drops()
 		switch {
@@ -155,9 +155,9 @@ func TestHello(t *testing.T) {
 func TestSelfConnection(t *testing.T) {
 	w := newWorld(t, 47)
 	n := w.add("n")
-	n.engine.Connected(w.now, p2p.Peer{ID: "me"})
+	n.engine.Connected(w.Now, p2p.Peer{ID: "me"})
 	hello := n.engine.Outbox()[0].Msg
-	_, err := n.engine.Handle(w.now, "me", hello)
+	_, err := n.engine.Handle(w.Now, "me", hello)
 	w.ok(err)
 	if drops := n.engine.Drops(); len(drops) != 1 || drops[0].Reason != "is this node itself" {
 		t.Error("drops:", drops)
@@ -167,17 +167,17 @@ func TestSelfConnection(t *testing.T) {
 func TestSilenceIsNotGolden(t *testing.T) {
 	w := newWorld(t, 48)
 	n := w.add("n")
-	n.engine.Connected(w.now, p2p.Peer{ID: "no hello"})
+	n.engine.Connected(w.Now, p2p.Peer{ID: "no hello"})
 	w.run(11 * time.Second)
 	w.attacker(n, "no pong", true)
 	for range 3 { // it answers all but pings
 		w.run(25 * time.Second)
-		n.engine.GotHeaders(w.now, "no pong", nil, 0)
+		n.engine.GotHeaders(w.Now, "no pong", nil, 0)
 	}
 	reasons := []string{"no hello within 10s", "no answer to a ping within 1m0s"}
 	for i, reason := range reasons {
-		if len(n.dropped) <= i || n.dropped[i].Reason != reason {
-			t.Fatalf("drops: %v, want %q", n.dropped, reasons)
+		if len(n.Dropped) <= i || n.Dropped[i].Reason != reason {
+			t.Fatalf("drops: %v, want %q", n.Dropped, reasons)
 		}
 	}
 }
@@ -190,7 +190,7 @@ func TestPeerInfo(t *testing.T) {
 	w.link(b, a)
 	w.run(2 * time.Second)
 	p := b.info("a")
-	rtt := 2 * w.links[pair("a", "b")]
+	rtt := 2 * w.Shape(a, b).Delay
 	if !p.Greeted || p.Agent != "/a/" || p.Version != p2p.Version || p.Inbound || p.StartHeight != 3 ||
 		p.BestHeight != 3 || p.Ping != rtt || p.MinPing != rtt || p.LastBlock.IsZero() || p.Score != 0 || p.TimeOffset != 0 {
 		t.Errorf("%+v", p)
@@ -232,11 +232,11 @@ func TestFaultIsOurs(t *testing.T) {
 	n := w.add("n")
 	n.give(w.chain.Path("a1")...)
 	fault := errors.New("disk on fire")
-	engine := p2p.New(p2p.Config{Params: w.params}, broken{n, fault}, w.rng)
-	engine.Connected(w.now, p2p.Peer{ID: "x"})
-	_, err := engine.Handle(w.now, "x", &p2p.Hello{Version: 1, Genesis: w.params.GenesisHash()})
+	engine := p2p.New(p2p.Config{Params: w.params}, broken{n, fault}, w.Rand)
+	engine.Connected(w.Now, p2p.Peer{ID: "x"})
+	_, err := engine.Handle(w.Now, "x", &p2p.Hello{Version: 1, Genesis: w.params.GenesisHash()})
 	w.ok(err)
-	if _, err = engine.Handle(w.now, "x", &p2p.GetBlocks{Hashes: []consensus.Hash{w.chain.Hash("a1")}}); !errors.Is(err, fault) {
+	if _, err = engine.Handle(w.Now, "x", &p2p.GetBlocks{Hashes: []consensus.Hash{w.chain.Hash("a1")}}); !errors.Is(err, fault) {
 		t.Errorf("%v, not the source's error", err)
 	}
 	if p := engine.Peers()[0]; p.Score != 0 {

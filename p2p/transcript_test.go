@@ -11,20 +11,21 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/sim/virtual"
 )
 
 var update = flag.Bool("update", false, "write the transcripts under testdata anew")
 
 // note adds a message that arrives to the transcript.
-func (w *world) note(from, to *node, m p2p.Msg, gossip bool) {
+func (w *world) note(d virtual.Delivery) {
 	if w.script == nil {
 		return
 	}
 	by := "stream"
-	if gossip {
+	if d.Gossip {
 		by = "gossip"
 	}
-	fmt.Fprintf(w.script, "%6d ms  %s -> %s  %s  %s\n", w.now.Sub(w.start).Milliseconds(), from.id, to.id, by, w.describe(m))
+	fmt.Fprintf(w.script, "%6d ms  %s -> %s  %s  %s\n", w.Now.Sub(w.start).Milliseconds(), d.From.ID, d.To.ID, by, w.describe(d.Msg))
 }
 
 // say adds a line of the story itself.
@@ -101,7 +102,7 @@ func (w *world) golden() {
 }
 
 func TestTranscriptSync(t *testing.T) {
-	w := newWorld(t, 11)
+	w := newWorld(t, 14)
 	w.script = new(strings.Builder)
 	w.chain.Grow("genesis - a1..a20")
 	a, b, c := w.add("a"), w.add("b"), w.add("c")

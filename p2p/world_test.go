@@ -1,7 +1,6 @@
 package p2p_test
 
 import (
-	"container/heap"
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
@@ -13,60 +12,32 @@ import (
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/chaintest"
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/sim/virtual"
 )
 
-// world is a small virtual network: nodes that keep the engine's contract, one
-// heap of events, one seed. A message takes its link's time; gossip is flooded,
-// each node's verdict deciding whether it goes on.
+// world is package virtual's, for tests, with a chain that its nodes mine.
 type world struct {
+	*virtual.World
 	t      *testing.T
 	params *consensus.Params
 	chain  *chaintest.Chain
 	start  time.Time
-	now    time.Time
-	rng    *rand.Rand
-	nodes  []*node
-	events eventHeap
-	seq    int
-	links  map[[2]p2p.PeerID]time.Duration
 	script *strings.Builder // the transcript, where one is kept
-	record func(wire []byte)
-}
-
-type event struct {
-	at  time.Time
-	seq int
-	do  func()
-}
-
-type eventHeap []event
-
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	return h[i].at.Before(h[j].at) || h[i].at.Equal(h[j].at) && h[i].seq < h[j].seq
-}
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
-func (h *eventHeap) Pop() any {
-	e := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return e
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
 	params := consensus.Regtest()
 	start := time.Unix(int64(params.GenesisTime), 0).UTC().Add(365 * 24 * time.Hour)
-	return &world{
-		t: t, params: params, chain: chaintest.New(t, params), start: start, now: start,
-		rng: rand.New(rand.NewPCG(seed, seed)), links: make(map[[2]p2p.PeerID]time.Duration),
-	}
+	w := &world{World: virtual.New(start, seed), t: t, params: params, chain: chaintest.New(t, params), start: start}
+	w.Watch(w.note)
+	return w
 }
 
 // node is the least that keeps the contract: it believes every block whose
 // Merkle root is right, and every transaction whose parents it has.
 type node struct {
+	*virtual.Host
 	w       *world
-	id      p2p.PeerID
 	engine  *p2p.Engine
 	tree    *consensus.Tree
 	bodies  map[consensus.Hash]*consensus.Block
@@ -74,10 +45,8 @@ type node struct {
 	pool    map[consensus.Hash]*consensus.Tx
 	orphans []orphan
 	refuse  map[consensus.Hash]int // wtxids to be ignored so many times
-	seen    map[[32]byte]bool      // gossip
-	dropped []p2p.Drop
-	told    map[string]int // messages received, by kind
-	scans   int            // of the mempool
+	told    map[string]int         // messages received, by kind
+	scans   int                    // of the mempool
 
 	// mute, where set, swallows what it returns true for: an attacker's node.
 	mute func(p2p.Outgoing) bool
@@ -90,21 +59,15 @@ type orphan struct {
 
 func (w *world) add(id string) *node {
 	n := &node{
-		w: w, id: p2p.PeerID(id), tree: consensus.NewTree(w.params),
+		w: w, tree: consensus.NewTree(w.params),
 		bodies: map[consensus.Hash]*consensus.Block{w.params.GenesisHash(): w.params.Genesis()},
 		pool:   make(map[consensus.Hash]*consensus.Tx), refuse: make(map[consensus.Hash]int),
-		seen: make(map[[32]byte]bool), told: make(map[string]int),
+		told: make(map[string]int),
 	}
 	n.engine = p2p.New(p2p.Config{Params: w.params, Agent: "/" + id + "/", Addr: "/dns4/" + id}, n,
-		rand.New(rand.NewPCG(w.rng.Uint64(), 0)))
-	w.nodes = append(w.nodes, n)
-	var tick func()
-	tick = func() {
-		w.ok(n.engine.Tick(w.now))
-		n.flush()
-		w.after(200*time.Millisecond, tick)
-	}
-	w.after(200*time.Millisecond, tick)
+		rand.New(rand.NewPCG(w.Rand.Uint64(), 0)))
+	n.Host = w.Add(p2p.PeerID(id), n)
+	w.Start(n)
 	return n
 }
 
@@ -115,97 +78,38 @@ func (w *world) ok(err error) {
 	}
 }
 
-func (w *world) after(d time.Duration, do func()) {
-	w.seq++
-	heap.Push(&w.events, event{w.now.Add(d), w.seq, do})
-}
-
-func pair(a, b p2p.PeerID) [2]p2p.PeerID { return [2]p2p.PeerID{min(a, b), max(a, b)} }
-
 // link connects two nodes, the first one dialling, with 5 to 25 ms between them.
 func (w *world) link(a, b *node) {
-	w.links[pair(a.id, b.id)] = time.Duration(5+w.rng.IntN(20)) * time.Millisecond
-	a.engine.Connected(w.now, p2p.Peer{ID: b.id, Addr: "/dns4/" + string(b.id)})
-	b.engine.Connected(w.now, p2p.Peer{ID: a.id, Addr: "/ip4/10.0.0.1", Inbound: true})
-	a.flush()
-	b.flush()
-}
-
-// cut takes a link away; what is on its way is lost.
-func (w *world) cut(a, b *node) {
-	delete(w.links, pair(a.id, b.id))
-	a.engine.Disconnected(w.now, b.id)
-	b.engine.Disconnected(w.now, a.id)
-	a.flush()
-	b.flush()
+	w.Link(a, b, virtual.Shape{Delay: time.Duration(5+w.Rand.IntN(20)) * time.Millisecond})
 }
 
 // run lets time pass.
 func (w *world) run(d time.Duration) {
-	for end := w.now.Add(d); ; {
-		if len(w.events) == 0 || w.events[0].at.After(end) {
-			w.now = end
-			return
-		}
-		e := heap.Pop(&w.events).(event)
-		w.now = e.at
-		e.do()
-	}
+	w.t.Helper()
+	w.ok(w.Run(d))
 }
 
 // until lets time pass, at most d, until done.
 func (w *world) until(d time.Duration, what string, done func() bool) {
 	w.t.Helper()
-	for end := w.now.Add(d); !done(); w.run(50 * time.Millisecond) {
-		if w.now.After(end) {
-			w.t.Fatalf("not within %v: %s", d, what)
-		}
+	came, err := w.Until(d, done)
+	if w.ok(err); !came {
+		w.t.Fatalf("not within %v: %s", d, what)
 	}
 }
 
-func (w *world) send(from, to *node, wire []byte, gossip bool) {
-	delay, linked := w.links[pair(from.id, to.id)]
-	if !linked {
-		return
-	}
-	w.after(delay, func() {
-		if _, still := w.links[pair(from.id, to.id)]; still {
-			to.receive(from, wire, gossip)
-		}
-	})
-}
+// What follows makes a node a virtual.Machine.
 
-func (n *node) receive(from *node, wire []byte, gossip bool) {
-	id := sha256.Sum256(wire)
-	if gossip && n.seen[id] {
-		return
-	}
-	msg, err := p2p.Decode(wire)
-	n.w.ok(err)
-	if gossip {
-		n.seen[id] = true
-	}
-	n.told[kind(msg)]++
-	n.w.note(from, n, msg, gossip)
-	verdict, err := n.judge(from.id, msg, gossip)
-	n.w.ok(err)
-	n.flush()
-	if gossip && verdict == p2p.Accept {
-		n.flood(wire, from)
-	}
+func (n *node) Connected(now time.Time, peer p2p.Peer)    { n.engine.Connected(now, peer) }
+func (n *node) Disconnected(now time.Time, id p2p.PeerID) { n.engine.Disconnected(now, id) }
+func (n *node) Tick(now time.Time) error                  { return n.engine.Tick(now) }
+func (n *node) Outbox() []p2p.Outgoing {
+	return slices.DeleteFunc(n.engine.Outbox(), func(out p2p.Outgoing) bool { return n.mute != nil && n.mute(out) })
 }
+func (n *node) Drops() []p2p.Drop { return n.engine.Drops() }
 
-func (n *node) flood(wire []byte, except *node) {
-	n.seen[sha256.Sum256(wire)] = true
-	for _, to := range n.w.nodes {
-		if to != n && to != except {
-			n.w.send(n, to, wire, true)
-		}
-	}
-}
-
-// flush walks to the best branch, announces it, and sends what there is to say.
-func (n *node) flush() {
+// Advance walks to the best branch and announces it.
+func (n *node) Advance(now time.Time, _ consensus.Verifier) error {
 	before := n.tree.Tip()
 	for {
 		step, ok := n.tree.Next()
@@ -222,35 +126,14 @@ func (n *node) flush() {
 		}
 	}
 	if tip := n.tree.Tip(); tip != before && tip == n.tree.BestHeader() && n.engine.WantsAnnounce(tip.Hash) {
-		n.engine.Announce(n.w.now, n.bodies[tip.Hash])
+		n.engine.Announce(now, n.bodies[tip.Hash])
 	}
-	for _, out := range n.engine.Outbox() {
-		if n.mute != nil && n.mute(out) {
-			continue
-		}
-		wire := p2p.Encode(out.Msg)
-		if n.w.record != nil {
-			n.w.record(wire)
-		}
-		if out.To == p2p.Everyone {
-			n.flood(wire, nil)
-		} else if to := slices.IndexFunc(n.w.nodes, func(o *node) bool { return o.id == out.To }); to >= 0 {
-			n.w.send(n, n.w.nodes[to], wire, false)
-		}
-	}
-	for _, drop := range n.engine.Drops() {
-		n.dropped = append(n.dropped, drop)
-		if to := slices.IndexFunc(n.w.nodes, func(o *node) bool { return o.id == drop.ID }); to >= 0 {
-			n.w.cut(n, n.w.nodes[to])
-		} else {
-			n.engine.Disconnected(n.w.now, drop.ID)
-		}
-	}
+	return nil
 }
 
-// judge is the node's half of the contract.
-func (n *node) judge(from p2p.PeerID, msg p2p.Msg, gossip bool) (p2p.Verdict, error) {
-	now := n.w.now
+// Receive is the node's half of the contract.
+func (n *node) Receive(now time.Time, from p2p.PeerID, msg p2p.Msg, gossip bool) (p2p.Verdict, error) {
+	n.told[kind(msg)]++
 	switch m := msg.(type) {
 	case *p2p.Headers:
 		var last *consensus.BlockIndex
@@ -285,7 +168,7 @@ func (n *node) judge(from p2p.PeerID, msg p2p.Msg, gossip bool) (p2p.Verdict, er
 }
 
 func (n *node) judgeAnnounce(from p2p.PeerID, m *p2p.Announce, gossip bool) p2p.Verdict {
-	now := n.w.now
+	now := n.w.Now
 	first := n.tree.Lookup(m.Header.Hash()) == nil
 	b, err := n.addHeader(from, &m.Header)
 	if err != nil {
@@ -314,9 +197,9 @@ func (n *node) judgeAnnounce(from p2p.PeerID, m *p2p.Announce, gossip bool) p2p.
 }
 
 func (n *node) addHeader(from p2p.PeerID, h *consensus.Header) (*consensus.BlockIndex, error) {
-	b, err := n.tree.AddHeader(h, n.w.now)
+	b, err := n.tree.AddHeader(h, n.w.Now)
 	if rule := consensus.AsRuleError(err); rule != nil && rule.Code != consensus.ErrDuplicate {
-		n.engine.Punish(n.w.now, from, rule)
+		n.engine.Punish(n.w.Now, from, rule)
 		return nil, err
 	}
 	return b, nil
@@ -324,11 +207,11 @@ func (n *node) addHeader(from p2p.PeerID, h *consensus.Header) (*consensus.Block
 
 func (n *node) addRebuilt(from p2p.PeerID, block *consensus.Block) {
 	if rule := n.addBlock(from, block); rule != nil {
-		n.engine.FetchBody(n.w.now, from, block.Hash())
+		n.engine.FetchBody(n.w.Now, from, block.Hash())
 		return
 	}
-	n.engine.Got(n.w.now, from, block.Hash())
-	n.engine.Fetch(n.w.now)
+	n.engine.Got(n.w.Now, from, block.Hash())
+	n.engine.Fetch(n.w.Now)
 }
 
 func (n *node) addBlock(from p2p.PeerID, block *consensus.Block) *consensus.RuleError {
@@ -349,7 +232,7 @@ func (n *node) addBlock(from p2p.PeerID, block *consensus.Block) *consensus.Rule
 // this node has not seen.
 func (n *node) judgeTx(from p2p.PeerID, tx *consensus.Tx, gossip bool) p2p.Verdict {
 	wtxid := tx.WTxID()
-	n.engine.Got(n.w.now, from, wtxid)
+	n.engine.Got(n.w.Now, from, wtxid)
 	switch parent := tx.Inputs[0].PrevOut; {
 	case n.pool[wtxid] != nil:
 		return p2p.Ignore
@@ -357,20 +240,22 @@ func (n *node) judgeTx(from p2p.PeerID, tx *consensus.Tx, gossip bool) p2p.Verdi
 		n.refuse[wtxid]--
 		return p2p.Ignore
 	case parent.Index == spendsLoose && !n.hasTxID(parent.TxID):
-		n.orphans = append(n.orphans, orphan{tx, from})
-		n.engine.AskParents(n.w.now, from, []consensus.Hash{parent.TxID})
+		if !slices.ContainsFunc(n.orphans, func(o orphan) bool { return o.tx.WTxID() == wtxid }) {
+			n.orphans = append(n.orphans, orphan{tx, from})
+		}
+		n.engine.AskParents(n.w.Now, from, []consensus.Hash{parent.TxID})
 		return p2p.Ignore
 	}
 	n.addTx(tx)
 	if !gossip {
-		n.engine.AnnounceTx(n.w.now, tx, from)
+		n.engine.AnnounceTx(n.w.Now, tx, from)
 	}
 	waiting := n.orphans
 	n.orphans = nil
 	for _, o := range waiting {
 		if n.hasTxID(o.tx.Inputs[0].PrevOut.TxID) {
 			n.addTx(o.tx)
-			n.engine.AnnounceTx(n.w.now, o.tx, o.from)
+			n.engine.AnnounceTx(n.w.Now, o.tx, o.from)
 		} else {
 			n.orphans = append(n.orphans, o)
 		}
@@ -398,8 +283,8 @@ func (n *node) forget(wtxid consensus.Hash) {
 // pay enters a transaction of this node's own.
 func (n *node) pay(tx *consensus.Tx) {
 	n.addTx(tx)
-	n.engine.AnnounceTx(n.w.now, tx, "")
-	n.flush()
+	n.engine.AnnounceTx(n.w.Now, tx, "")
+	n.w.Settle(n)
 }
 
 // give hands a node blocks of the world's chain, as if it had mined them.
@@ -409,7 +294,7 @@ func (n *node) give(blocks ...*consensus.Block) {
 			n.w.t.Fatal(rule)
 		}
 	}
-	n.flush()
+	n.w.Settle(n)
 }
 
 // What follows makes a node a p2p.Source.

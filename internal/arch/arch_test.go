@@ -35,6 +35,7 @@ var floors = map[string]int{
 	"explorer":              2,
 	"energy":                2,
 	"node":                  3,
+	"sim/virtual":           3,
 	"testnet":               4,
 	"sim":                   4,
 	"cmd/kapok":             5,
@@ -73,6 +74,8 @@ var pure = map[string][]string{
 	"consensus/batch": nil,
 	"mempool":         nil,
 	"p2p":             nil,
+	"sim":             nil,
+	"sim/virtual":     nil,
 	"node":            {"runner.go", "runner_edges.go", "runner_miner.go", "service.go", "network.go", "pages.go", "rpc_*.go"},
 }
 

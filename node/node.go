@@ -125,6 +125,9 @@ func (n *Node) Outbox() []p2p.Outgoing { return n.engine.Outbox() }
 // Drops hands over the peers to be disconnected, and forgets them.
 func (n *Node) Drops() []p2p.Drop { return n.engine.Drops() }
 
+// BlockRelay says how bodies came from peers since the start.
+func (n *Node) BlockRelay() p2p.BlockRelay { return n.engine.BlockRelay() }
+
 // Changes hands over what happened to the chain, in order, and forgets it.
 func (n *Node) Changes() []consensus.Change {
 	changes := n.changes

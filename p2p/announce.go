@@ -96,6 +96,7 @@ func (e *Engine) Rebuild(now time.Time, from PeerID, m *Announce) *consensus.Blo
 		if err != nil {
 			return nil
 		}
+		e.relay.Rebuilt++
 		return block
 	}
 	if e.find(p, hash) == nil && len(p.inFlight) < maxInFlight && e.worthAsking(now, p, hash, len(missing)) {
@@ -139,5 +140,16 @@ func (e *Engine) Fill(now time.Time, from PeerID, m *BlockTxs) *consensus.Block 
 		e.FetchBody(now, from, m.Block)
 		return nil
 	}
+	e.relay.Completed++
 	return block
 }
+
+// BlockRelay counts the ways by which bodies came from peers, since the start.
+type BlockRelay struct {
+	Rebuilt   uint64 // put together from an announcement and the mempool, without a round trip
+	Completed uint64 // the same, with transactions that the announcer was asked for
+	Whole     uint64 // asked for, and sent whole
+}
+
+// BlockRelay returns how bodies came until now.
+func (e *Engine) BlockRelay() BlockRelay { return e.relay }

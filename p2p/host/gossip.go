@@ -62,7 +62,7 @@ type gossip struct {
 
 // newGossip starts the router; it ends with h.ctx.
 func newGossip(h *Host) (*gossip, error) {
-	g := &gossip{host: h, mesh: newMesh()}
+	g := &gossip{host: h, mesh: newMesh(h.traffic)}
 	ps, err := pubsub.NewGossipSub(h.ctx, h.lib, append(gossipOptions(h), pubsub.WithRawTracer(g.mesh))...)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)

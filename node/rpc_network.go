@@ -25,7 +25,7 @@ func messageCounts(m host.Messages) map[string]rpc.MessageCount {
 		if out.Messages+in.Messages > 0 {
 			counts[p2p.Type(i).String()] = rpc.MessageCount{
 				Sent: out.Messages, BytesSent: out.Bytes, Received: in.Messages, BytesReceived: in.Bytes,
-				Duplicates: m.Duplicates[i].Messages,
+				Duplicates: m.Duplicates[i].Messages, Dropped: m.Dropped[i].Messages, Unsent: m.Unsent[i].Messages,
 			}
 		}
 	}

@@ -233,6 +233,8 @@ type MessageCount struct {
 	Received      uint64 `json:"received"`
 	BytesReceived uint64 `json:"bytesrecv"`
 	Duplicates    uint64 `json:"duplicates"` // of the received: gossip that had come before
+	Dropped       uint64 `json:"dropped"`    // of the received: gossip that nobody looked at
+	Unsent        uint64 `json:"unsent"`     // gossip that found no room in a peer's queue
 }
 
 // BlockRelay counts how bodies came from peers.

@@ -32,7 +32,7 @@ func networkMethods() []method {
 		{"getnetworkinfo", group, nil, "State of the network side.", "An object: version, subversion, protocolversion, localservices, localservicesnames, localrelay, timeoffset, connections, connections_in, connections_out, networkactive, networks, relayfee, incrementalfee, localaddresses, kapok_peer_id, kapok_addresses, warnings.", getNetworkInfo},
 		{"getpeerinfo", group, nil, "The peers.", "An array of objects with Core's fields, and peer_id, multiaddr, transport, score.", getPeerInfo},
 		{"getconnectioncount", group, nil, "How many peers there are.", "A number.", func(c *call) (any, error) { return len(c.b.Peers()), nil }},
-		{"getnettotals", group, nil, "Bytes received and sent.", "An object: totalbytesrecv, totalbytessent, timemillis, uploadtarget, kapok_messages (by name: sent, bytessent, received, bytesrecv, duplicates), kapok_blocks (rebuilt, completed, whole: how bodies came).", getNetTotals},
+		{"getnettotals", group, nil, "Bytes received and sent.", "An object: totalbytesrecv, totalbytessent, timemillis, uploadtarget, kapok_messages (by name: sent, bytessent, received, bytesrecv, duplicates, dropped, unsent), kapok_blocks (rebuilt, completed, whole: how bodies came).", getNetTotals},
 		{"addnode", group, []param{node, need("command", kindString, `"add" to keep a connection to it, "remove" to stop that, "onetry" to dial once`), option("v2transport", kindBool, nil, "ignored: every connection is encrypted")},
 			"Connects to a node.", "null", addNode},
 		{"disconnectnode", group, []param{option("address", kindString, "", "peer id, multiaddr or host:port"), option("nodeid", kindInt, nil, "its id in getpeerinfo")},

@@ -80,6 +80,23 @@ func (m *mesh) DuplicateMessage(message *pubsub.Message) {
 	m.traffic.duplicates.add(message.GetData())
 }
 
+// RejectMessage implements pubsub.RawTracer.
+func (m *mesh) RejectMessage(message *pubsub.Message, reason string) {
+	if reason == pubsub.RejectValidationQueueFull || reason == pubsub.RejectValidationThrottled {
+		m.traffic.dropped.add(message.GetData())
+	}
+}
+
+// DropRPC implements pubsub.RawTracer.
+func (m *mesh) DropRPC(rpc *pubsub.RPC, _ peer.ID) {
+	for _, message := range rpc.GetPublish() {
+		m.traffic.unsent.add(message.GetData())
+	}
+}
+
+// ThrottlePeer implements pubsub.RawTracer. The gater kept a peer's messages out.
+func (m *mesh) ThrottlePeer(peer.ID) { m.traffic.throttled.Add(1) }
+
 // The rest of pubsub.RawTracer is of no interest here.
 
 func (*mesh) OnNewOutboundStream(peer.ID, protocol.ID)             {}
@@ -87,10 +104,7 @@ func (*mesh) Join(string)                                          {}
 func (*mesh) Leave(string)                                         {}
 func (*mesh) ValidateMessage(*pubsub.Message)                      {}
 func (*mesh) DeliverMessage(*pubsub.Message)                       {}
-func (*mesh) RejectMessage(*pubsub.Message, string)                {}
-func (*mesh) ThrottlePeer(peer.ID)                                 {}
 func (*mesh) SendRPCCompleted(*pubsub.RPC, peer.ID, time.Duration) {}
-func (*mesh) DropRPC(*pubsub.RPC, peer.ID)                         {}
 func (*mesh) UndeliverableMessage(*pubsub.Message)                 {}
 
 // bypass sends a gossip message by stream to those whom gossip would miss: new

@@ -17,9 +17,14 @@ type MessageCount struct{ Messages, Bytes uint64 }
 // Tally counts messages by type; those without a name are under 0.
 type Tally [p2p.MaxType + 1]MessageCount
 
-// Messages are those of all peers since the start. Duplicates are gossip that had
-// come before, and part of GossipIn.
-type Messages struct{ StreamOut, StreamIn, GossipOut, GossipIn, Duplicates Tally }
+// Messages are those of all peers since the start. Duplicates and Dropped are part of
+// GossipIn: gossip that had come before, and that nobody looked at because too much
+// waited. Unsent is gossip that found no room in a peer's queue.
+type Messages struct {
+	StreamOut, StreamIn, GossipOut, GossipIn Tally
+	Duplicates, Dropped, Unsent              Tally
+	Throttled                                uint64 // batches of gossip that the peer gater kept out
+}
 
 // Messages returns what was said until now.
 func (h *Host) Messages() Messages {
@@ -27,6 +32,7 @@ func (h *Host) Messages() Messages {
 	return Messages{
 		StreamOut: t.streamOut.read(), StreamIn: t.streamIn.read(),
 		GossipOut: t.gossipOut.read(), GossipIn: t.gossipIn.read(), Duplicates: t.duplicates.read(),
+		Dropped: t.dropped.read(), Unsent: t.unsent.read(), Throttled: t.throttled.Load(),
 	}
 }
 

@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p"
@@ -179,4 +180,57 @@ func TestPaymentsLeaveRoomForBlocks(t *testing.T) {
 	if last.topic != h.gossip.blocks {
 		t.Errorf("the last message is of topic %s, not a block's", last.topic)
 	}
+}
+
+// TestGossipWhileBusy: payments that come while the node is at something else wait for
+// it; one that gossip drops would come by reconciliation only.
+func TestGossipWhileBusy(t *testing.T) {
+	const payments = 100
+	busy := make(chan struct{})
+	judge := newRecorder()
+	judge.judge = func(m p2p.Msg) p2p.Verdict {
+		if number(m) == 0 {
+			<-busy
+		}
+		return p2p.Accept
+	}
+	a, b := start(t, lean()), startWith(t, lean(), judge)
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	meshed(t, a, b)
+	for i := range uint32(payments) {
+		a.Send(p2p.Outgoing{Msg: payment(i, 100)})
+	}
+	came := func() uint64 { return b.Messages().GossipIn[p2p.TypeTx].Messages }
+	a.wait(t, "all payments at b", func([]event) bool { return came() == payments })
+	a.Send(p2p.Outgoing{To: b.ID(), Msg: &p2p.Ping{}}) // behind them
+	close(busy)
+	b.waitFor(t, "gossip", a.ID(), payments)
+	if got := b.Messages().Dropped[p2p.TypeTx]; got.Messages != 0 {
+		t.Errorf("%d payments were dropped", got.Messages)
+	}
+}
+
+// TestDroppedGossipIsCounted: what comes beyond all that may wait is not looked at.
+func TestDroppedGossipIsCounted(t *testing.T) {
+	const payments = 2 * txValidators
+	busy := make(chan struct{})
+	judge := newRecorder()
+	judge.judge = func(p2p.Msg) p2p.Verdict {
+		<-busy
+		return p2p.Accept
+	}
+	a, b := start(t, lean()), startWith(t, lean(), judge)
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	meshed(t, a, b)
+	for i := range uint32(payments) {
+		for len(a.publish) >= maxPublishTxs/2 {
+			pause(t.Context(), time.Millisecond)
+		}
+		a.Send(p2p.Outgoing{Msg: payment(i, 100)})
+	}
+	a.wait(t, "dropped payments", func([]event) bool { return b.Messages().Dropped[p2p.TypeTx].Messages > 0 })
+	close(busy)
+	b.waitFor(t, "gossip", a.ID(), txValidators)
 }

@@ -38,16 +38,18 @@ func (e *Engine) Announce(now time.Time, block *consensus.Block) {
 	e.spread(hash, m, func(p *peer) bool { return !gossip || !p.Inbound })
 }
 
-// Forward passes on the first announcement of a header, before the body is
-// here: by stream to the peers that we chose and, where it did not come by
-// gossip itself, by gossip.
+// Forward passes on the first announcement of a header, before the body is here:
+// by gossip, which does so itself with what came by it, or where it is too large
+// by stream.
 func (e *Engine) Forward(now time.Time, m *Announce, from PeerID, gossiped bool) {
 	hash := m.Header.Hash()
 	if !e.announced.add(hash) {
 		return
 	}
-	gossiped = gossiped || e.gossip(m)
-	e.spread(hash, m, func(p *peer) bool { return p.ID != from && (!gossiped || !p.Inbound) })
+	if gossiped || e.gossip(m) {
+		return
+	}
+	e.spread(hash, m, func(p *peer) bool { return p.ID != from })
 }
 
 // gossip publishes an announcement, unless it is too large.

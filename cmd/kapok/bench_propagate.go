@@ -34,7 +34,7 @@ func benchPropagateCommand() *cli.Command {
 			&cli.IntFlag{Name: "txs", Value: 2000, Usage: "`N` payments in a block"},
 			&cli.IntFlag{Name: "blocks", Value: 20, Usage: "measure over `N` blocks"},
 			&cli.DurationFlag{Name: "latency", Usage: "delay what a node sends by `TIME` on its way (0: the loopback as it is)"},
-			&cli.StringFlag{Name: "missing", Value: "0%", Usage: "leave a payment out of a mempool with this `SHARE`, such as 10%"},
+			&cli.StringFlag{Name: "missing", Value: "0%", Usage: "leave this `SHARE` of the payments out of each mempool, such as 10%"},
 			&cli.Float64Flag{Name: "rate", Value: 20, Usage: "hand in followed payments `R` times a second, on average"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "the random `SEED` of who dials whom, of the schedule, and of what is missing"},
 			jsonFlag, logFlag,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,26 +83,50 @@ func (b *propagateBench) pay(ctx context.Context, txs []*consensus.Tx) error {
 	return nil
 }
 
-// fill puts what a mempool lacks of the payments into it, as gossip does that is not
-// passed on; but of all nodes except the miner's, by chance, some are left out.
+// fill puts what the mempools lack of the payments into them, as gossip does that is
+// not passed on, but for what is missing in some: the last of the payments, put there
+// when all others are everywhere, so that few mempools are compared in between.
 func (b *propagateBench) fill(ctx context.Context, txs []*consensus.Tx, miner int) error {
+	some, chance := missingOf(b.missing, len(txs))
+	everywhere, last := txs[:len(txs)-some], txs[len(txs)-some:]
+	return errors.Join(
+		b.put(ctx, everywhere, func(int, int) bool { return true }),
+		b.put(ctx, last, withhold(b.nodes, some, miner, chance, b.random)),
+	)
+}
+
+// missingOf is how many of the payments are left out of some mempools, and with which
+// chance of each, where each mempool is to lack so large a share of all of them. The
+// fewer the sooner they are in their places; the chance is even at least.
+func missingOf(share float64, txs int) (some int, chance float64) {
+	some = min(txs, int(math.Ceil(2*share*float64(txs))))
+	return some, share * float64(txs) / max(float64(some), 1)
+}
+
+// withhold draws which node gets which of some payments; the miner's gets all.
+func withhold(nodes, some, miner int, chance float64, r *rand.Rand) func(node, tx int) bool {
+	gets := make([][]bool, nodes)
+	for i := range gets {
+		gets[i] = make([]bool, some)
+		for j := range gets[i] {
+			gets[i][j] = r.Float64() >= chance || i == miner
+		}
+	}
+	return func(node, tx int) bool { return gets[node][tx] }
+}
+
+// put puts payments into the mempools of the nodes that get them.
+func (b *propagateBench) put(ctx context.Context, txs []*consensus.Tx, gets func(node, tx int) bool) error {
 	raw := make([][]byte, len(txs)) // each node makes its own of it, as from the wire
 	for j, tx := range txs {
 		raw[j] = p2p.Encode(&p2p.Tx{Tx: tx})
-	}
-	withheld := make([][]bool, b.nodes)
-	for i := range withheld {
-		withheld[i] = make([]bool, len(txs))
-		for j := range txs {
-			withheld[i][j] = i != miner && b.random.Float64() < b.missing
-		}
 	}
 	var work sync.WaitGroup
 	var refused atomic.Int64
 	for i, s := range b.net.nodes {
 		work.Go(func() {
 			for j := range txs {
-				if withheld[i][j] || ctx.Err() != nil {
+				if !gets(i, j) || ctx.Err() != nil {
 					continue
 				}
 				m, err := p2p.Decode(raw[j])

@@ -111,7 +111,7 @@ func (b *propagateBench) report(complete bool, load float64) *propagateReport {
 			Latency:  "one way, of each direction of a connection, below its encryption (p2p/host.Shape)",
 			Block:    "from the call of Runner.SubmitBlock at one node, in turn, until a subscriber of a node has the new tip",
 			Payment:  "open loop, Poisson; from when it was due at a random node until a subscriber of the last node has it",
-			Missing:  "each payment but the followed ones, from each mempool but the miner's, by chance",
+			Missing:  "twice as large a share of the payments, each by even chance from every mempool but that of the miner's node; what mempools had told each other of them until the submission is not counted as missing",
 			Sent:     fmt.Sprintf("bytes before encryption, from the submission to %v and ten delays after the last tip", afterBlock),
 		},
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -43,6 +44,33 @@ func TestDials(t *testing.T) {
 		}
 		if all := nodes * (nodes - 1) / 2; nodes <= outboundPeers+1 && len(edges) != all {
 			t.Errorf("%d nodes: %d connections, expected %d", nodes, len(edges), all)
+		}
+	}
+}
+
+// TestWithhold: each mempool but the miner's lacks the share that was asked for, and as
+// few payments as that takes are touched.
+func TestWithhold(t *testing.T) {
+	const nodes, txs, miner = 20, 2000, 3
+	for share, want := range map[float64]int{0: 0, 0.1: 400, 0.5: 2000, 0.75: 2000, 1: 2000} {
+		some, chance := missingOf(share, txs)
+		if some != want {
+			t.Errorf("share %g: %d payments, expected %d", share, some, want)
+		}
+		gets := withhold(nodes, some, miner, chance, rand.New(rand.NewPCG(1, 1)))
+		lacking := 0
+		for i := range nodes {
+			for j := range some {
+				if !gets(i, j) {
+					lacking++
+					if i == miner {
+						t.Fatalf("share %g: the miner lacks a payment", share)
+					}
+				}
+			}
+		}
+		if got := float64(lacking) / (txs * (nodes - 1)); math.Abs(got-share) > 0.01 {
+			t.Errorf("share %g: %g are missing", share, got)
 		}
 	}
 }

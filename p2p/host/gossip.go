@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -30,7 +29,10 @@ const (
 	outboundQueue            = 256               // messages that wait for one peer
 	validateQueue            = 512               // messages that wait for a validator
 	validateThrottle         = 1024              // validations of all topics at once
-	validatorsPerCore        = 4                 // validations of blocks at once
+	// blockValidators bounds the validations of announcements at once: 32 MB at worst, and
+	// more than a test network mines while it is remembered. One more is dropped, whereupon the
+	// peer gater keeps payments out for a minute.
+	blockValidators = 64
 	// txValidators bounds the validations of payments at once. They wait for the node while
 	// it connects a block, and one more is dropped: 256 come in 300 ms of 850 payments/s,
 	// and are 128 MB at worst.
@@ -74,7 +76,7 @@ func newGossip(h *Host) (*gossip, error) {
 	if g.txs, err = g.join(ps, h.cfg.txTopic(), txValidators); err != nil {
 		return nil, err
 	}
-	if g.blocks, err = g.join(ps, h.cfg.blockTopic(), validatorsPerCore*runtime.GOMAXPROCS(0)); err != nil {
+	if g.blocks, err = g.join(ps, h.cfg.blockTopic(), blockValidators); err != nil {
 		return nil, err
 	}
 	return g, nil

@@ -182,10 +182,11 @@ func TestPaymentsLeaveRoomForBlocks(t *testing.T) {
 	}
 }
 
-// TestGossipWhileBusy: payments that come while the node is at something else wait for
-// it; one that gossip drops would come by reconciliation only.
+// TestGossipWhileBusy: payments and announcements that come while the node is at
+// something else wait for it; a payment that gossip drops would come by reconciliation
+// only, and others after it would be kept out.
 func TestGossipWhileBusy(t *testing.T) {
-	const payments = 100
+	const payments, announcements = 100, 40
 	busy := make(chan struct{})
 	judge := newRecorder()
 	judge.judge = func(m p2p.Msg) p2p.Verdict {
@@ -201,13 +202,18 @@ func TestGossipWhileBusy(t *testing.T) {
 	for i := range uint32(payments) {
 		a.Send(p2p.Outgoing{Msg: payment(i, 100)})
 	}
-	came := func() uint64 { return b.Messages().GossipIn[p2p.TypeTx].Messages }
-	a.wait(t, "all payments at b", func([]event) bool { return came() == payments })
+	for i := range uint64(announcements) {
+		a.Send(p2p.Outgoing{Msg: &p2p.Announce{Nonce: i, Coinbase: payment(9, 10).Tx}})
+	}
+	a.wait(t, "everything at b", func([]event) bool {
+		in := b.Messages().GossipIn
+		return in[p2p.TypeTx].Messages == payments && in[p2p.TypeAnnounce].Messages == announcements
+	})
 	a.Send(p2p.Outgoing{To: b.ID(), Msg: &p2p.Ping{}}) // behind them
 	close(busy)
-	b.waitFor(t, "gossip", a.ID(), payments)
-	if got := b.Messages().Dropped[p2p.TypeTx]; got.Messages != 0 {
-		t.Errorf("%d payments were dropped", got.Messages)
+	b.waitFor(t, "gossip", a.ID(), payments+announcements)
+	if got := b.Messages(); got.Dropped != (Tally{}) || got.Throttled != 0 {
+		t.Errorf("dropped %v, throttled %d", got.Dropped, got.Throttled)
 	}
 }
 

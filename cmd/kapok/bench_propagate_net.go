@@ -55,6 +55,10 @@ func startPropagateNet(ctx context.Context, end func(), b *propagateBench) (_ *p
 	if err != nil {
 		return nil, err
 	}
+	// Stored, and not handed in: gossip would tell every peer of all of them.
+	if err := storeChain(ctx, consensus.Regtest(), filepath.Join(n.dir, "0"), b.chain[:len(b.chain)-b.blocks], b.progress); err != nil {
+		return nil, err
+	}
 	for i := range b.nodes {
 		b.progress.show("  starting node %d of %d", i+1, b.nodes)
 		cfg := node.ServiceConfig{
@@ -92,15 +96,9 @@ func startPropagateNet(ctx context.Context, end func(), b *propagateBench) (_ *p
 
 // connect brings the network to where it can be measured.
 func (n *propagateNet) connect(ctx context.Context, b *propagateBench) error {
-	first := b.chain[:len(b.chain)-b.blocks]
-	tip := first[len(first)-1].Hash()
+	tip := b.chain[len(b.chain)-b.blocks-1].Hash()
 	n.follow(tip)
 	defer n.forget(tip)
-	for _, block := range first {
-		if _, err := n.nodes[0].Runner.SubmitBlock(ctx, block); err != nil {
-			return err
-		}
-	}
 	n.edges = dials(b.nodes, b.random)
 	for _, e := range n.edges {
 		if err := n.nodes[e[0]].Host.Keep(n.nodes[e[1]].Host.Addrs()[0]); err != nil {

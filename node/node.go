@@ -135,6 +135,9 @@ func (n *Node) Peers() []p2p.PeerInfo { return n.engine.Peers() }
 // Mempool lists the payments that wait to be mined, parents before children.
 func (n *Node) Mempool() []*mempool.Entry { return n.pool.Entries() }
 
+// BlockRelay says how bodies came from peers since the start.
+func (n *Node) BlockRelay() p2p.BlockRelay { return n.engine.BlockRelay() }
+
 // Changes hands over what happened to the chain, in order, and forgets it.
 func (n *Node) Changes() []consensus.Change {
 	changes := n.changes

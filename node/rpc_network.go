@@ -5,13 +5,46 @@ import (
 	"time"
 
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/p2p/host"
 	"github.com/kapok-chain/kapok/rpc"
 )
 
 func (b rpcBackend) Network() rpc.NetworkInfo {
 	info := rpc.NetworkInfo{ID: string(b.Host.ID()), Addresses: b.Host.Addrs(), Active: b.Host.Active()}
 	info.BytesReceived, info.BytesSent = b.Host.Totals()
+	info.Messages = messageCounts(b.Host.Messages())
+	b.look(func(n *Node) { info.Blocks = rpc.BlockRelay(n.BlockRelay()) })
 	return info
+}
+
+// messageCounts puts what the host counted by type under the types' names.
+func messageCounts(m host.Messages) map[string]rpc.MessageCount {
+	counts := make(map[string]rpc.MessageCount)
+	for i := range m.StreamOut {
+		out, in := addCounts(m.StreamOut[i], m.GossipOut[i]), addCounts(m.StreamIn[i], m.GossipIn[i])
+		if out.Messages+in.Messages > 0 {
+			counts[p2p.Type(i).String()] = rpc.MessageCount{
+				Sent: out.Messages, BytesSent: out.Bytes, Received: in.Messages, BytesReceived: in.Bytes,
+				Duplicates: m.Duplicates[i].Messages, Dropped: m.Dropped[i].Messages, Unsent: m.Unsent[i].Messages,
+			}
+		}
+	}
+	return counts
+}
+
+func addCounts(a, b host.MessageCount) host.MessageCount {
+	return host.MessageCount{Messages: a.Messages + b.Messages, Bytes: a.Bytes + b.Bytes}
+}
+
+// bytesByName names what a peer was told, in bytes.
+func bytesByName(t host.Tally) map[string]uint64 {
+	bytes := make(map[string]uint64)
+	for i, count := range t {
+		if count.Messages > 0 {
+			bytes[p2p.Type(i).String()] = count.Bytes
+		}
+	}
+	return bytes
 }
 
 func (b rpcBackend) Peers() []rpc.Peer {
@@ -26,7 +59,7 @@ func (b rpcBackend) Peers() []rpc.Peer {
 			LastReceived: conn.LastIn, LastSent: conn.LastOut, LastBlock: info.LastBlock, LastTx: info.LastTx,
 			Ping: info.Ping, MinPing: info.MinPing, TimeOffset: info.TimeOffset, Height: info.BestHeight,
 			StartHeight: info.StartHeight, Score: float64(info.Score), BytesReceived: conn.In, BytesSent: conn.Out,
-			InFlight: info.InFlight,
+			InFlight: info.InFlight, SentPerMsg: bytesByName(conn.Sent), RecvPerMsg: bytesByName(conn.Received),
 		}
 	}
 	return peers

@@ -49,7 +49,11 @@ type Runner struct {
 	moved  chan struct{} // closed, and replaced, whenever a step was taken
 	events map[chan Event]struct{}
 	fault  error // of our own; nothing is done after it
-	ended  chan struct{}
+
+	tip     consensus.Hash // at the last tick
+	tipAt   time.Time      // when a tick saw it first
+	indexAt time.Time      // when the index last followed
+	ended   chan struct{}
 }
 
 // NewRunner puts a node to work. The network may be nil: a node alone.

@@ -29,13 +29,41 @@ func (r *Runner) Receive(from p2p.PeerID, msg p2p.Msg, gossip bool) (verdict p2p
 	return verdict
 }
 
+// When the index follows the tip, unless the node is catching up: then at each tick.
+const (
+	indexRest   = 500 * time.Millisecond // after the tip moved: first the block goes to the peers, and to nodes beside this one
+	indexLatest = 2 * time.Second        // behind, where the tip does not rest
+)
+
 // Tick is called a few times a second. What waits for the disk is written without the
 // lock.
 func (r *Runner) Tick() {
-	r.tell(func(n *Node, now time.Time) error { return n.Tick(now) })
-	if r.sync() != nil {
-		return
+	due := false
+	r.tell(func(n *Node, now time.Time) error {
+		due = r.indexDue(n, time.Now())
+		return n.Tick(now)
+	})
+	if r.sync() == nil && due {
+		r.SyncIndex()
 	}
+}
+
+// indexDue reports whether it is time for the index to follow.
+func (r *Runner) indexDue(n *Node, now time.Time) bool {
+	tip := n.Tip()
+	if tip.Hash != r.tip {
+		r.tip, r.tipAt = tip.Hash, now
+	}
+	due := now.Sub(r.tipAt) >= indexRest || now.Sub(r.indexAt) >= indexLatest || tip != n.tree.BestHeader()
+	if due {
+		r.indexAt = now
+	}
+	return due
+}
+
+// SyncIndex brings the index to the tip, without the lock: nobody waits for it but who
+// reads it.
+func (r *Runner) SyncIndex() {
 	if err := r.store.SyncIndex(); err != nil {
 		r.tell(func(*Node, time.Time) error { return err })
 	}

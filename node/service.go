@@ -52,6 +52,8 @@ type ServiceConfig struct {
 	Logger       *slog.Logger
 	DisableQUIC  bool
 	StrictPeers  bool // end with an error where one of Peers is of another network
+
+	Shape *host.Shape // connections of a wide network, for testnets; nil: as they are
 }
 
 // dataFiles stand in a data directory beside the chain.
@@ -177,7 +179,7 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 	s.Host, err = host.New(host.Config{
 		GenesisHash: cfg.Params.GenesisHash(), Listen: cfg.Listen, Peers: cfg.Peers, StrictPeers: cfg.StrictPeers,
 		KeyFile: filepath.Join(cfg.DataDir, keyFile), Agent: cfg.Agent, Logger: cfg.Logger,
-		DisableQUIC: cfg.DisableQUIC,
+		DisableQUIC: cfg.DisableQUIC, Shape: cfg.Shape,
 	})
 	if err != nil {
 		return nil, err

@@ -38,16 +38,18 @@ func (e *Engine) Announce(now time.Time, block *consensus.Block) {
 	e.spread(hash, m, func(p *peer) bool { return !gossip || !p.Inbound })
 }
 
-// Forward passes on the first announcement of a header, before the body is
-// here: by stream to the peers that we chose and, where it did not come by
-// gossip itself, by gossip.
+// Forward passes on the first announcement of a header, before the body is here:
+// by gossip, which does so itself with what came by it, or where it is too large
+// by stream.
 func (e *Engine) Forward(now time.Time, m *Announce, from PeerID, gossiped bool) {
 	hash := m.Header.Hash()
 	if !e.announced.add(hash) {
 		return
 	}
-	gossiped = gossiped || e.gossip(m)
-	e.spread(hash, m, func(p *peer) bool { return p.ID != from && (!gossiped || !p.Inbound) })
+	if gossiped || e.gossip(m) {
+		return
+	}
+	e.spread(hash, m, func(p *peer) bool { return p.ID != from })
 }
 
 // gossip publishes an announcement, unless it is too large.
@@ -96,6 +98,7 @@ func (e *Engine) Rebuild(now time.Time, from PeerID, m *Announce) *consensus.Blo
 		if err != nil {
 			return nil
 		}
+		e.relay.Rebuilt++
 		return block
 	}
 	if e.find(p, hash) == nil && len(p.inFlight) < maxInFlight && e.worthAsking(now, p, hash, len(missing)) {
@@ -139,5 +142,16 @@ func (e *Engine) Fill(now time.Time, from PeerID, m *BlockTxs) *consensus.Block 
 		e.FetchBody(now, from, m.Block)
 		return nil
 	}
+	e.relay.Completed++
 	return block
 }
+
+// BlockRelay counts the ways by which bodies came from peers, since the start.
+type BlockRelay struct {
+	Rebuilt   uint64 // put together from an announcement and the mempool, without a round trip
+	Completed uint64 // the same, with transactions that the announcer was asked for
+	Whole     uint64 // asked for, and sent whole
+}
+
+// BlockRelay returns how bodies came until now.
+func (e *Engine) BlockRelay() BlockRelay { return e.relay }

@@ -56,6 +56,7 @@ type Engine struct {
 	announced recent[consensus.Hash] // blocks that need no further announcement
 	received  recent[consensus.Hash] // bodies that came from peers
 	askedTxs  map[consensus.Hash]time.Time
+	relay     BlockRelay
 	book      addressBook
 }
 

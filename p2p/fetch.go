@@ -239,6 +239,7 @@ func (e *Engine) Got(now time.Time, from PeerID, hash consensus.Hash) (asked boo
 		p.lastBody = now
 		p.told.add(hash)
 		p.noteLack(now, hash) // whatever becomes of it, not from this peer again
+		e.relay.Whole++
 		e.received.add(hash)
 		return true
 	}

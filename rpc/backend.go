@@ -222,6 +222,26 @@ type NetworkInfo struct {
 	Addresses                []string // multiaddrs at which others reach it
 	Active                   bool
 	BytesReceived, BytesSent uint64
+	Messages                 map[string]MessageCount // by name
+	Blocks                   BlockRelay
+}
+
+// MessageCount is the messages of one name, with their bytes before framing.
+type MessageCount struct {
+	Sent          uint64 `json:"sent"`
+	BytesSent     uint64 `json:"bytessent"`
+	Received      uint64 `json:"received"`
+	BytesReceived uint64 `json:"bytesrecv"`
+	Duplicates    uint64 `json:"duplicates"` // of the received: gossip that had come before
+	Dropped       uint64 `json:"dropped"`    // of the received: gossip that nobody looked at
+	Unsent        uint64 `json:"unsent"`     // gossip that found no room in a peer's queue
+}
+
+// BlockRelay counts how bodies came from peers.
+type BlockRelay struct {
+	Rebuilt   uint64 `json:"rebuilt"`   // from an announcement and the mempool alone
+	Completed uint64 `json:"completed"` // with transactions that were asked for
+	Whole     uint64 `json:"whole"`
 }
 
 // Peer is one connection.
@@ -247,6 +267,8 @@ type Peer struct {
 	Score         float64
 	BytesReceived uint64
 	BytesSent     uint64
+	SentPerMsg    map[string]uint64 // bytes by name, without framing and encryption
+	RecvPerMsg    map[string]uint64
 	InFlight      []uint32 // heights of the blocks that it was asked for
 }
 

@@ -240,13 +240,14 @@ func (f *fake) TestTxs(txs []*consensus.Tx) ([]TxVerdict, error) {
 }
 
 func (f *fake) Network() NetworkInfo {
-	return NetworkInfo{ID: "12D3me", Addresses: []string{"/ip4/203.0.113.5/tcp/39420/p2p/12D3me", "/ip6/2001:db8::1/udp/39420/quic-v1/p2p/12D3me"}, Active: true, BytesReceived: 10, BytesSent: 20}
+	return NetworkInfo{ID: "12D3me", Addresses: []string{"/ip4/203.0.113.5/tcp/39420/p2p/12D3me", "/ip6/2001:db8::1/udp/39420/quic-v1/p2p/12D3me"}, Active: true, BytesReceived: 10, BytesSent: 20,
+		Messages: map[string]MessageCount{"tx": {Sent: 1, BytesSent: 2, Received: 3, BytesReceived: 4, Duplicates: 1}}, Blocks: BlockRelay{Rebuilt: 5, Completed: 6, Whole: 7}}
 }
 func (f *fake) Peers() []Peer {
 	if f.main {
 		return nil
 	}
-	return []Peer{{ID: "12D3you", Number: 3, Addr: "/ip4/198.51.100.7/tcp/39420", Agent: "/kapok:0.1.0/", Transport: "tcp", Version: 1, Since: time.Unix(1600000000, 0), Ping: 1500 * time.Microsecond, Height: 110}}
+	return []Peer{{ID: "12D3you", Number: 3, Addr: "/ip4/198.51.100.7/tcp/39420", Agent: "/kapok:0.1.0/", Transport: "tcp", Version: 1, Since: time.Unix(1600000000, 0), Ping: 1500 * time.Microsecond, Height: 110, SentPerMsg: map[string]uint64{"tx": 2}}}
 }
 func (f *fake) AddPeer(_ context.Context, addr string, keep bool) error {
 	if keep {

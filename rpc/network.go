@@ -32,7 +32,7 @@ func networkMethods() []method {
 		{"getnetworkinfo", group, nil, "State of the network side.", "An object: version, subversion, protocolversion, localservices, localservicesnames, localrelay, timeoffset, connections, connections_in, connections_out, networkactive, networks, relayfee, incrementalfee, localaddresses, kapok_peer_id, kapok_addresses, warnings.", getNetworkInfo},
 		{"getpeerinfo", group, nil, "The peers.", "An array of objects with Core's fields, and peer_id, multiaddr, transport, score.", getPeerInfo},
 		{"getconnectioncount", group, nil, "How many peers there are.", "A number.", func(c *call) (any, error) { return len(c.b.Peers()), nil }},
-		{"getnettotals", group, nil, "Bytes received and sent.", "An object: totalbytesrecv, totalbytessent, timemillis, uploadtarget.", getNetTotals},
+		{"getnettotals", group, nil, "Bytes received and sent.", "An object: totalbytesrecv, totalbytessent, timemillis, uploadtarget, kapok_messages (by name: sent, bytessent, received, bytesrecv, duplicates, dropped, unsent), kapok_blocks (rebuilt, completed, whole: how bodies came).", getNetTotals},
 		{"addnode", group, []param{node, need("command", kindString, `"add" to keep a connection to it, "remove" to stop that, "onetry" to dial once`), option("v2transport", kindBool, nil, "ignored: every connection is encrypted")},
 			"Connects to a node.", "null", addNode},
 		{"disconnectnode", group, []param{option("address", kindString, "", "peer id, multiaddr or host:port"), option("nodeid", kindInt, nil, "its id in getpeerinfo")},
@@ -147,46 +147,46 @@ func addressFamily(host string) string {
 }
 
 type peerJSON struct {
-	ID             int64          `json:"id"`
-	Addr           string         `json:"addr"`
-	Network        string         `json:"network"`
-	Services       string         `json:"services"`
-	ServiceNames   []string       `json:"servicesnames"`
-	RelayTxs       bool           `json:"relaytxes"`
-	LastSend       int64          `json:"lastsend"`
-	LastReceive    int64          `json:"lastrecv"`
-	LastTx         int64          `json:"last_transaction"`
-	LastBlock      int64          `json:"last_block"`
-	BytesSent      uint64         `json:"bytessent"`
-	BytesReceived  uint64         `json:"bytesrecv"`
-	Since          int64          `json:"conntime"`
-	TimeOffset     int64          `json:"timeoffset"`
-	Ping           *float64       `json:"pingtime,omitempty"`
-	MinPing        *float64       `json:"minping,omitempty"`
-	Version        uint32         `json:"version"`
-	Agent          string         `json:"subver"`
-	Inbound        bool           `json:"inbound"`
-	HighBandTo     bool           `json:"bip152_hb_to"`
-	HighBandFrom   bool           `json:"bip152_hb_from"`
-	StartHeight    uint32         `json:"startingheight"`
-	Presynced      int            `json:"presynced_headers"`
-	SyncedHeaders  uint32         `json:"synced_headers"`
-	SyncedBlocks   uint32         `json:"synced_blocks"`
-	InFlight       []uint32       `json:"inflight"`
-	AddrRelay      bool           `json:"addr_relay_enabled"`
-	AddrProcessed  int            `json:"addr_processed"`
-	AddrLimited    int            `json:"addr_rate_limited"`
-	Permissions    []string       `json:"permissions"`
-	MinFeeFilter   Amount         `json:"minfeefilter"`
-	SentPerMsg     map[string]int `json:"bytessent_per_msg"`
-	ReceivedPerMsg map[string]int `json:"bytesrecv_per_msg"`
-	Connection     string         `json:"connection_type"`
-	TransportType  string         `json:"transport_protocol_type"`
-	SessionID      string         `json:"session_id"`
-	PeerID         string         `json:"peer_id"`
-	Multiaddr      string         `json:"multiaddr"`
-	Transport      string         `json:"transport"`
-	Score          float64        `json:"score"`
+	ID             int64             `json:"id"`
+	Addr           string            `json:"addr"`
+	Network        string            `json:"network"`
+	Services       string            `json:"services"`
+	ServiceNames   []string          `json:"servicesnames"`
+	RelayTxs       bool              `json:"relaytxes"`
+	LastSend       int64             `json:"lastsend"`
+	LastReceive    int64             `json:"lastrecv"`
+	LastTx         int64             `json:"last_transaction"`
+	LastBlock      int64             `json:"last_block"`
+	BytesSent      uint64            `json:"bytessent"`
+	BytesReceived  uint64            `json:"bytesrecv"`
+	Since          int64             `json:"conntime"`
+	TimeOffset     int64             `json:"timeoffset"`
+	Ping           *float64          `json:"pingtime,omitempty"`
+	MinPing        *float64          `json:"minping,omitempty"`
+	Version        uint32            `json:"version"`
+	Agent          string            `json:"subver"`
+	Inbound        bool              `json:"inbound"`
+	HighBandTo     bool              `json:"bip152_hb_to"`
+	HighBandFrom   bool              `json:"bip152_hb_from"`
+	StartHeight    uint32            `json:"startingheight"`
+	Presynced      int               `json:"presynced_headers"`
+	SyncedHeaders  uint32            `json:"synced_headers"`
+	SyncedBlocks   uint32            `json:"synced_blocks"`
+	InFlight       []uint32          `json:"inflight"`
+	AddrRelay      bool              `json:"addr_relay_enabled"`
+	AddrProcessed  int               `json:"addr_processed"`
+	AddrLimited    int               `json:"addr_rate_limited"`
+	Permissions    []string          `json:"permissions"`
+	MinFeeFilter   Amount            `json:"minfeefilter"`
+	SentPerMsg     map[string]uint64 `json:"bytessent_per_msg"`
+	ReceivedPerMsg map[string]uint64 `json:"bytesrecv_per_msg"`
+	Connection     string            `json:"connection_type"`
+	TransportType  string            `json:"transport_protocol_type"`
+	SessionID      string            `json:"session_id"`
+	PeerID         string            `json:"peer_id"`
+	Multiaddr      string            `json:"multiaddr"`
+	Transport      string            `json:"transport"`
+	Score          float64           `json:"score"`
 }
 
 func getPeerInfo(c *call) (any, error) {
@@ -216,7 +216,7 @@ func renderPeer(p *Peer) peerJSON {
 		TimeOffset: int64(p.TimeOffset / time.Second), Ping: seconds(p.Ping), MinPing: seconds(p.MinPing),
 		Version: p.Version, Agent: p.Agent, Inbound: p.Inbound, StartHeight: p.StartHeight, Presynced: -1,
 		SyncedHeaders: p.Height, SyncedBlocks: p.Height, InFlight: orEmpty(p.InFlight), AddrRelay: true,
-		Permissions: []string{}, SentPerMsg: map[string]int{}, ReceivedPerMsg: map[string]int{},
+		Permissions: []string{}, SentPerMsg: orEmptyMap(p.SentPerMsg), ReceivedPerMsg: orEmptyMap(p.RecvPerMsg),
 		Connection: connection, TransportType: "v2", PeerID: p.ID, Multiaddr: p.Addr, Transport: p.Transport, Score: p.Score,
 	}
 }
@@ -253,7 +253,18 @@ func getNetTotals(c *call) (any, error) {
 		Sent     uint64 `json:"totalbytessent"`
 		Millis   int64  `json:"timemillis"`
 		Target   target `json:"uploadtarget"`
-	}{info.BytesReceived, info.BytesSent, c.b.Now().UnixMilli(), target{Timeframe: 86400, Serve: true}}, nil
+
+		Messages map[string]MessageCount `json:"kapok_messages"`
+		Blocks   BlockRelay              `json:"kapok_blocks"`
+	}{info.BytesReceived, info.BytesSent, c.b.Now().UnixMilli(), target{Timeframe: 86400, Serve: true}, orEmptyMap(info.Messages), info.Blocks}, nil
+}
+
+// orEmptyMap is the map, or an empty one for JSON.
+func orEmptyMap[V any](m map[string]V) map[string]V {
+	if m == nil {
+		return map[string]V{}
+	}
+	return m
 }
 
 func addNode(c *call) (any, error) {

@@ -20,7 +20,7 @@ func benchCommand() *cli.Command {
 		Usage: "measure what this machine can do",
 		Description: "Every measurement says what it was made on and how. Ctrl-C ends one early:\n" +
 			"what was measured until then is printed, with \"complete\": false (sync and start: nothing).",
-		Subcommands: []*cli.Command{benchHashCommand(), benchMerkleCommand(), benchVerifyCommand(), benchConnectCommand(), benchSyncCommand(), benchSubmitCommand(), benchStartCommand(), benchCompareCommand(), benchConfirmCommand()},
+		Subcommands: []*cli.Command{benchHashCommand(), benchMerkleCommand(), benchVerifyCommand(), benchConnectCommand(), benchSyncCommand(), benchSubmitCommand(), benchStartCommand(), benchCompareCommand(), benchConfirmCommand(), benchPropagateCommand()},
 	}
 }
 

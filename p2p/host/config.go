@@ -55,6 +55,9 @@ type Config struct {
 	// LimitPrivate applies the caps per address and net group to loopback and
 	// private ranges too, for attack tests.
 	LimitPrivate bool
+	// Shape makes the connections those of a wide network, for testnets and
+	// measurements. QUIC is off then. The main network's hosts refuse it.
+	Shape *Shape
 
 	Metrics prometheus.Registerer // libp2p's own metrics go here; nil is none
 	Logger  *slog.Logger          // nil is silent
@@ -94,7 +97,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if c.PSK != nil {
+	if c.Shape != nil {
+		if err := c.Shape.check(c.GenesisHash); err != nil {
+			return c, err
+		}
+	}
+	if c.PSK != nil || c.Shape != nil {
 		c.DisableQUIC = true
 	}
 	return c, nil

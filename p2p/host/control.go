@@ -27,6 +27,7 @@ type ConnInfo struct {
 	Since           time.Time
 	In, Out         uint64    // bytes of all protocols, before encryption
 	LastIn, LastOut time.Time // zero: never
+	Sent, Received  Tally     // messages, by stream and by gossip
 }
 
 // Conn describes the connection with a peer; the zero value where there is none.
@@ -43,6 +44,7 @@ func (h *Host) Conn(id p2p.PeerID) ConnInfo {
 		c := c.(*counter)
 		info.Number = c.number
 		info.In, info.Out = c.in.Load(), c.out.Load()
+		info.Sent, info.Received = c.sent.read(), c.received.read()
 		info.LastIn, info.LastOut = unixNano(c.lastIn.Load()), unixNano(c.lastOut.Load())
 	}
 	return info

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -19,22 +18,29 @@ import (
 
 // GossipSub's settings; Lotus runs a chain on the same ones.
 const (
-	meshD, meshLow, meshHigh   = 8, 6, 12 // mesh peers of a topic: wished, at least, at most
-	meshScore, meshOut         = 6, 3     // kept by score; at least this many that we dialed
-	meshLazy                   = 12       // peers told of ids only, each heartbeat
-	gossipFactor               = 0.25     // of the peers outside the mesh, where that is more
-	historyLength              = 10       // heartbeats that a message can be asked for
-	historyGossip              = 5        // heartbeats that its id is told
-	heartbeat                  = time.Second
-	seenTTL                    = 120 * time.Second // from the first sight
-	outboundQueue              = 256               // messages that wait for one peer
-	validateQueue              = 512               // messages that wait for a validator
-	validateThrottle           = 1024              // validations of all topics at once
-	validatorsPerCore          = 4                 // validations of one topic at once
-	maxSubscriptions           = 20                // of one announcement; we have two topics
-	rpcSlack                   = 16 << 10          // bytes around the largest message
-	maxColocated               = 5                 // peers of one public address before they lose score
-	gaterThreshold             = 0.33              // dropped to validated messages
+	meshD, meshLow, meshHigh = 8, 6, 12 // mesh peers of a topic: wished, at least, at most
+	meshScore, meshOut       = 6, 3     // kept by score; at least this many that we dialed
+	meshLazy                 = 12       // peers told of ids only, each heartbeat
+	gossipFactor             = 0.25     // of the peers outside the mesh, where that is more
+	historyLength            = 10       // heartbeats that a message can be asked for
+	historyGossip            = 5        // heartbeats that its id is told
+	heartbeat                = time.Second
+	seenTTL                  = 120 * time.Second // from the first sight
+	outboundQueue            = 256               // messages that wait for one peer
+	validateQueue            = 512               // messages that wait for a validator
+	validateThrottle         = 1024              // validations of all topics at once
+	// blockValidators bounds the validations of announcements at once: 32 MB at worst, and
+	// more than a test network mines while it is remembered. One more is dropped, whereupon the
+	// peer gater keeps payments out for a minute.
+	blockValidators = 64
+	// txValidators bounds the validations of payments at once. They wait for the node while
+	// it connects a block, and one more is dropped: 256 come in 300 ms of 850 payments/s,
+	// and are 128 MB at worst.
+	txValidators               = 256
+	maxSubscriptions           = 20       // of one announcement; we have two topics
+	rpcSlack                   = 16 << 10 // bytes around the largest message
+	maxColocated               = 5        // peers of one public address before they lose score
+	gaterThreshold             = 0.33     // dropped to validated messages
 	gaterDecay                 = 2 * time.Minute
 	gaterSourceDecay           = time.Hour
 	scoreDecay                 = time.Hour
@@ -62,24 +68,24 @@ type gossip struct {
 
 // newGossip starts the router; it ends with h.ctx.
 func newGossip(h *Host) (*gossip, error) {
-	g := &gossip{host: h, mesh: newMesh()}
+	g := &gossip{host: h, mesh: newMesh(h.traffic)}
 	ps, err := pubsub.NewGossipSub(h.ctx, h.lib, append(gossipOptions(h), pubsub.WithRawTracer(g.mesh))...)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
-	if g.txs, err = g.join(ps, h.cfg.txTopic()); err != nil {
+	if g.txs, err = g.join(ps, h.cfg.txTopic(), txValidators); err != nil {
 		return nil, err
 	}
-	if g.blocks, err = g.join(ps, h.cfg.blockTopic()); err != nil {
+	if g.blocks, err = g.join(ps, h.cfg.blockTopic(), blockValidators); err != nil {
 		return nil, err
 	}
 	return g, nil
 }
 
-// join makes this node a forwarder of a topic whose messages validate judges.
-func (g *gossip) join(ps *pubsub.PubSub, name string) (*pubsub.Topic, error) {
-	err := ps.RegisterTopicValidator(name, g.validate,
-		pubsub.WithValidatorConcurrency(validatorsPerCore*runtime.GOMAXPROCS(0)))
+// join makes this node a forwarder of a topic whose messages validate judges, so many
+// at once.
+func (g *gossip) join(ps *pubsub.PubSub, name string, validators int) (*pubsub.Topic, error) {
+	err := ps.RegisterTopicValidator(name, g.validate, pubsub.WithValidatorConcurrency(validators))
 	if err != nil {
 		return nil, fmt.Errorf("topic %s: %w", name, err)
 	}

@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p"
@@ -179,4 +180,63 @@ func TestPaymentsLeaveRoomForBlocks(t *testing.T) {
 	if last.topic != h.gossip.blocks {
 		t.Errorf("the last message is of topic %s, not a block's", last.topic)
 	}
+}
+
+// TestGossipWhileBusy: payments and announcements that come while the node is at
+// something else wait for it; a payment that gossip drops would come by reconciliation
+// only, and others after it would be kept out.
+func TestGossipWhileBusy(t *testing.T) {
+	const payments, announcements = 100, 40
+	busy := make(chan struct{})
+	judge := newRecorder()
+	judge.judge = func(m p2p.Msg) p2p.Verdict {
+		if number(m) == 0 {
+			<-busy
+		}
+		return p2p.Accept
+	}
+	a, b := start(t, lean()), startWith(t, lean(), judge)
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	meshed(t, a, b)
+	for i := range uint32(payments) {
+		a.Send(p2p.Outgoing{Msg: payment(i, 100)})
+	}
+	for i := range uint64(announcements) {
+		a.Send(p2p.Outgoing{Msg: &p2p.Announce{Nonce: i, Coinbase: payment(9, 10).Tx}})
+	}
+	a.wait(t, "everything at b", func([]event) bool {
+		in := b.Messages().GossipIn
+		return in[p2p.TypeTx].Messages == payments && in[p2p.TypeAnnounce].Messages == announcements
+	})
+	a.Send(p2p.Outgoing{To: b.ID(), Msg: &p2p.Ping{}}) // behind them
+	close(busy)
+	b.waitFor(t, "gossip", a.ID(), payments+announcements)
+	if got := b.Messages(); got.Dropped != (Tally{}) || got.Throttled != 0 {
+		t.Errorf("dropped %v, throttled %d", got.Dropped, got.Throttled)
+	}
+}
+
+// TestDroppedGossipIsCounted: what comes beyond all that may wait is not looked at.
+func TestDroppedGossipIsCounted(t *testing.T) {
+	const payments = 2 * txValidators
+	busy := make(chan struct{})
+	judge := newRecorder()
+	judge.judge = func(p2p.Msg) p2p.Verdict {
+		<-busy
+		return p2p.Accept
+	}
+	a, b := start(t, lean()), startWith(t, lean(), judge)
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	meshed(t, a, b)
+	for i := range uint32(payments) {
+		for len(a.publish) >= maxPublishTxs/2 {
+			pause(t.Context(), time.Millisecond)
+		}
+		a.Send(p2p.Outgoing{Msg: payment(i, 100)})
+	}
+	a.wait(t, "dropped payments", func([]event) bool { return b.Messages().Dropped[p2p.TypeTx].Messages > 0 })
+	close(busy)
+	b.waitFor(t, "gossip", a.ID(), txValidators)
 }

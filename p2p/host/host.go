@@ -135,8 +135,6 @@ func (h *Host) options(key crypto.PrivKey) ([]libp2p.Option, error) {
 	options := []libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.NoListenAddrs,
-		// Two programs could share a port under SO_REUSEPORT, and neither would know.
-		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
 		libp2p.Security(noise.ID, noise.New),
 		libp2p.DefaultMuxers,
 		libp2p.ResourceManager(resources),
@@ -150,6 +148,13 @@ func (h *Host) options(key crypto.PrivKey) ([]libp2p.Option, error) {
 		libp2p.UserAgent(h.cfg.Agent),
 		libp2p.ProtocolVersion(h.cfg.identity()),
 		libp2p.WithDialTimeout(handshakeTimeout),
+	}
+	// Two programs could share a port under SO_REUSEPORT, and neither would know.
+	if h.cfg.Shape == nil {
+		options = append(options, libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()))
+	} else {
+		h.log.Warn("connections are shaped: this is a test network", "node", h.cfg.Shape.Node)
+		options = append(options, libp2p.Transport(shapedTransport(h.cfg.Shape)))
 	}
 	if !h.cfg.DisableQUIC {
 		options = append(options, libp2p.Transport(quic.NewTransport))

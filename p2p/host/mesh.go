@@ -14,14 +14,18 @@ import (
 // was published before is not offered to a peer that enters at the next one.
 const meshAge = 3 * heartbeat
 
-// mesh knows which peers GossipSub sends whole messages to. It is a
-// pubsub.RawTracer that listens to the two events which tell.
+// mesh knows which peers GossipSub sends whole messages to, and counts messages. It is
+// a pubsub.RawTracer.
 type mesh struct {
+	traffic *traffic
+
 	mu     sync.RWMutex
 	topics map[string]map[peer.ID]struct{}
 }
 
-func newMesh() *mesh { return &mesh{topics: make(map[string]map[peer.ID]struct{})} }
+func newMesh(t *traffic) *mesh {
+	return &mesh{traffic: t, topics: make(map[string]map[peer.ID]struct{})}
+}
 
 // has reports whether gossip in a topic goes to a peer directly.
 func (m *mesh) has(topic string, id peer.ID) bool {
@@ -57,6 +61,42 @@ func (m *mesh) OnClosedOutboundStream(id peer.ID) {
 	}
 }
 
+// RecvRPC implements pubsub.RawTracer.
+func (m *mesh) RecvRPC(rpc *pubsub.RPC) {
+	for _, message := range rpc.GetPublish() {
+		m.traffic.received(&m.traffic.gossipIn, rpc.From(), message.GetData())
+	}
+}
+
+// SendRPC implements pubsub.RawTracer. It is called when an RPC enters the peer's queue.
+func (m *mesh) SendRPC(rpc *pubsub.RPC, id peer.ID) {
+	for _, message := range rpc.GetPublish() {
+		m.traffic.sent(&m.traffic.gossipOut, id, message.GetData())
+	}
+}
+
+// DuplicateMessage implements pubsub.RawTracer.
+func (m *mesh) DuplicateMessage(message *pubsub.Message) {
+	m.traffic.duplicates.add(message.GetData())
+}
+
+// RejectMessage implements pubsub.RawTracer.
+func (m *mesh) RejectMessage(message *pubsub.Message, reason string) {
+	if reason == pubsub.RejectValidationQueueFull || reason == pubsub.RejectValidationThrottled {
+		m.traffic.dropped.add(message.GetData())
+	}
+}
+
+// DropRPC implements pubsub.RawTracer.
+func (m *mesh) DropRPC(rpc *pubsub.RPC, _ peer.ID) {
+	for _, message := range rpc.GetPublish() {
+		m.traffic.unsent.add(message.GetData())
+	}
+}
+
+// ThrottlePeer implements pubsub.RawTracer. The gater kept a peer's messages out.
+func (m *mesh) ThrottlePeer(peer.ID) { m.traffic.throttled.Add(1) }
+
 // The rest of pubsub.RawTracer is of no interest here.
 
 func (*mesh) OnNewOutboundStream(peer.ID, protocol.ID)             {}
@@ -64,13 +104,7 @@ func (*mesh) Join(string)                                          {}
 func (*mesh) Leave(string)                                         {}
 func (*mesh) ValidateMessage(*pubsub.Message)                      {}
 func (*mesh) DeliverMessage(*pubsub.Message)                       {}
-func (*mesh) RejectMessage(*pubsub.Message, string)                {}
-func (*mesh) DuplicateMessage(*pubsub.Message)                     {}
-func (*mesh) ThrottlePeer(peer.ID)                                 {}
-func (*mesh) RecvRPC(*pubsub.RPC)                                  {}
-func (*mesh) SendRPC(*pubsub.RPC, peer.ID)                         {}
 func (*mesh) SendRPCCompleted(*pubsub.RPC, peer.ID, time.Duration) {}
-func (*mesh) DropRPC(*pubsub.RPC, peer.ID)                         {}
 func (*mesh) UndeliverableMessage(*pubsub.Message)                 {}
 
 // bypass sends a gossip message by stream to those whom gossip would miss: new

@@ -137,6 +137,7 @@ func (s *session) read() error {
 		if err != nil {
 			return fmt.Errorf("reading: %w", err)
 		}
+		s.host.traffic.received(&s.host.traffic.streamIn, s.id, frame)
 		m, err := p2p.Decode(frame)
 		if err != nil {
 			return fmt.Errorf("the peer sent a message that does not decode: %w", err)
@@ -157,6 +158,7 @@ func (s *session) write(ctx context.Context) error {
 		if err := writeFrame(s.stream, frame); err != nil {
 			return fmt.Errorf("writing: %w", err)
 		}
+		s.host.traffic.sent(&s.host.traffic.streamOut, s.id, frame[frameHeader:])
 		s.queue.written(len(frame))
 	}
 }

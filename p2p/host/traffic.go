@@ -18,12 +18,18 @@ type traffic struct {
 	peers   sync.Map      // peer.ID → *counter
 	in, out atomic.Uint64 // bytes of all peers since the start
 	numbers atomic.Int64  // of connections so far
+
+	// Messages of all peers since the start.
+	streamOut, streamIn, gossipOut, gossipIn, duplicates, dropped, unsent tally
+
+	throttled atomic.Uint64 // batches of gossip that were not looked into
 }
 
 type counter struct {
 	number          int64         // counts connections up from 1
 	in, out         atomic.Uint64 // bytes
 	lastIn, lastOut atomic.Int64  // Unix nanoseconds
+	sent, received  tally         // messages, by stream and by gossip
 }
 
 func newTraffic() *traffic { return &traffic{Reporter: metrics.NewBandwidthCounter()} }

@@ -25,6 +25,7 @@ var floors = map[string]int{
 	"consensus":             1,
 	"consensus/conformance": 1, // tests alone, which may import upwards
 	"address":               1,
+	"p2p/peers":             1,
 	"storage":               2,
 	"mempool":               2,
 	"miner":                 2,
@@ -73,6 +74,7 @@ var pure = map[string][]string{
 	"consensus/batch": nil,
 	"mempool":         nil,
 	"p2p":             nil,
+	"p2p/peers":       nil,
 	"node":            {"runner.go", "runner_edges.go", "runner_miner.go", "service.go", "network.go", "pages.go", "rpc_*.go"},
 }
 

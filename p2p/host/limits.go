@@ -5,7 +5,6 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -163,7 +162,8 @@ func newResourceManager(c *Config) (network.ResourceManager, error) {
 		},
 		ProtocolDefault: rcmgr.ResourceLimits{Memory: maxMemory},
 	}
-	var exemptV4, exemptV6 []rcmgr.NetworkPrefixLimit
+	// Empty, not nil: for nil there would be an exemption of the library's own.
+	exemptV4, exemptV6 := []rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{}
 	var unlimited []rate.PrefixLimit
 	if !c.LimitPrivate {
 		for _, p := range privateRanges() {
@@ -178,7 +178,7 @@ func newResourceManager(c *Config) (network.ResourceManager, error) {
 	}
 	options := []rcmgr.Option{
 		rcmgr.WithLimitPerSubnet(subnetsV4(), subnetsV6()),
-		rcmgr.WithNetworkPrefixLimit(slices.Concat([]rcmgr.NetworkPrefixLimit{}, exemptV4), slices.Concat([]rcmgr.NetworkPrefixLimit{}, exemptV6)),
+		rcmgr.WithNetworkPrefixLimit(exemptV4, exemptV6),
 		rcmgr.WithConnRateLimiters(&rate.Limiter{
 			NetworkPrefixLimits: unlimited,
 			SubnetRateLimiter: rate.SubnetLimiter{

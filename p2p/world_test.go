@@ -78,6 +78,7 @@ type node struct {
 	dropped []p2p.Drop
 	told    map[string]int // messages received, by kind
 	scans   int            // of the mempool
+	book    []string       // addresses heard of
 
 	// mute, where set, swallows what it returns true for: an attacker's node.
 	mute func(p2p.Outgoing) bool
@@ -95,7 +96,7 @@ func (w *world) add(id string) *node {
 		pool:   make(map[consensus.Hash]*consensus.Tx), refuse: make(map[consensus.Hash]int),
 		seen: make(map[[32]byte]bool), told: make(map[string]int),
 	}
-	n.engine = p2p.New(p2p.Config{Params: w.params, Agent: "/" + id + "/", Addr: "/dns4/" + id}, n,
+	n.engine = p2p.New(p2p.Config{Params: w.params, Agent: "/" + id + "/", Addr: "/dns4/" + id, Addresses: n}, n,
 		rand.New(rand.NewPCG(w.rng.Uint64(), 0)))
 	w.nodes = append(w.nodes, n)
 	var tick func()
@@ -107,6 +108,17 @@ func (w *world) add(id string) *node {
 	w.after(200*time.Millisecond, tick)
 	return n
 }
+
+// Heard and Sample make a node a p2p.Addresses that forgets nothing.
+func (n *node) Heard(_ time.Time, _ p2p.Peer, addrs []string, _ bool) {
+	for _, addr := range addrs {
+		if !slices.Contains(n.book, addr) {
+			n.book = append(n.book, addr)
+		}
+	}
+}
+
+func (n *node) Sample(most int) []string { return slices.Clone(n.book[:min(most, len(n.book))]) }
 
 func (w *world) ok(err error) {
 	w.t.Helper()

@@ -58,6 +58,7 @@ type Node struct {
 	pruned uint32 // as storage.State.Pruned
 
 	known        *consensus.BlockIndex // the tip that observers have been told
+	quiet        quiet
 	deferred     []deferredTx
 	resolve      []mempool.Orphan // orphans whose parent has come
 	poolSequence uint64           // counts what entered the mempool
@@ -151,6 +152,7 @@ func (n *Node) Disconnected(now time.Time, id p2p.PeerID) {
 
 // Tick does what is due: deadlines, pings, reconciliation, expiry.
 func (n *Node) Tick(now time.Time) error {
+	n.quiet.look(now, n.tree.Tip())
 	if err := n.saveHeaders(); err != nil {
 		return err
 	}

@@ -32,10 +32,33 @@ func (r *Runner) Receive(from p2p.PeerID, msg p2p.Msg, gossip bool) (verdict p2p
 // Tick is called a few times a second. The index, which nobody waits for, is written
 // without the lock.
 func (r *Runner) Tick() {
-	r.tell(func(n *Node, now time.Time) error { return n.Tick(now) })
+	r.tell(func(n *Node, now time.Time) error {
+		err := n.Tick(now)
+		long := n.Quiet(now)
+		if long > 0 && !r.quiet {
+			r.log.Warn("no block has come for a long time: trying one more peer", "for", long.Round(time.Second))
+		}
+		r.quiet = long > 0
+		return err
+	})
 	if err := r.store.SyncIndex(); err != nil {
 		r.tell(func(*Node, time.Time) error { return err })
 	}
+}
+
+// Peers describes the connected peers.
+func (r *Runner) Peers() []p2p.PeerInfo {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.node.engine.Peers()
+}
+
+// Quiet reports whether no block has come for so long that our peers may keep them
+// from us.
+func (r *Runner) Quiet() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.quiet
 }
 
 // tell makes a call whose error has nobody to go to: a fault of ours has ended

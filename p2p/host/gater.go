@@ -55,11 +55,14 @@ func (g *gater) isDenied(id peer.ID) bool {
 	return denied
 }
 
-// ban enters a refusal, or changes the end of one.
+// ban enters a refusal.
 func (g *gater) ban(b ban) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	maps.DeleteFunc(g.bans, func(_ string, old ban) bool { return !b.Created.Before(old.Until) })
+	if _, twice := g.bans[b.Target]; twice {
+		return fmt.Errorf("%s %w", b.Target, ErrBanned)
+	}
 	if len(g.bans) >= maxDenied {
 		return fmt.Errorf("%d bans are the most allowed", maxDenied)
 	}

@@ -14,6 +14,9 @@ const (
 	// feelerEvery is how often, on average, a fresh address is tried by a
 	// connection that is closed at once, so that the tried ones do not run dry.
 	feelerEvery = 2 * time.Minute
+	// surplusAge is how long a peer has to show the headers that it has before it may
+	// be taken for the one too many: so while no block comes, ever new peers are asked.
+	surplusAge = 20 * time.Second
 )
 
 // Kind is what a connection is for.
@@ -89,6 +92,12 @@ func (d *Dialer) Next(now time.Time, rng *rand.Rand, b *Book, links []Link, extr
 	default:
 		return Link{}, false
 	}
+	// Who keeps blocks from us may be all of whom we tried.
+	if extra && kind == Full {
+		if addr, ok := b.Choose(now, rng, true, apart); ok {
+			return Link{kind, addr}, true
+		}
+	}
 	addr, ok := b.Choose(now, rng, false, apart)
 	return Link{kind, addr}, ok
 }
@@ -104,9 +113,9 @@ func (b *Book) grouped(ip netip.Addr) bool { return b.private || Public(ip) }
 
 // Surplus returns which of more than TargetFull connections is to be closed: the
 // one from which a block has not come for the longest time, the youngest among
-// equals. Connections younger than a minute had no chance yet and stay.
+// equals. One younger than surplusAge stays.
 func Surplus(now time.Time, full []Candidate) (id string, ok bool) {
-	old := slices.DeleteFunc(slices.Clone(full), func(c Candidate) bool { return now.Sub(c.Since) < time.Minute })
+	old := slices.DeleteFunc(slices.Clone(full), func(c Candidate) bool { return now.Sub(c.Since) < surplusAge })
 	if len(full) <= TargetFull || len(old) == 0 {
 		return "", false
 	}

@@ -39,6 +39,7 @@ type ServiceConfig struct {
 	Bootstrap []string // dialed while there are too few others
 	OnlyPeers bool     // dial none but Peers
 	MDNS      bool     // find nodes in the local network, and be found there
+	DHT       bool     // find nodes by a distributed hash table, and be found there
 	PSK       []byte   // 32 bytes that all nodes of a private network share; nil: a public one
 
 	RPCListen   string // host:port of the RPC server; "": none
@@ -202,7 +203,7 @@ func (s *Service) hostConfig(cfg ServiceConfig) host.Config {
 	c := host.Config{
 		GenesisHash: cfg.Params.GenesisHash(), Listen: cfg.Listen, Peers: cfg.Peers, StrictPeers: cfg.StrictPeers,
 		KeyFile: filepath.Join(cfg.DataDir, keyFile), BanFile: filepath.Join(cfg.DataDir, banFile), Agent: cfg.Agent, Logger: cfg.Logger,
-		DisableQUIC: cfg.DisableQUIC, PSK: cfg.PSK, MDNS: cfg.MDNS,
+		DisableQUIC: cfg.DisableQUIC, PSK: cfg.PSK, MDNS: cfg.MDNS, DHT: cfg.DHT,
 	}
 	if !cfg.OnlyPeers {
 		c.Bootstrap, c.Book = cfg.Bootstrap, s.book

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -136,6 +137,28 @@ func (b *Book) add(now time.Time, source netip.Prefix, addr netip.AddrPort) {
 		}
 	}
 	b.book.Add(now, b.rng, source, addr)
+}
+
+// discovered files addresses that no peer told of.
+func (b *Book) discovered(now time.Time, source netip.Prefix, addrs []ma.Multiaddr) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, multi := range addrs {
+		if _, err := multi.ValueForProtocol(ma.P_TCP); err != nil {
+			continue // of QUIC: the same node listens on TCP
+		}
+		if addr, ok := addrPort(multi); ok {
+			b.add(now, source, addr)
+		}
+	}
+}
+
+// holdsAny reports whether the book may hold one of some addresses.
+func (b *Book) holdsAny(addrs []ma.Multiaddr) bool {
+	return slices.ContainsFunc(addrs, func(multi ma.Multiaddr) bool {
+		addr, ok := addrPort(multi)
+		return ok && b.book.Holds(addr)
+	})
 }
 
 // Sample implements p2p.Addresses.

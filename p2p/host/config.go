@@ -47,6 +47,7 @@ type Config struct {
 	// none but Peers and Bootstrap are dialed.
 	Book *Book
 	MDNS bool // find nodes in the local network, and be found there
+	DHT  bool // find nodes for the book by a distributed hash table, and be found there
 	// StrictPeers ends Run with ErrOtherNetwork when one of Peers turns out to
 	// be of another network, instead of logging that and trying again later.
 	StrictPeers bool

@@ -212,6 +212,11 @@ func (h *Host) Run(ctx context.Context, handler Handler) error {
 			h.fail(err)
 		}
 	}
+	if h.cfg.DHT && h.cfg.Book != nil {
+		if err := h.startDHT(); err != nil {
+			h.fail(err)
+		}
+	}
 	for _, text := range h.cfg.Peers {
 		h.spawn(func() { h.keep(h.ctx, target{addr: text, strict: h.cfg.StrictPeers}) })
 	}

@@ -91,6 +91,13 @@ func TestOutboundDiversity(t *testing.T) {
 			gossiping[s.peer.ID] = true
 		}
 	}
+	// The eight gossip with us, and the two do not.
+	a.wait(t, "gossip with the eight", func([]event) bool { return len(a.gossip.txs.ListPeers()) >= len(gossiping) })
+	for _, id := range a.gossip.txs.ListPeers() {
+		if !gossiping[name(id)] {
+			t.Errorf("%s gossips over a connection for blocks alone", id)
+		}
+	}
 	// A payment reaches the eight, and neither of the two: by gossip, or by stream as
 	// long as there are no meshes, and a large one by stream.
 	a.Send(p2p.Outgoing{Msg: payment(1, 100)})

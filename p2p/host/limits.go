@@ -92,6 +92,10 @@ const (
 	// maxTransient bounds the connections that are being set up, and those without a
 	// session: a stranger may hold each for 15 s, and a new peer must get past.
 	maxTransient = 1024
+	// maxHalfOpen bounds those among them whose handshake has not ended; one more
+	// pushes one out. halfOpenAge is when libp2p gives a handshake up.
+	maxHalfOpen = 512
+	halfOpenAge = 15 * time.Second
 	// maxDenied bounds the peers that Deny remembers; the oldest goes first.
 	maxDenied = 4096
 )

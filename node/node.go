@@ -61,6 +61,7 @@ type Node struct {
 	pruned uint32 // as storage.State.Pruned
 
 	known        *consensus.BlockIndex // the tip that observers have been told
+	quiet        quiet
 	deferred     []deferredTx
 	resolve      []mempool.Orphan // orphans whose parent has come
 	poolSequence uint64           // counts what entered the mempool
@@ -165,6 +166,7 @@ func (n *Node) Disconnected(now time.Time, id p2p.PeerID) {
 // Tick does what is due: deadlines, pings, reconciliation, expiry. What was taken waits
 // for Sync, or Advance.
 func (n *Node) Tick(now time.Time) error {
+	n.quiet.look(now, n.tree.Tip())
 	if err := n.saveHeaders(); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -37,6 +38,9 @@ func (b rpcBackend) Chain() (state rpc.ChainState) {
 		tip, best := n.tree.Tip(), n.tree.BestHeader()
 		state.Pruned = n.pruned
 		state.Tip, state.BestHeader = blockInfo(n, tip), blockInfo(n, best)
+		if long := n.Quiet(now); long > 0 {
+			state.Warnings = append(state.Warnings, fmt.Sprintf("no block has come for %s: peers may keep blocks from this node, or nobody mines", long.Round(time.Second)))
+		}
 		old := n.params.Spacing > 0 && now.Unix()-int64(tip.Header.Time) > syncingAge*n.params.Spacing
 		state.Syncing = best.Height > tip.Height+1 || old && tip.Height == 0 && best.Height > 0
 	})

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/kapok-chain/kapok/p2p"
@@ -48,14 +49,13 @@ func bytesByName(t host.Tally) map[string]uint64 {
 }
 
 func (b rpcBackend) Peers() []rpc.Peer {
-	var infos []p2p.PeerInfo
-	b.look(func(n *Node) { infos = n.Peers() })
+	infos := b.Runner.Peers()
 	peers := make([]rpc.Peer, len(infos))
 	for i, info := range infos {
 		conn := b.Host.Conn(info.ID)
 		peers[i] = rpc.Peer{
 			ID: string(info.ID), Number: conn.Number, Addr: info.Addr, Agent: info.Agent, Transport: conn.Transport,
-			Version: info.Version, Inbound: info.Inbound, Manual: !info.Inbound, Since: info.Since,
+			Version: info.Version, Inbound: info.Inbound, Manual: conn.Manual, BlockOnly: info.BlockOnly, Since: info.Since,
 			LastReceived: conn.LastIn, LastSent: conn.LastOut, LastBlock: info.LastBlock, LastTx: info.LastTx,
 			Ping: info.Ping, MinPing: info.MinPing, TimeOffset: info.TimeOffset, Height: info.BestHeight,
 			StartHeight: info.StartHeight, Score: float64(info.Score), BytesReceived: conn.In, BytesSent: conn.Out,
@@ -93,18 +93,21 @@ func (b rpcBackend) DisconnectPeer(idOrAddr string) error {
 
 func (b rpcBackend) SetNetworkActive(on bool) { b.Host.SetActive(on) }
 
-// KnownAddresses are those of the peers: the node keeps no address book yet.
 func (b rpcBackend) KnownAddresses() []rpc.KnownAddress {
 	var known []rpc.KnownAddress
-	for _, peer := range b.Peers() {
-		if !peer.Inbound {
-			known = append(known, rpc.KnownAddress{Addr: peer.Addr, Seen: peer.Since})
-		}
+	for _, k := range b.book.Known() {
+		known = append(known, rpc.KnownAddress(k))
 	}
 	return known
 }
 
-func (b rpcBackend) Ban(target string, until time.Time) error { return b.Host.Ban(target, until) }
+func (b rpcBackend) Ban(target string, until time.Time) error {
+	err := b.Host.Ban(target, until)
+	if errors.Is(err, host.ErrBanned) {
+		return rpc.ErrBanned
+	}
+	return err
+}
 
 func (b rpcBackend) Unban(target string) error {
 	if !b.Host.Unban(target) {

@@ -48,6 +48,7 @@ type Runner struct {
 	mock   time.Time     // where the clock stands still, unless zero
 	moved  chan struct{} // closed, and replaced, whenever a step was taken
 	events map[chan Event]struct{}
+	quiet  bool  // no block has come for too long
 	fault  error // of our own; nothing is done after it
 
 	tip     consensus.Hash // at the last tick

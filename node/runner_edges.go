@@ -41,7 +41,13 @@ func (r *Runner) Tick() {
 	due := false
 	r.tell(func(n *Node, now time.Time) error {
 		due = r.indexDue(n, time.Now())
-		return n.Tick(now)
+		err := n.Tick(now)
+		long := n.Quiet(now)
+		if long > 0 && !r.quiet {
+			r.log.Warn("no block has come for a long time: trying one more peer", "for", long.Round(time.Second))
+		}
+		r.quiet = long > 0
+		return err
 	})
 	if r.sync() == nil && due {
 		r.SyncIndex()
@@ -67,6 +73,21 @@ func (r *Runner) SyncIndex() {
 	if err := r.store.SyncIndex(); err != nil {
 		r.tell(func(*Node, time.Time) error { return err })
 	}
+}
+
+// Peers describes the connected peers.
+func (r *Runner) Peers() []p2p.PeerInfo {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.node.engine.Peers()
+}
+
+// Quiet reports whether no block has come for so long that our peers may keep them
+// from us.
+func (r *Runner) Quiet() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.quiet
 }
 
 // tell makes a call whose error has nobody to go to: a fault of ours has ended

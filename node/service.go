@@ -34,8 +34,13 @@ type ServiceConfig struct {
 	Agent   string // what peers are told, as "/kapok:0.1.0/"
 	Version string // what RPC clients are told, as "0.1.0"
 
-	Listen []string // "ip:port" or multiaddrs, TCP, with QUIC on the same port; none: dial only
-	Peers  []string // dialed, and dialed again when lost
+	Listen    []string // "ip:port" or multiaddrs, TCP, with QUIC on the same port; none: dial only
+	Peers     []string // dialed, and dialed again when lost
+	Bootstrap []string // dialed while there are too few others
+	OnlyPeers bool     // dial none but Peers
+	MDNS      bool     // find nodes in the local network, and be found there
+	DHT       bool     // find nodes by a distributed hash table, and be found there
+	PSK       []byte   // 32 bytes that all nodes of a private network share; nil: a public one
 
 	RPCListen   string // host:port of the RPC server; "": none
 	RPCUser     string // with RPCPassword, beside the cookie
@@ -59,13 +64,15 @@ type ServiceConfig struct {
 // dataFiles stand in a data directory beside the chain.
 const (
 	keyFile    = "peer.key"
+	bookFile   = "peers.json"
+	banFile    = "bans.json"
 	cookieFile = ".cookie"
 	configFile = "kapok.toml"
 	walletFile = "wallet.kapok" // and its .bak and .lock
 )
 
 func besideChain() []string {
-	return []string{keyFile, cookieFile, configFile, walletFile, walletFile + ".bak", walletFile + ".lock"}
+	return []string{keyFile, bookFile, banFile, cookieFile, configFile, walletFile, walletFile + ".bak", walletFile + ".lock"}
 }
 
 // OpenStored opens what a stopped node has stored, to be read only. Whoever asks
@@ -101,6 +108,7 @@ type Service struct {
 
 	params  *consensus.Params
 	store   *storage.Badger
+	book    *host.Book
 	clean   bool // the last stop was a clean one
 	index   bool
 	log     *slog.Logger
@@ -167,19 +175,15 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 	if cfg.MinRelayFee > 0 {
 		pool.MinRelayFee = cfg.MinRelayFee
 	}
-	n, err := New(Config{
-		Params: cfg.Params, Store: s.store, State: state, Mempool: pool,
-		P2P:  p2p.Config{Agent: cfg.Agent, Params: cfg.Params},
-		Rand: mathrand.New(mathrand.NewChaCha8(seed)),
-		Lost: lost,
-	})
-	if err != nil {
+	s.book = host.OpenBook(filepath.Join(cfg.DataDir, bookFile), cfg.Params.GenesisHash(), false, cfg.Logger)
+	if s.Host, err = host.New(s.hostConfig(cfg)); err != nil {
 		return nil, err
 	}
-	s.Host, err = host.New(host.Config{
-		GenesisHash: cfg.Params.GenesisHash(), Listen: cfg.Listen, Peers: cfg.Peers, StrictPeers: cfg.StrictPeers,
-		KeyFile: filepath.Join(cfg.DataDir, keyFile), Agent: cfg.Agent, Logger: cfg.Logger,
-		DisableQUIC: cfg.DisableQUIC, Shape: cfg.Shape,
+	n, err := New(Config{
+		Params: cfg.Params, Store: s.store, State: state, Mempool: pool,
+		P2P:  p2p.Config{Agent: cfg.Agent, Params: cfg.Params, Addr: s.Host.Advertised(), Addresses: s.book},
+		Rand: mathrand.New(mathrand.NewChaCha8(seed)),
+		Lost: lost,
 	})
 	if err != nil {
 		return nil, err
@@ -194,6 +198,19 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// hostConfig is what the network side is told.
+func (s *Service) hostConfig(cfg ServiceConfig) host.Config {
+	c := host.Config{
+		GenesisHash: cfg.Params.GenesisHash(), Listen: cfg.Listen, Peers: cfg.Peers, StrictPeers: cfg.StrictPeers,
+		KeyFile: filepath.Join(cfg.DataDir, keyFile), BanFile: filepath.Join(cfg.DataDir, banFile), Agent: cfg.Agent, Logger: cfg.Logger,
+		DisableQUIC: cfg.DisableQUIC, PSK: cfg.PSK, MDNS: cfg.MDNS, DHT: cfg.DHT, Shape: cfg.Shape,
+	}
+	if !cfg.OnlyPeers {
+		c.Bootstrap, c.Book = cfg.Bootstrap, s.book
+	}
+	return c
 }
 
 // Params are the rules of the node's network.

@@ -26,8 +26,9 @@ func (p *peer) lacksNews(b *consensus.BlockIndex, hash consensus.Hash) bool {
 }
 
 // Announce tells of a block that became the tip: our own by gossip and, since
-// the mesh may not be whole, by stream to the peers that we chose; one that
-// was fetched by stream to those that are not known to have it.
+// the mesh may not be whole, by stream to the peers that we chose and to those
+// that take no gossip; one that was fetched by stream to those that are not known
+// to have it.
 func (e *Engine) Announce(now time.Time, block *consensus.Block) {
 	hash := block.Hash()
 	if !e.announced.add(hash) {
@@ -35,21 +36,22 @@ func (e *Engine) Announce(now time.Time, block *consensus.Block) {
 	}
 	m := NewAnnounce(block, e.rng.Uint64())
 	gossip := !e.received.has(hash) && e.gossip(m)
-	e.spread(hash, m, func(p *peer) bool { return !gossip || !p.Inbound })
+	e.spread(hash, m, func(p *peer) bool { return !gossip || !p.Inbound || p.blockOnly() })
 }
 
 // Forward passes on the first announcement of a header, before the body is here:
-// by gossip, which does so itself with what came by it, or where it is too large
-// by stream.
+// by gossip, which does so itself with what came by it, and by stream to the peers
+// that take no gossip, or to all where it is too large.
 func (e *Engine) Forward(now time.Time, m *Announce, from PeerID, gossiped bool) {
 	hash := m.Header.Hash()
 	if !e.announced.add(hash) {
 		return
 	}
-	if gossiped || e.gossip(m) {
-		return
+	if p := e.peers[from]; p != nil {
+		p.lastNews = now
 	}
-	e.spread(hash, m, func(p *peer) bool { return p.ID != from })
+	gossiped = gossiped || e.gossip(m)
+	e.spread(hash, m, func(p *peer) bool { return p.ID != from && (!gossiped || p.blockOnly()) })
 }
 
 // gossip publishes an announcement, unless it is too large.

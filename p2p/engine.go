@@ -32,7 +32,20 @@ type Source interface {
 type Config struct {
 	Params *consensus.Params // the network, of which only the genesis hash is used
 	Agent  string            // our name and version, for people; at most MaxAgent bytes
-	Addr   string            // where others may dial us, or ""
+	// Addr is where others may dial us, or "". Where the address of the machine is not
+	// specified, as in /ip4/0.0.0.0/tcp/9420, peers take the one that they see.
+	Addr string
+	// Addresses is the book of nodes' addresses; nil: none are learned or told.
+	Addresses Addresses
+}
+
+// Addresses is a book of addresses, which the host dials.
+type Addresses interface {
+	// Heard takes addresses that a peer told of; own: where it says that it can be
+	// dialled itself.
+	Heard(now time.Time, from Peer, addrs []string, own bool)
+	// Sample returns at most n addresses, at random.
+	Sample(n int) []string
 }
 
 // Engine keeps the books of all peers. The package documentation is its
@@ -57,7 +70,6 @@ type Engine struct {
 	received  recent[consensus.Hash] // bodies that came from peers
 	askedTxs  map[consensus.Hash]time.Time
 	relay     BlockRelay
-	book      addressBook
 }
 
 // New returns an engine without peers.
@@ -69,7 +81,6 @@ func New(cfg Config, src Source, rng *rand.Rand) *Engine {
 		announced: newRecent[consensus.Hash](maxAnnounced),
 		received:  newRecent[consensus.Hash](maxAnnounced),
 		askedTxs:  make(map[consensus.Hash]time.Time),
-		book:      newAddressBook(),
 	}
 }
 
@@ -176,7 +187,7 @@ func (e *Engine) Handle(now time.Time, from PeerID, m Msg) (Verdict, error) {
 		p.pullingAt = time.Time{}
 		e.pull(now, p)
 	case *Peers:
-		e.onPeers(p, m)
+		e.onPeers(now, p, m)
 	}
 	return e.handled(now)
 }

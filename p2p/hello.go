@@ -8,11 +8,15 @@ import (
 
 func (e *Engine) greet(now time.Time, p *peer) {
 	tip := e.src.Tip()
-	e.send(p, &Hello{
+	hello := &Hello{
 		Version: Version, Genesis: e.cfg.Params.GenesisHash(), Nonce: e.nonce,
 		Tip: tip.Hash, Height: tip.Height, Work: tip.Work,
 		Time: now.Unix(), Agent: e.cfg.Agent, Addr: e.cfg.Addr,
-	})
+	}
+	if p.BlockOnly {
+		hello.Addr, hello.Extra = "", []byte{flagBlockOnly}
+	}
+	e.send(p, hello)
 }
 
 func (e *Engine) onHello(now time.Time, p *peer, m *Hello) {
@@ -38,11 +42,8 @@ func (e *Engine) onHello(now time.Time, p *peer, m *Hello) {
 	} else {
 		p.claims = true
 	}
-	if m.Addr != "" {
-		e.book.add(p, m.Addr)
-	}
-	if !p.Inbound && p.Addr != "" {
-		e.book.add(p, p.Addr)
+	if m.Addr != "" && e.cfg.Addresses != nil {
+		e.cfg.Addresses.Heard(now, p.Peer, []string{m.Addr}, true)
 	}
 	p.sendIDsAt = now
 	p.pollAt = now.Add(pollAfterNews) // a block found between the two hellos is told to nobody
@@ -75,40 +76,27 @@ func (e *Engine) onPong(now time.Time, p *peer, m *Pong) {
 	}
 }
 
-// addressBook holds addresses of nodes, for whoever asks and for the host to
-// dial. No peer fills more than addrsPerPeer of its maxKnownAddrs places.
-type addressBook struct{ addrs recent[string] }
-
-func newAddressBook() addressBook { return addressBook{newRecent[string](maxKnownAddrs)} }
-
-func (b *addressBook) add(p *peer, addr string) {
-	if addr == "" || len(addr) > MaxAddr || p.addrs == addrsPerPeer {
+// onPeers passes on what a peer says, as far as it has not said too much.
+func (e *Engine) onPeers(now time.Time, p *peer, m *Peers) {
+	if e.cfg.Addresses == nil || p.blockOnly() {
 		return
 	}
-	if b.addrs.add(addr) {
-		p.addrs++
+	if now.Sub(p.addrsFrom) >= addrsEvery {
+		p.addrsFrom, p.addrs = now, 0
 	}
-}
-
-// Addresses lists the addresses that are known, as peers stated them.
-func (e *Engine) Addresses() []string { return slices.Clone(e.book.addrs.order) }
-
-func (e *Engine) onPeers(p *peer, m *Peers) {
-	for _, addr := range m.Addrs {
-		e.book.add(p, addr)
-	}
+	n := min(len(m.Addrs), addrsPerPeer-p.addrs)
+	p.addrs += n
+	e.cfg.Addresses.Heard(now, p.Peer, m.Addrs[:n], false)
 }
 
 // tickAddrs tells the peer a random part of the book.
 func (e *Engine) tickAddrs(now time.Time, p *peer) {
-	if now.Before(p.addrsAt) {
+	if e.cfg.Addresses == nil || p.blockOnly() || now.Before(p.addrsAt) {
 		return
 	}
 	p.addrsAt = now.Add(addrsEvery)
-	known := e.Addresses()
-	e.rng.Shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] })
-	known = slices.DeleteFunc(known, func(a string) bool { return a == p.Addr || a == p.hello.Addr })
-	if known = known[:min(len(known), addrsSent)]; len(known) > 0 {
+	known := slices.DeleteFunc(e.cfg.Addresses.Sample(addrsSent), func(a string) bool { return a == p.Addr || a == p.hello.Addr })
+	if len(known) > 0 {
 		e.send(p, &Peers{known})
 	}
 }

@@ -47,8 +47,7 @@ const (
 	maxPulls       = MaxMempoolIDs
 	pullsPerTx     = 3       // times that one refused transaction is pulled within forgetPulls
 	maxTxsBytes    = 1 << 20 // of one answer to GetTxs; the first one always passes
-	maxKnownAddrs  = 1_024   // addresses, altogether
-	addrsPerPeer   = 64      // addresses that one peer may add
+	addrsPerPeer   = 64      // addresses that are taken from one peer within addrsEvery
 	addrsSent      = 32
 	reconcileSlack = 6 // blocks that the tip may be behind while mempools are reconciled
 )

@@ -42,9 +42,10 @@ const Everyone PeerID = ""
 
 // Peer is a connection that the host opened or accepted.
 type Peer struct {
-	ID      PeerID
-	Addr    string // as dialled or as seen; for people
-	Inbound bool   // they dialled us
+	ID        PeerID
+	Addr      string // as dialled or as seen
+	Inbound   bool   // they dialled us
+	BlockOnly bool   // we dialled them for blocks alone
 }
 
 // Outgoing is one message on its way: by stream to a peer, in order, or by
@@ -120,8 +121,17 @@ type Hello struct {
 	Time    int64             // Unix seconds
 	Agent   string
 	Addr    string // where the sender may be dialled, or ""
-	Extra   []byte // fields of later versions, which this one does not read
+	// Extra are fields that came later. The first byte are flags; whatever is beyond
+	// it, this version does not read.
+	Extra []byte
 }
+
+// flagBlockOnly in a Hello asks for blocks alone.
+const flagBlockOnly = 1
+
+// BlockOnly reports whether the sender wants to be sent neither payments nor
+// addresses.
+func (m *Hello) BlockOnly() bool { return len(m.Extra) > 0 && m.Extra[0]&flagBlockOnly != 0 }
 
 // Ping asks for a Pong with the same nonce.
 type Ping struct{ Nonce uint64 }

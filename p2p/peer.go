@@ -19,7 +19,7 @@ type PeerInfo struct {
 	BestHash      consensus.Hash
 	Ping, MinPing time.Duration // zero: not measured yet
 	TimeOffset    time.Duration // its clock less ours, when it said hello
-	LastBlock     time.Time     // body that it sent; zero: never
+	LastBlock     time.Time     // body that it was asked for, or first news of a block; zero: never
 	LastTx        time.Time
 	InFlight      []uint32 // heights of the bodies that it was asked for
 	Score         int      // misbehaviour; it is dropped at 100
@@ -56,6 +56,7 @@ type peer struct {
 	// Bodies.
 	inFlight []*request
 	lastBody time.Time
+	lastNews time.Time // announcement that was the first of its block
 	lacks    []lack
 	serving  []serving
 	bytes    bucket
@@ -84,8 +85,9 @@ type peer struct {
 	offers     []consensus.Hash
 	lastTx     time.Time
 
-	addrsAt time.Time
-	addrs   int // that it added to the book
+	addrsAt   time.Time
+	addrsFrom time.Time // since then it told of so many addresses
+	addrs     int
 
 	score   int
 	scoreAt time.Time
@@ -111,6 +113,9 @@ func (e *Engine) newPeer(now time.Time, p Peer) *peer {
 
 // greeted reports whether the peer may be talked to.
 func (p *peer) greeted() bool { return p.hello != nil && !p.dropped }
+
+// blockOnly reports whether nothing but blocks travels between us.
+func (p *peer) blockOnly() bool { return p.BlockOnly || p.hello != nil && p.hello.BlockOnly() }
 
 // has reports whether the peer is known to have this block.
 func (p *peer) has(b *consensus.BlockIndex) bool {
@@ -144,9 +149,13 @@ func (p *peer) info() PeerInfo {
 		Peer: p.Peer, Since: p.since, Ping: p.ping, MinPing: p.minPing, TimeOffset: p.offset,
 		LastBlock: p.lastBody, LastTx: p.lastTx, Score: p.score,
 	}
+	if p.lastNews.After(p.lastBody) {
+		i.LastBlock = p.lastNews
+	}
 	if p.hello != nil {
 		i.Greeted, i.Agent, i.Version, i.StartHeight = true, p.hello.Agent, p.hello.Version, p.hello.Height
 	}
+	i.BlockOnly = p.blockOnly()
 	if p.best != nil {
 		i.BestHeight, i.BestHash = p.best.Height, p.best.Hash
 	}

@@ -16,7 +16,7 @@ func (e *Engine) AnnounceTx(now time.Time, tx *consensus.Tx, origin PeerID) {
 	}
 	wtxid := tx.WTxID()
 	for _, p := range e.order {
-		if p.greeted() && p.ID != origin && len(p.offers) < MaxOffer {
+		if p.greeted() && !p.blockOnly() && p.ID != origin && len(p.offers) < MaxOffer {
 			p.offers = append(p.offers, wtxid) // one that finds no room travels by reconciliation
 		}
 	}
@@ -38,7 +38,7 @@ func (e *Engine) AskParents(now time.Time, from PeerID, txids []consensus.Hash) 
 }
 
 func (e *Engine) onOffer(now time.Time, p *peer, m *Offer) {
-	if e.catchingUp() {
+	if e.catchingUp() || p.blockOnly() {
 		return
 	}
 	e.wantTxs(now, p, m.WTxIDs)
@@ -85,7 +85,7 @@ func (e *Engine) tickMempool(now time.Time, p *peer) {
 		clear(p.pulls)
 		p.pullsAt = now
 	}
-	if p.dropped || now.Before(p.sendIDsAt) {
+	if p.dropped || p.blockOnly() || now.Before(p.sendIDsAt) {
 		return
 	}
 	// A little jitter keeps the rounds of a node's peers apart.
@@ -115,7 +115,7 @@ func (e *Engine) onMempoolIDs(now time.Time, p *peer, m *MempoolIDs) {
 		return
 	}
 	p.idsAt = now
-	if e.catchingUp() {
+	if e.catchingUp() || p.blockOnly() {
 		return
 	}
 	if m.Salt != p.theirSalt {

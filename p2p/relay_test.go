@@ -198,7 +198,7 @@ func TestPeerInfo(t *testing.T) {
 	if q := a.info("b"); !q.Inbound || q.StartHeight != 0 || q.BestHeight != 3 {
 		t.Errorf("%+v", q)
 	}
-	if addrs := b.engine.Addresses(); !slices.Contains(addrs, "/dns4/a") {
+	if addrs := b.book; !slices.Contains(addrs, "/dns4/a") {
 		t.Error("addresses:", addrs)
 	}
 }
@@ -208,7 +208,7 @@ func TestAddresses(t *testing.T) {
 	w := newWorld(t, 50)
 	nodes := w.line("a", "b", "c")
 	w.run(11 * time.Minute)
-	if addrs := nodes[0].engine.Addresses(); !slices.Contains(addrs, "/dns4/c") {
+	if addrs := nodes[0].book; !slices.Contains(addrs, "/dns4/c") {
 		t.Error("a has not heard of c:", addrs)
 	}
 	say := w.attacker(nodes[0], "mallory", true)
@@ -219,8 +219,59 @@ func TestAddresses(t *testing.T) {
 		}
 		say(m)
 	}
-	if n := len(nodes[0].engine.Addresses()); n > 70 {
+	if n := len(nodes[0].book); n > 70 {
 		t.Errorf("one peer filled the book with %d addresses", n)
+	}
+}
+
+// TestBlockOnly: between a node and a peer that it dialled for blocks alone, blocks
+// travel both ways, and neither payments nor addresses do.
+func TestBlockOnly(t *testing.T) {
+	w := newWorld(t, 52)
+	a, b := w.add("a"), w.add("b")
+	for _, n := range []*node{a, b} { // the host lets no gossip through
+		n.mute = func(out p2p.Outgoing) bool { return out.To == p2p.Everyone }
+	}
+	w.links[pair("a", "b")] = 5 * time.Millisecond
+	a.engine.Connected(w.now, p2p.Peer{ID: "b", Addr: "/dns4/b", BlockOnly: true})
+	b.engine.Connected(w.now, p2p.Peer{ID: "a", Addr: "/ip4/10.0.0.1", Inbound: true})
+	a.flush()
+	b.flush()
+	w.run(time.Second)
+	if !a.info("b").BlockOnly || !b.info("a").BlockOnly {
+		t.Fatal("one of the two does not know")
+	}
+	w.chain.Grow("genesis - a1 - a2")
+	a.give(w.chain.Block("a1"))
+	w.run(time.Second)
+	b.give(w.chain.Block("a2"))
+	w.run(time.Second)
+	if a.tree.Tip().Hash != w.chain.Hash("a2") || b.tree.Tip().Hash != w.chain.Hash("a2") {
+		t.Error("a block did not come")
+	}
+	if last := a.info("b").LastBlock; last.IsZero() {
+		t.Error("b's block is not to its credit")
+	}
+	for i, n := range []*node{a, b} {
+		n.pay(loose(i, 0))
+		tx := loose(2+i, 0) // that came by stream, as if from another peer
+		n.addTx(tx)
+		n.engine.AnnounceTx(w.now, tx, "c")
+		n.flush()
+	}
+	w.run(11 * time.Minute)
+	for _, n := range []*node{a, b} {
+		for _, kind := range []string{"Tx", "MempoolIDs", "Offer", "Peers"} {
+			if n.told[kind] > 0 {
+				t.Errorf("%s was sent %d × %s", n.id, n.told[kind], kind)
+			}
+		}
+		if len(n.pool) != 2 {
+			t.Errorf("%s has %d payments, expected its own two", n.id, len(n.pool))
+		}
+	}
+	if len(a.book) != 1 || len(b.book) != 0 {
+		t.Errorf("addresses %v and %v, expected only b's, by its hello", a.book, b.book)
 	}
 }
 

@@ -47,6 +47,7 @@ type node struct {
 	refuse  map[consensus.Hash]int // wtxids to be ignored so many times
 	told    map[string]int         // messages received, by kind
 	scans   int                    // of the mempool
+	book    []string               // addresses heard of
 
 	// mute, where set, swallows what it returns true for: an attacker's node.
 	mute func(p2p.Outgoing) bool
@@ -64,12 +65,23 @@ func (w *world) add(id string) *node {
 		pool:   make(map[consensus.Hash]*consensus.Tx), refuse: make(map[consensus.Hash]int),
 		told: make(map[string]int),
 	}
-	n.engine = p2p.New(p2p.Config{Params: w.params, Agent: "/" + id + "/", Addr: "/dns4/" + id}, n,
+	n.engine = p2p.New(p2p.Config{Params: w.params, Agent: "/" + id + "/", Addr: "/dns4/" + id, Addresses: n}, n,
 		rand.New(rand.NewPCG(w.Rand.Uint64(), 0)))
 	n.Host = w.Add(p2p.PeerID(id), n)
 	w.Start(n)
 	return n
 }
+
+// Heard and Sample make a node a p2p.Addresses that forgets nothing.
+func (n *node) Heard(_ time.Time, _ p2p.Peer, addrs []string, _ bool) {
+	for _, addr := range addrs {
+		if !slices.Contains(n.book, addr) {
+			n.book = append(n.book, addr)
+		}
+	}
+}
+
+func (n *node) Sample(most int) []string { return slices.Clone(n.book[:min(most, len(n.book))]) }
 
 func (w *world) ok(err error) {
 	w.t.Helper()

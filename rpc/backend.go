@@ -13,8 +13,8 @@ import (
 // lock when they return.
 //
 // Three kinds of errors come back. *consensus.RuleError is the caller's fault.
-// ErrNotFound, ErrNoIndex, ErrNoBody, ErrPruned and ErrVerifying say why there is no
-// answer. Any other error is a fault of our own.
+// ErrNotFound, ErrNoIndex, ErrNoBody, ErrPruned, ErrBanned and ErrVerifying say why
+// there is no answer. Any other error is a fault of our own.
 type Backend interface {
 	ChainBackend
 	CoinBackend
@@ -35,6 +35,8 @@ var (
 	ErrNoBody = errors.New("block not available (only its header is here)")
 	// ErrPruned says that the body of a block was here and was removed.
 	ErrPruned = errors.New("block not available (pruned data)")
+	// ErrBanned says that there is such a ban already.
+	ErrBanned = errors.New("banned already")
 	// ErrVerifying says that VerifyChain is at work for somebody else.
 	ErrVerifying = errors.New("a verification is at work already; try again when it is done")
 )
@@ -210,7 +212,7 @@ type NetworkBackend interface {
 	SetNetworkActive(bool)
 	// KnownAddresses lists addresses of nodes that may not be connected.
 	KnownAddresses() []KnownAddress
-	// Ban refuses a peer id, an IP address or a subnet until the time given.
+	// Ban refuses a peer id, an IP address or a subnet until the time given: ErrBanned.
 	Ban(target string, until time.Time) error
 	Unban(target string) error
 	Bans() []Ban

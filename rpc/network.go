@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -215,7 +216,7 @@ func renderPeer(p *Peer) peerJSON {
 		LastBlock: unix(p.LastBlock), BytesSent: p.BytesSent, BytesReceived: p.BytesReceived, Since: unix(p.Since),
 		TimeOffset: int64(p.TimeOffset / time.Second), Ping: seconds(p.Ping), MinPing: seconds(p.MinPing),
 		Version: p.Version, Agent: p.Agent, Inbound: p.Inbound, StartHeight: p.StartHeight, Presynced: -1,
-		SyncedHeaders: p.Height, SyncedBlocks: p.Height, InFlight: orEmpty(p.InFlight), AddrRelay: true,
+		SyncedHeaders: p.Height, SyncedBlocks: p.Height, InFlight: orEmpty(p.InFlight), AddrRelay: !p.BlockOnly,
 		Permissions: []string{}, SentPerMsg: orEmptyMap(p.SentPerMsg), ReceivedPerMsg: orEmptyMap(p.RecvPerMsg),
 		Connection: connection, TransportType: "v2", PeerID: p.ID, Multiaddr: p.Addr, Transport: p.Transport, Score: p.Score,
 	}
@@ -385,7 +386,9 @@ func setBan(c *call) (any, error) {
 		if length < 0 || length > int64(maxBan/time.Second) {
 			return nil, fail(CodeInvalidParameter, "Error: the ban would end in the past, or in more than ten years")
 		}
-		if err := c.b.Ban(target, now.Add(time.Duration(length)*time.Second)); err != nil {
+		if err := c.b.Ban(target, now.Add(time.Duration(length)*time.Second)); errors.Is(err, ErrBanned) {
+			return nil, fail(CodeNodeAlreadyAdded, "Error: IP/Subnet already banned")
+		} else if err != nil {
 			return nil, fail(CodeInvalidIPOrSubnet, "Error: Invalid IP/Subnet: %v", err)
 		}
 		return nil, nil

@@ -75,33 +75,35 @@ func table(w io.Writer, rows ...[2]string) error {
 
 // chainReport is the JSON document of `kapok chain status`.
 type chainReport struct {
-	Network       string  `json:"network"`
-	Height        uint32  `json:"height"`
-	Tip           string  `json:"tip"`
-	TipTime       int64   `json:"tip_time_unix_s"`
-	Headers       uint32  `json:"headers"`
-	Syncing       bool    `json:"syncing"`
-	Bits          string  `json:"bits"`
-	BlockHashes   float64 `json:"expected_hashes_per_block"`
-	Coins         uint64  `json:"coins"`
-	CoinSum       string  `json:"coin_sum"`
-	Supply        float64 `json:"supply_kpk"`
-	SizeOnDisk    int64   `json:"size_on_disk_bytes"`
-	MempoolTxs    int     `json:"mempool_txs"`
-	MempoolVBytes int64   `json:"mempool_vbytes"`
-	Peers         int     `json:"peers"`
+	Network       string   `json:"network"`
+	Height        uint32   `json:"height"`
+	Tip           string   `json:"tip"`
+	TipTime       int64    `json:"tip_time_unix_s"`
+	Headers       uint32   `json:"headers"`
+	Syncing       bool     `json:"syncing"`
+	Bits          string   `json:"bits"`
+	BlockHashes   float64  `json:"expected_hashes_per_block"`
+	Coins         uint64   `json:"coins"`
+	CoinSum       string   `json:"coin_sum"`
+	Supply        float64  `json:"supply_kpk"`
+	SizeOnDisk    int64    `json:"size_on_disk_bytes"`
+	MempoolTxs    int      `json:"mempool_txs"`
+	MempoolVBytes int64    `json:"mempool_vbytes"`
+	Peers         int      `json:"peers"`
+	Warnings      []string `json:"warnings"`
 }
 
 func chainStatus(c *cli.Context, client *rpc.Client) error {
 	var chain struct {
-		Network string `json:"kapok_network"`
-		Height  uint32 `json:"blocks"`
-		Headers uint32 `json:"headers"`
-		Tip     string `json:"bestblockhash"`
-		Time    int64  `json:"time"`
-		Bits    string `json:"bits"`
-		Syncing bool   `json:"initialblockdownload"`
-		Size    int64  `json:"size_on_disk"`
+		Network string   `json:"kapok_network"`
+		Height  uint32   `json:"blocks"`
+		Headers uint32   `json:"headers"`
+		Tip     string   `json:"bestblockhash"`
+		Time    int64    `json:"time"`
+		Warn    []string `json:"warnings"`
+		Bits    string   `json:"bits"`
+		Syncing bool     `json:"initialblockdownload"`
+		Size    int64    `json:"size_on_disk"`
 	}
 	var coins struct {
 		Count uint64      `json:"txouts"`
@@ -132,7 +134,7 @@ func chainStatus(c *cli.Context, client *rpc.Client) error {
 	r := chainReport{
 		Network: chain.Network, Height: chain.Height, Tip: chain.Tip, TipTime: chain.Time, Headers: chain.Headers,
 		Syncing: chain.Syncing, Bits: chain.Bits, BlockHashes: expectedHashes(uint32(bits)), Coins: coins.Count,
-		CoinSum: coins.Sum, Supply: supply, SizeOnDisk: chain.Size, MempoolTxs: pool.Size, MempoolVBytes: pool.Bytes, Peers: peers,
+		CoinSum: coins.Sum, Supply: supply, SizeOnDisk: chain.Size, MempoolTxs: pool.Size, MempoolVBytes: pool.Bytes, Peers: peers, Warnings: chain.Warn,
 	}
 	if c.Bool(jsonFlag.Name) {
 		return printJSON(c.App.Writer, r)
@@ -141,18 +143,22 @@ func chainStatus(c *cli.Context, client *rpc.Client) error {
 	if r.Syncing {
 		state = fmt.Sprintf("catching up: %d headers known", r.Headers)
 	}
-	return table(c.App.Writer,
-		[2]string{"network", r.Network},
-		[2]string{"height", fmt.Sprintf("%d (%s)", r.Height, state)},
-		[2]string{"tip", r.Tip},
-		[2]string{"", time.Unix(r.TipTime, 0).UTC().Format(time.DateTime) + " UTC"},
-		[2]string{"difficulty", formatCount(r.BlockHashes) + " hashes a block (bits " + r.Bits + ")"},
-		[2]string{"coins", fmt.Sprintf("%d, worth %s KPK", r.Coins, coins.Total)},
-		[2]string{"coin sum", r.CoinSum},
-		[2]string{"mempool", fmt.Sprintf("%d payments, %d vB", r.MempoolTxs, r.MempoolVBytes)},
-		[2]string{"peers", strconv.Itoa(r.Peers)},
-		[2]string{"on disk", fmt.Sprintf("%.1f MB", float64(r.SizeOnDisk)/1e6)},
-	)
+	rows := [][2]string{
+		{"network", r.Network},
+		{"height", fmt.Sprintf("%d (%s)", r.Height, state)},
+		{"tip", r.Tip},
+		{"", time.Unix(r.TipTime, 0).UTC().Format(time.DateTime) + " UTC"},
+		{"difficulty", formatCount(r.BlockHashes) + " hashes a block (bits " + r.Bits + ")"},
+		{"coins", fmt.Sprintf("%d, worth %s KPK", r.Coins, coins.Total)},
+		{"coin sum", r.CoinSum},
+		{"mempool", fmt.Sprintf("%d payments, %d vB", r.MempoolTxs, r.MempoolVBytes)},
+		{"peers", strconv.Itoa(r.Peers)},
+		{"on disk", fmt.Sprintf("%.1f MB", float64(r.SizeOnDisk)/1e6)},
+	}
+	for _, warning := range r.Warnings {
+		rows = append(rows, [2]string{"warning", warning})
+	}
+	return table(c.App.Writer, rows...)
 }
 
 func chainBlock(c *cli.Context, client *rpc.Client) error {
@@ -276,13 +282,14 @@ func chainPeers(c *cli.Context, client *rpc.Client) error {
 	}
 	var peers []struct {
 		Addr, Subver  string
-		Inbound       bool
+		Connection    string `json:"connection_type"`
+		Score         float64
 		PingTime      float64
 		BytesRecv     int64
 		BytesSent     int64
 		SyncedBlocks  int64  `json:"synced_blocks"`
 		SyncedHeaders int64  `json:"synced_headers"`
-		Transport     string `json:"transport_protocol_type"`
+		Transport     string `json:"transport"`
 	}
 	if err := json.Unmarshal(raw, &peers); err != nil {
 		return fmt.Errorf("the node's answer: %w", err)
@@ -292,14 +299,22 @@ func chainPeers(c *cli.Context, client *rpc.Client) error {
 		return err
 	}
 	t := tabwriter.NewWriter(c.App.Writer, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, "DIRECTION\tADDRESS\tHEIGHT\tPING\tRECEIVED\tSENT\tAGENT")
+	fmt.Fprintln(t, "CONNECTION\tADDRESS\tTRANSPORT\tHEIGHT\tPING\tSCORE\tRECEIVED\tSENT\tAGENT")
 	for _, p := range peers {
-		direction := "outbound"
-		if p.Inbound {
-			direction = "inbound"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%.1f ms\t%d kB\t%d kB\t%s\n", direction, p.Addr, max(p.SyncedBlocks, p.SyncedHeaders),
-			p.PingTime*1000, p.BytesRecv/1000, p.BytesSent/1000, p.Subver)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%.1f ms\t%.0f\t%d kB\t%d kB\t%s\n", connectionName(p.Connection), p.Addr, p.Transport,
+			max(p.SyncedBlocks, p.SyncedHeaders), p.PingTime*1000, p.Score, p.BytesRecv/1000, p.BytesSent/1000, p.Subver)
 	}
 	return t.Flush()
+}
+
+// connectionName shortens Core's name of a kind of connection. All but an inbound one
+// were opened by the node: those that its operator asked for, and those that it chose.
+func connectionName(kind string) string {
+	switch kind {
+	case "outbound-full-relay":
+		return "outbound"
+	case "block-relay-only":
+		return "block-only"
+	}
+	return kind
 }

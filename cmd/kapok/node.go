@@ -16,6 +16,7 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/node"
+	"github.com/kapok-chain/kapok/p2p/host"
 )
 
 func nodeCommand() *cli.Command {
@@ -216,6 +217,11 @@ func serviceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "listen", Usage: "listen for peers on `HOST:PORT` or a multiaddr (default: all addresses, the network's port; \"none\": not at all); QUIC has the same port"},
 		&cli.StringSliceFlag{Name: "peer", Usage: "keep a connection to the peer at `ADDRESS` (host:port or multiaddr)"},
+		&cli.StringSliceFlag{Name: "bootstrap", Usage: "begin with the peer at `ADDRESS` while there are fewer than eight others"},
+		&cli.BoolFlag{Name: "only-peers", Usage: "connect to nobody but those of --peer"},
+		&cli.BoolFlag{Name: "mdns", Usage: "find nodes in the local network, and be found there"},
+		&cli.BoolFlag{Name: "dht", Usage: "find nodes by a distributed hash table of the network's own, and be found there"},
+		&cli.StringFlag{Name: "psk", Usage: "private network: `FILE` of the key that all its nodes share (TCP only)"},
 		&cli.StringFlag{Name: "rpc", Usage: "RPC server on `HOST:PORT` (default: 127.0.0.1 and the network's port; \"none\": no server)"},
 		&cli.StringFlag{Name: "rpc-user", Usage: "RPC `USER`, beside the cookie"},
 		&cli.StringFlag{Name: "rpc-password", Usage: "RPC `PASSWORD`"},
@@ -247,12 +253,18 @@ func serviceConfigOf(c *cli.Context) (cfg node.ServiceConfig, err error) {
 	}
 	cfg = node.ServiceConfig{
 		Params: params, DataDir: dir, Agent: agent, Version: version, Peers: c.StringSlice("peer"), StrictPeers: true,
+		Bootstrap: c.StringSlice("bootstrap"), OnlyPeers: c.Bool("only-peers"), MDNS: c.Bool("mdns"), DHT: c.Bool("dht"),
 		RPCListen: c.String("rpc"), RPCUser: c.String("rpc-user"), RPCPassword: c.String("rpc-password"),
 		PagesListen: c.String("http"), NoIndex: c.Bool("no-index"), Lean: c.Bool("lean"), DisableQUIC: c.Bool("no-quic"),
 		CoinCache: c.Int("coin-cache-mb") << 20, MempoolBytes: int64(c.Int("mempool-mb")) << 20,
 	}
 	if cfg.Logger, err = loggerOf(c); err != nil {
 		return cfg, err
+	}
+	if path := c.String("psk"); path != "" {
+		if cfg.PSK, err = host.LoadPSK(path); err != nil {
+			return cfg, err
+		}
 	}
 	switch cfg.RPCListen {
 	case "":

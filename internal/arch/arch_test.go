@@ -25,6 +25,7 @@ var floors = map[string]int{
 	"consensus":             1,
 	"consensus/conformance": 1, // tests alone, which may import upwards
 	"address":               1,
+	"p2p/peers":             1,
 	"storage":               2,
 	"mempool":               2,
 	"miner":                 2,
@@ -76,6 +77,7 @@ var pure = map[string][]string{
 	"p2p":             nil,
 	"sim":             nil,
 	"sim/virtual":     nil,
+	"p2p/peers":       nil,
 	"node":            {"runner.go", "runner_edges.go", "runner_miner.go", "service.go", "network.go", "pages.go", "rpc_*.go"},
 }
 

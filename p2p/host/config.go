@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,8 @@ var (
 	ErrOtherNetwork = errors.New("speaks another network")
 	// ErrDenied: the peer is on the deny list.
 	ErrDenied = errors.New("is on the deny list")
+	// ErrBanned: there is such a ban already.
+	ErrBanned = errors.New("is banned already")
 	// ErrSelf: the address is our own.
 	ErrSelf = errors.New("is this node itself")
 	// ErrRefused: the peer answered that it does not want this connection.
@@ -38,16 +41,22 @@ type Config struct {
 	// Peers are dialed and dialed again until Run ends: /ip4/…/tcp/…/p2p/ID,
 	// or "host:port", where the peer's id is asked from the peer itself.
 	Peers []string
-	// Bootstrap peers are dialed while there are fewer than eight sessions.
+	// Bootstrap peers are dialed while there are fewer than eight peers that we dialed.
 	Bootstrap []string
+	// Book holds the addresses that are dialed until there are enough peers; nil:
+	// none but Peers and Bootstrap are dialed.
+	Book *Book
+	MDNS bool // find nodes in the local network, and be found there
+	DHT  bool // find nodes for the book by a distributed hash table, and be found there
 	// StrictPeers ends Run with ErrOtherNetwork when one of Peers turns out to
 	// be of another network, instead of logging that and trying again later.
 	StrictPeers bool
 
+	BanFile string // keeps the bans over a restart; "": they are forgotten
 	KeyFile string // holds the Ed25519 identity (mode 0600); "" is a new one for each start
 	Agent   string // software name and version that other peers see
 
-	MaxIn  int // connections that others opened; 0 is 200
+	MaxIn  int // peers that connected to us; 0 is 128
 	MaxOut int // connections that we opened; 0 is 64
 
 	PSK         []byte // 32 bytes shared by all nodes of a private network; QUIC is off then
@@ -58,6 +67,9 @@ type Config struct {
 	// Shape makes the connections those of a wide network, for testnets and
 	// measurements. QUIC is off then. The main network's hosts refuse it.
 	Shape *Shape
+
+	// dialFrom is the address that we dial from; for tests of limits on net groups.
+	dialFrom netip.Addr
 
 	Metrics prometheus.Registerer // libp2p's own metrics go here; nil is none
 	Logger  *slog.Logger          // nil is silent
@@ -72,6 +84,11 @@ type Handler interface {
 	// says whether the message is forwarded.
 	Receive(from p2p.PeerID, m p2p.Msg, gossip bool) p2p.Verdict
 	Tick() // every 200 ms
+	// Peers describes the connected peers.
+	Peers() []p2p.PeerInfo
+	// Quiet reports whether no block has come for so long that our peers may keep
+	// them from us.
+	Quiet() bool
 }
 
 // withDefaults returns a checked copy of c with the blanks filled in.

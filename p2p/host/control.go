@@ -3,16 +3,12 @@ package host
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
-
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/p2p/peers"
 )
 
 // What an operator may ask of a running host, and do to it.
@@ -24,6 +20,7 @@ const maxKept = 256
 type ConnInfo struct {
 	Number          int64  // counts connections up from 1
 	Transport       string // "tcp" or "quic"
+	Manual          bool   // asked for by an operator
 	Since           time.Time
 	In, Out         uint64    // bytes of all protocols, before encryption
 	LastIn, LastOut time.Time // zero: never
@@ -36,7 +33,7 @@ func (h *Host) Conn(id p2p.PeerID) ConnInfo {
 	if s == nil {
 		return ConnInfo{}
 	}
-	info := ConnInfo{Transport: "tcp", Since: s.since}
+	info := ConnInfo{Transport: "tcp", Since: s.since, Manual: s.kind == peers.Manual}
 	if strings.Contains(s.peer.Addr, "/quic") {
 		info.Transport = "quic"
 	}
@@ -127,63 +124,4 @@ func (h *Host) Kept() []string {
 	}
 	slices.Sort(addrs)
 	return addrs
-}
-
-// Ban is a refusal with an end.
-type Ban struct {
-	Target         string // a peer id, an IP address or a subnet
-	Created, Until time.Time
-}
-
-// Ban refuses a peer id, an IP address or a subnet until the time given, and
-// disconnects whoever is meant.
-func (h *Host) Ban(target string, until time.Time) error {
-	b := ban{Ban: Ban{Target: target, Created: time.Now(), Until: until}}
-	var err error
-	if b.prefix, err = netip.ParsePrefix(target); err != nil {
-		if ip, ipErr := netip.ParseAddr(target); ipErr == nil {
-			b.prefix = netip.PrefixFrom(ip, ip.BitLen())
-		} else if b.id, err = peer.Decode(target); err != nil {
-			return fmt.Errorf("%q is no peer id, IP address or subnet", target)
-		}
-	}
-	if err := h.gater.ban(b); err != nil {
-		return err
-	}
-	for _, s := range h.all() {
-		if b.means(s.id, s.stream.Conn().RemoteMultiaddr()) {
-			s.stop(errDisconnected)
-		}
-	}
-	return nil
-}
-
-// Unban takes a refusal back; false where there is none.
-func (h *Host) Unban(target string) bool { return h.gater.unban(target) }
-
-// Bans lists the refusals that have not ended.
-func (h *Host) Bans() []Ban { return h.gater.list(time.Now()) }
-
-// ban is a Ban with its target understood: an id or a prefix.
-type ban struct {
-	Ban
-	id     peer.ID
-	prefix netip.Prefix
-}
-
-// means reports whether the ban is about this peer at this address; either may
-// be unknown.
-func (b *ban) means(id peer.ID, addr ma.Multiaddr) bool {
-	if b.id != "" {
-		return b.id == id
-	}
-	if addr == nil {
-		return false
-	}
-	ip, err := manet.ToIP(addr)
-	if err != nil {
-		return false
-	}
-	parsed, ok := netip.AddrFromSlice(ip)
-	return ok && b.prefix.Contains(parsed.Unmap())
 }

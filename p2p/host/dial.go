@@ -15,6 +15,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multistream"
+
+	"github.com/kapok-chain/kapok/p2p/peers"
 )
 
 // answer is the byte with which the accepting side opens the conversation.
@@ -24,10 +26,8 @@ const (
 	answerAccept    answer = 1
 	answerDuplicate answer = 2 // there is a session, or a stream of ours that survives
 	answerBusy      answer = 3 // this node is starting or stopping
+	answerFull      answer = 4 // no slot is free, and nobody is to give way
 )
-
-// protect tags the connections that the connection manager leaves alone.
-const protect = "dialed"
 
 // accept is libp2p's handler for streams of our protocol.
 func (h *Host) accept(st network.Stream) {
@@ -47,8 +47,8 @@ func (h *Host) accept(st network.Stream) {
 		_ = st.Reset()
 		return
 	}
-	s := h.newSession(st, true)
-	verdict := h.admit(s)
+	s := h.newSession(st, peers.Inbound)
+	verdict := h.admitInbound(s)
 	err := st.SetWriteDeadline(time.Now().Add(handshakeTimeout))
 	if err == nil {
 		_, err = st.Write([]byte{byte(verdict)})
@@ -65,7 +65,7 @@ func (h *Host) accept(st network.Stream) {
 
 // connect brings about a session with the peer at an address, or returns the
 // one that exists. ctx bounds the attempt.
-func (h *Host) connect(ctx context.Context, text string) (*session, error) {
+func (h *Host) connect(ctx context.Context, text string, kind peers.Kind) (*session, error) {
 	info, err := parsePeer(text)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (h *Host) connect(ctx context.Context, text string) (*session, error) {
 			return nil, fmt.Errorf("peer %s: %w", text, err)
 		}
 	}
-	s, err := h.open(ctx, info)
+	s, err := h.open(ctx, info, kind)
 	if err != nil {
 		return nil, fmt.Errorf("peer %s: %w", text, err)
 	}
@@ -113,8 +113,8 @@ func (h *Host) lookup(ctx context.Context, info peer.AddrInfo) (peer.ID, error) 
 }
 
 // open dials a peer, opens our stream, and registers the session once the peer
-// has accepted it.
-func (h *Host) open(ctx context.Context, info peer.AddrInfo) (*session, error) {
+// has accepted it. One for blocks alone has no part in gossip.
+func (h *Host) open(ctx context.Context, info peer.AddrInfo, kind peers.Kind) (_ *session, err error) {
 	if info.ID == h.id {
 		return nil, ErrSelf
 	}
@@ -123,6 +123,14 @@ func (h *Host) open(ctx context.Context, info peer.AddrInfo) (*session, error) {
 	}
 	if s := h.session(name(info.ID)); s != nil && s.stopped() == nil {
 		return s, nil
+	}
+	if kind == peers.BlockOnly {
+		h.gossip.shun(info.ID)
+		defer func() {
+			if err != nil {
+				h.gossip.unshun(info.ID)
+			}
+		}()
 	}
 	h.swarm.Backoff().Clear(info.ID) // the caller's delay is the one that counts
 	if err := h.lib.Connect(ctx, info); err != nil {
@@ -133,16 +141,19 @@ func (h *Host) open(ctx context.Context, info peer.AddrInfo) (*session, error) {
 		return nil, err
 	}
 	if !mine {
+		h.gossip.unshun(info.ID)
 		return h.settled(ctx, info.ID)
 	}
-	s, verdict, err := h.handshake(ctx, info.ID)
+	s, verdict, err := h.handshake(ctx, info.ID, kind)
 	if err == nil && verdict == answerAccept {
-		h.lib.ConnManager().Protect(info.ID, protect)
+		if addr, ok := addrPort(s.stream.Conn().RemoteMultiaddr()); ok && h.cfg.Book != nil {
+			h.cfg.Book.dialed(time.Now(), addr, nil, true)
+		}
 		if h.begin() {
 			go func() {
 				defer h.wg.Done()
 				s.serve(h.ctx)
-				h.lib.ConnManager().Unprotect(info.ID, protect)
+				h.gossip.unshun(info.ID)
 			}()
 			return s, nil
 		}
@@ -153,6 +164,7 @@ func (h *Host) open(ctx context.Context, info peer.AddrInfo) (*session, error) {
 		return nil, err
 	}
 	if verdict == answerDuplicate {
+		h.gossip.unshun(info.ID)
 		return h.settled(ctx, info.ID)
 	}
 	return nil, ErrRefused
@@ -184,11 +196,11 @@ func (h *Host) claim(ctx context.Context, id peer.ID) (bool, error) {
 
 // handshake opens the stream to a claimed peer and reads the answer. The claim
 // ends with it; where the answer is answerAccept, the session is registered.
-func (h *Host) handshake(ctx context.Context, id peer.ID) (*session, answer, error) {
+func (h *Host) handshake(ctx context.Context, id peer.ID, kind peers.Kind) (*session, answer, error) {
 	st, verdict, err := h.greet(ctx, id)
 	var s *session
 	if err == nil && verdict == answerAccept {
-		s = h.newSession(st, false)
+		s = h.newSession(st, kind)
 	}
 	for {
 		h.mu.Lock()
@@ -261,16 +273,23 @@ type target struct {
 	strict    bool // ends Run where it is of another network
 }
 
+func (t *target) kind() peers.Kind {
+	if t.bootstrap {
+		return peers.Full
+	}
+	return peers.Manual
+}
+
 // keep has a session with the peer at an address whenever that is possible,
 // until ctx ends.
 func (h *Host) keep(ctx context.Context, to target) {
 	delay, said := redialMin, ""
 	for ctx.Err() == nil {
-		if to.bootstrap && h.count() >= enoughOutbound {
+		if to.bootstrap && len(h.kind(peers.Full))+len(h.kind(peers.Manual)) >= peers.TargetFull && !h.handler.Quiet() {
 			pause(ctx, redialMax)
 			continue
 		}
-		s, err := h.connect(ctx, to.addr)
+		s, err := h.connect(ctx, to.addr, to.kind())
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -18,7 +18,8 @@ import (
 // gater is libp2p's connection gater: it lets nobody in who is on the deny list
 // or whose id is not an Ed25519 key.
 type gater struct {
-	closed atomic.Bool // to everybody
+	closed   atomic.Bool // to everybody
+	halfOpen halfOpen
 
 	mu     sync.RWMutex
 	bans   map[string]ban // by target; at most maxDenied
@@ -55,11 +56,14 @@ func (g *gater) isDenied(id peer.ID) bool {
 	return denied
 }
 
-// ban enters a refusal, or changes the end of one.
+// ban enters a refusal.
 func (g *gater) ban(b ban) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	maps.DeleteFunc(g.bans, func(_ string, old ban) bool { return !b.Created.Before(old.Until) })
+	if _, twice := g.bans[b.Target]; twice {
+		return fmt.Errorf("%s %w", b.Target, ErrBanned)
+	}
 	if len(g.bans) >= maxDenied {
 		return fmt.Errorf("%d bans are the most allowed", maxDenied)
 	}
@@ -113,11 +117,18 @@ func (g *gater) InterceptPeerDial(id peer.ID) bool { return g.admits(id, nil) }
 func (g *gater) InterceptAddrDial(id peer.ID, addr ma.Multiaddr) bool { return g.admits(id, addr) }
 
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
-	return g.admits("", c.RemoteMultiaddr())
+	if !g.admits("", c.RemoteMultiaddr()) {
+		return false
+	}
+	g.halfOpen.begin(time.Now(), c)
+	return true
 }
 
 func (g *gater) InterceptSecured(_ network.Direction, id peer.ID, c network.ConnMultiaddrs) bool {
 	return isEd25519(id) && g.admits(id, c.RemoteMultiaddr())
 }
 
-func (g *gater) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+func (g *gater) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
+	g.halfOpen.end(c)
+	return true, 0
+}

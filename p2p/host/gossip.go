@@ -64,12 +64,13 @@ type gossip struct {
 	mesh   *mesh
 	txs    *pubsub.Topic
 	blocks *pubsub.Topic
+	shy    shunned
 }
 
 // newGossip starts the router; it ends with h.ctx.
 func newGossip(h *Host) (*gossip, error) {
 	g := &gossip{host: h, mesh: newMesh(h.traffic)}
-	ps, err := pubsub.NewGossipSub(h.ctx, h.lib, append(gossipOptions(h), pubsub.WithRawTracer(g.mesh))...)
+	ps, err := pubsub.NewGossipSub(h.ctx, h.lib, append(gossipOptions(h), pubsub.WithRawTracer(g.mesh), pubsub.WithBlacklist(&g.shy))...)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
@@ -111,7 +112,7 @@ func gossipOptions(h *Host) []pubsub.Option {
 	topics := pubsub.NewAllowlistSubscriptionFilter(h.cfg.txTopic(), h.cfg.blockTopic())
 	score, thresholds := peerScore(&h.cfg)
 	return []pubsub.Option{
-		pubsub.WithLogger(slog.New(atLeast{h.log.With("part", "gossip").Handler(), slog.LevelWarn})),
+		pubsub.WithLogger(slog.New(shyLog{atLeast{h.log.With("part", "gossip").Handler(), slog.LevelWarn}})),
 		pubsub.WithGossipSubParams(params),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
 		pubsub.WithNoAuthor(),

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	libp2p "github.com/libp2p/go-libp2p"
@@ -23,6 +24,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/p2p/peers"
 )
 
 // Host is one node's place in the network. Its methods may be called from any
@@ -49,12 +51,18 @@ type Host struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // every goroutine of ours
 
+	secret uint64     // of this node: which net groups are protected from eviction
+	slots  sync.Mutex // held while an inbound peer is admitted
+
+	banFile sync.Mutex // held while the bans are written
+
 	mu       sync.Mutex
 	running  bool
 	closed   bool
 	sessions map[p2p.PeerID]*session
 	pending  map[peer.ID]chan struct{}     // peers whose stream we are opening
 	kept     map[string]context.CancelFunc // by address: what Keep dials
+	dialing  map[netip.AddrPort]peers.Kind // addresses of the book that are being tried
 	changed  chan struct{}                 // closed and replaced when a session is added
 }
 
@@ -86,8 +94,11 @@ func New(c Config) (*Host, error) {
 		sessions: make(map[p2p.PeerID]*session),
 		pending:  make(map[peer.ID]chan struct{}),
 		kept:     make(map[string]context.CancelFunc),
+		dialing:  make(map[netip.AddrPort]peers.Kind),
+		secret:   newSecret(),
 		changed:  make(chan struct{}),
 	}
+	h.loadBans()
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if err := h.start(key); err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -128,7 +139,9 @@ func (h *Host) options(key crypto.PrivKey) ([]libp2p.Option, error) {
 	if err != nil {
 		return nil, err
 	}
-	conns, err := connmgr.NewConnManager(connLow, connHigh, connmgr.WithGracePeriod(connGrace))
+	// GossipSub wants one. Ours never trims: evict.go says who leaves.
+	most := h.cfg.MaxIn + maxTransient + h.cfg.MaxOut
+	conns, err := connmgr.NewConnManager(most, most)
 	if err != nil {
 		return nil, fmt.Errorf("connection manager: %w", err)
 	}
@@ -151,7 +164,7 @@ func (h *Host) options(key crypto.PrivKey) ([]libp2p.Option, error) {
 	}
 	// Two programs could share a port under SO_REUSEPORT, and neither would know.
 	if h.cfg.Shape == nil {
-		options = append(options, libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()))
+		options = append(options, libp2p.Transport(tcp.NewTCPTransport, h.tcpOptions()...))
 	} else {
 		h.log.Warn("connections are shaped: this is a test network", "node", h.cfg.Shape.Node)
 		options = append(options, libp2p.Transport(shapedTransport(h.cfg.Shape)))
@@ -170,50 +183,13 @@ func (h *Host) options(key crypto.PrivKey) ([]libp2p.Option, error) {
 	return options, nil
 }
 
-// listen binds one address: TCP, and QUIC on the same port.
-func (h *Host) listen(text string) error {
-	addr, err := parseAddr(text, true)
-	if err != nil {
-		return err
+func (h *Host) tcpOptions() []any {
+	options := []any{tcp.DisableReuseport()}
+	if from := h.cfg.dialFrom; from.IsValid() {
+		dialer := &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+		options = append(options, tcp.WithDialerForAddr(func(ma.Multiaddr) (tcp.ContextDialer, error) { return dialer, nil }))
 	}
-	port, err := tcpPort(addr)
-	if err != nil {
-		return fmt.Errorf("listen address %q: %w", text, err)
-	}
-	before := len(h.swarm.ListenAddresses())
-	if err := h.swarm.AddListenAddr(addr); err != nil {
-		return listenError(addr, "TCP", port, err)
-	}
-	if h.cfg.DisableQUIC {
-		return nil
-	}
-	chosen := port
-	if port == 0 {
-		if chosen, err = tcpPort(h.swarm.ListenAddresses()[before]); err != nil {
-			return fmt.Errorf("listen address %q: %w", text, err)
-		}
-	}
-	udp, err := quicAddr(addr, chosen)
-	if err != nil {
-		return err
-	}
-	err = h.swarm.AddListenAddr(udp)
-	if err != nil && port == 0 { // any port will do, and need not be the same
-		if udp, err = quicAddr(addr, 0); err == nil {
-			err = h.swarm.AddListenAddr(udp)
-		}
-	}
-	if err != nil {
-		return listenError(udp, "UDP", chosen, err)
-	}
-	return nil
-}
-
-func listenError(addr ma.Multiaddr, kind string, port int, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s port %d is taken by another program: stop that, or choose another port (%s: %w)", kind, port, addr, err)
-	}
-	return fmt.Errorf("cannot listen on %s port %d (%s): %w", kind, port, addr, err)
+	return options
 }
 
 // Run serves peers until ctx ends, which returns nil, or until a configured
@@ -233,6 +209,19 @@ func (h *Host) Run(ctx context.Context, handler Handler) error {
 	h.spawn(h.ticks)
 	h.spawn(h.sweep)
 	h.spawn(h.publishing)
+	if h.cfg.Book != nil {
+		h.spawn(h.outbound)
+	}
+	if h.cfg.MDNS {
+		if err := h.startMDNS(); err != nil {
+			h.fail(err)
+		}
+	}
+	if h.cfg.DHT && h.cfg.Book != nil {
+		if err := h.startDHT(); err != nil {
+			h.fail(err)
+		}
+	}
 	for _, text := range h.cfg.Peers {
 		h.spawn(func() { h.keep(h.ctx, target{addr: text, strict: h.cfg.StrictPeers}) })
 	}
@@ -252,8 +241,12 @@ func (h *Host) Run(ctx context.Context, handler Handler) error {
 // goroutine of the host is left, so no Handler may call it.
 func (h *Host) Close() error {
 	h.mu.Lock()
+	first := h.running && !h.closed
 	h.closed = true
 	h.mu.Unlock()
+	if first {
+		h.saveBook() // while there are sessions
+	}
 	h.cancel()
 	h.wg.Wait()
 	if h.lib == nil {
@@ -295,8 +288,13 @@ func (h *Host) sweep() {
 	for {
 		select {
 		case now := <-ticker.C:
-			for _, conn := range h.swarm.Conns() {
-				if now.Sub(conn.Stat().Opened) > idleConnAge && h.session(name(conn.RemotePeer())) == nil {
+			idle := h.idle()
+			age := idleConnAge
+			if len(idle) > maxTransient/2 {
+				age = hurriedConnAge
+			}
+			for _, conn := range idle {
+				if now.Sub(conn.Stat().Opened) > age {
 					h.log.Debug("closing a connection without a session", "peer", conn.RemotePeer(), "addr", conn.RemoteMultiaddr())
 					_ = conn.CloseWithError(network.ConnProtocolNegotiationFailed)
 				}
@@ -305,6 +303,17 @@ func (h *Host) sweep() {
 			return
 		}
 	}
+}
+
+// idle returns the connections without a session.
+func (h *Host) idle() []network.Conn {
+	var idle []network.Conn
+	for _, conn := range h.swarm.Conns() {
+		if h.session(name(conn.RemotePeer())) == nil {
+			idle = append(idle, conn)
+		}
+	}
+	return idle
 }
 
 // Send hands a message to the network: to one peer by its stream, or, with an
@@ -325,9 +334,12 @@ func (h *Host) Send(o p2p.Outgoing) {
 	}
 	topic := h.gossip.topicOf(o.Msg)
 	if topic == nil || len(body) > p2p.MaxGossip { // too large for gossip: by stream
+		_, payment := o.Msg.(*p2p.Tx)
 		frame := newFrame(body)
 		for _, s := range h.all() {
-			s.send(frame)
+			if !payment || !s.blockOnly.Load() {
+				s.send(frame)
+			}
 		}
 		h.relieve()
 		return
@@ -380,7 +392,7 @@ func (h *Host) Connect(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(h.ctx, cancel)()
-	_, err := h.connect(ctx, addr)
+	_, err := h.connect(ctx, addr, peers.Manual)
 	return err
 }
 
@@ -407,30 +419,6 @@ func (h *Host) Deny(id p2p.PeerID, on bool) {
 
 // ID returns this node's own id.
 func (h *Host) ID() p2p.PeerID { return name(h.id) }
-
-// Addrs returns the addresses that peers can dial, as /ip4/…/tcp/…/p2p/ID, one
-// for each interface where the node listens on all.
-func (h *Host) Addrs() []string {
-	addrs, err := h.swarm.InterfaceListenAddresses()
-	if err != nil {
-		addrs = h.swarm.ListenAddresses()
-	}
-	texts := make([]string, 0, len(addrs))
-	for _, addr := range addrs {
-		texts = append(texts, addr.String()+"/p2p/"+h.id.String())
-	}
-	return texts
-}
-
-// ShortAddrs returns the same as "ip:port" for banners, the ones that another
-// machine can use first; each will do as an address for Config.Peers.
-func (h *Host) ShortAddrs() []string {
-	addrs, err := h.swarm.InterfaceListenAddresses()
-	if err != nil {
-		addrs = h.swarm.ListenAddresses()
-	}
-	return shortAddrs(addrs)
-}
 
 // Traffic returns the bytes that came from and went to a peer since its session
 // began, in all protocols and before encryption.

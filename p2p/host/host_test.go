@@ -40,6 +40,8 @@ type recorder struct {
 	mu     sync.Mutex
 	live   map[p2p.PeerID]bool
 	faults []string
+	infos  []p2p.PeerInfo // what Peers returns
+	quiet  bool
 	ticks  int
 	news   chan struct{} // closed and replaced at each event
 	events []event
@@ -98,6 +100,18 @@ func (r *recorder) Tick() {
 	r.ticks++
 	close(r.news)
 	r.news = make(chan struct{})
+}
+
+func (r *recorder) Peers() []p2p.PeerInfo {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.infos
+}
+
+func (r *recorder) Quiet() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.quiet
 }
 
 // seen is the events so far.

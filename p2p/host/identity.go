@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/crypto/pb"
@@ -91,25 +90,8 @@ func createIdentity(path string) (crypto.PrivKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := replaceFile(path, raw); err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
-	}
-	temp, err := os.CreateTemp(dir, ".key-*") // its mode is 0600
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
-	}
-	_, err = temp.Write(raw)
-	err = errors.Join(err, temp.Sync(), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("key file %s: %w", path, errors.Join(err, os.Remove(temp.Name())))
-	}
-	if d, err := os.Open(dir); err == nil {
-		_ = d.Sync() // not every system can sync a directory; the key is merely new if it is lost
-		_ = d.Close()
 	}
 	return key, nil
 }

@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/x/rate"
+
+	"github.com/kapok-chain/kapok/p2p/peers"
 )
 
 // Frames on the stream.
@@ -55,6 +55,9 @@ const (
 	replaceAge = 15 * time.Second
 	// idleConnAge is how long a connection may live without a session.
 	idleConnAge = 20 * time.Second
+	// hurriedConnAge is the same while half of maxTransient are without one: more
+	// than five round trips of an honest peer.
+	hurriedConnAge = 3 * time.Second
 	// sessionWait is how long a gossip message of a connected peer waits for the
 	// session that is being set up.
 	sessionWait = 2 * time.Second
@@ -65,28 +68,34 @@ const (
 
 // Redialing of configured peers.
 const (
-	redialMin      = 250 * time.Millisecond // a restarted neighbour is found at once
-	redialMax      = 30 * time.Second
-	redialForeign  = 5 * time.Minute  // a peer of another network
-	redialSettled  = 10 * time.Second // a session this old resets the delay
-	enoughOutbound = 8                // sessions from which bootstrap peers are left in peace
+	redialMin     = 250 * time.Millisecond // a restarted neighbour is found at once
+	redialMax     = 30 * time.Second
+	redialForeign = 5 * time.Minute  // a peer of another network
+	redialSettled = 10 * time.Second // a session this old resets the delay
+)
+
+// The address book.
+const (
+	dialInterval = 200 * time.Millisecond // at most one attempt begins in it
+	saveInterval = 10 * time.Minute
 )
 
 // Connections, where Config does not say otherwise.
 const (
-	defaultMaxIn  = 200
+	defaultMaxIn  = 128
 	defaultMaxOut = 64
-	connLow       = 96 // the connection manager trims down to this many ...
-	connHigh      = 128
-	connGrace     = time.Minute
 	// maxPeerMemory bounds what libp2p's buffers take for one peer, in bytes.
 	maxPeerMemory = 64 << 20
 	maxMemory     = 1 << 30
 	// maxPeerStreams bounds the streams of one peer and protocol; we use one.
 	maxPeerStreams = 16
-	// maxTransient bounds the connections that are being set up: fifty nodes of
-	// one machine may start in the same moment.
-	maxTransient = 128
+	// maxTransient bounds the connections that are being set up, and those without a
+	// session: a stranger may hold each for 15 s, and a new peer must get past.
+	maxTransient = 1024
+	// maxHalfOpen bounds those among them whose handshake has not ended; one more
+	// pushes one out. halfOpenAge is when libp2p gives a handshake up.
+	maxHalfOpen = 512
+	halfOpenAge = 15 * time.Second
 	// maxDenied bounds the peers that Deny remembers; the oldest goes first.
 	maxDenied = 4096
 )
@@ -109,24 +118,10 @@ func subnetsV6() []rcmgr.ConnLimitPerSubnet {
 	}
 }
 
-// privateRanges are the loopback, link-local, private (RFC 1918, RFC 4193) and
-// shared (RFC 6598) addresses.
-func privateRanges() []netip.Prefix {
-	texts := []string{
-		"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10",
-		"::1/128", "fc00::/7", "fe80::/10",
-	}
-	ranges := make([]netip.Prefix, len(texts))
-	for i, text := range texts {
-		ranges[i] = netip.MustParsePrefix(text)
-	}
-	return ranges
-}
-
-// privateNets is privateRanges for GossipSub, which counts colocated peers.
+// privateNets is peers.Private for GossipSub, which counts colocated peers.
 func privateNets() []*net.IPNet {
 	var nets []*net.IPNet
-	for _, p := range privateRanges() {
+	for _, p := range peers.Private() {
 		nets = append(nets, &net.IPNet{
 			IP:   p.Addr().AsSlice(),
 			Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
@@ -137,11 +132,12 @@ func privateNets() []*net.IPNet {
 
 // newResourceManager returns libp2p's accountant with this package's limits.
 func newResourceManager(c *Config) (network.ResourceManager, error) {
-	conns := c.MaxIn + c.MaxOut
+	in := c.MaxIn + maxTransient
+	conns := in + c.MaxOut
 	limits := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
 			Conns:           rcmgr.LimitVal(conns),
-			ConnsInbound:    rcmgr.LimitVal(c.MaxIn),
+			ConnsInbound:    rcmgr.LimitVal(in),
 			ConnsOutbound:   rcmgr.LimitVal(c.MaxOut),
 			FD:              rcmgr.LimitVal(conns),
 			Streams:         rcmgr.LimitVal(conns * maxPeerStreams),
@@ -163,10 +159,11 @@ func newResourceManager(c *Config) (network.ResourceManager, error) {
 		},
 		ProtocolDefault: rcmgr.ResourceLimits{Memory: maxMemory},
 	}
-	var exemptV4, exemptV6 []rcmgr.NetworkPrefixLimit
+	// Empty, not nil: for nil there would be an exemption of the library's own.
+	exemptV4, exemptV6 := []rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{}
 	var unlimited []rate.PrefixLimit
 	if !c.LimitPrivate {
-		for _, p := range privateRanges() {
+		for _, p := range peers.Private() {
 			free := rcmgr.NetworkPrefixLimit{Network: p, ConnCount: math.MaxInt}
 			if p.Addr().Is4() {
 				exemptV4 = append(exemptV4, free)
@@ -178,7 +175,7 @@ func newResourceManager(c *Config) (network.ResourceManager, error) {
 	}
 	options := []rcmgr.Option{
 		rcmgr.WithLimitPerSubnet(subnetsV4(), subnetsV6()),
-		rcmgr.WithNetworkPrefixLimit(slices.Concat([]rcmgr.NetworkPrefixLimit{}, exemptV4), slices.Concat([]rcmgr.NetworkPrefixLimit{}, exemptV6)),
+		rcmgr.WithNetworkPrefixLimit(exemptV4, exemptV6),
 		rcmgr.WithConnRateLimiters(&rate.Limiter{
 			NetworkPrefixLimits: unlimited,
 			SubnetRateLimiter: rate.SubnetLimiter{

@@ -109,13 +109,14 @@ func (*mesh) UndeliverableMessage(*pubsub.Message)                 {}
 
 // bypass sends a gossip message by stream to those whom gossip would miss: new
 // peers that are in no mesh yet, and, for blocks, peers outside of the mesh that
-// we chose ourselves, so that no crowd of inbound peers can hold a block back.
+// we chose ourselves, so that no crowd of inbound peers can hold a block back. Where
+// nothing but blocks travels, the engine sends them.
 func (g *gossip) bypass(topic *pubsub.Topic, body []byte, from peer.ID) {
 	var frame []byte
 	for _, s := range g.host.all() {
 		young := time.Since(s.since) < meshAge
 		chosen := topic == g.blocks && !s.peer.Inbound
-		if s.id == from || !young && !chosen || g.mesh.has(topic.String(), s.id) {
+		if s.id == from || !young && !chosen || s.blockOnly.Load() || g.mesh.has(topic.String(), s.id) {
 			continue
 		}
 		if frame == nil {

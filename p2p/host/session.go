@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/p2p/peers"
 )
 
 // Why a session ended, where it was not the peer's or the wire's doing.
@@ -27,6 +29,7 @@ type session struct {
 	host   *Host
 	peer   p2p.Peer // as the handler knows it
 	id     peer.ID
+	kind   peers.Kind
 	stream network.Stream
 	queue  *queue
 	since  time.Time
@@ -34,8 +37,10 @@ type session struct {
 
 	// call makes the handler's calls for this peer come one at a time. It is
 	// held from the session's creation until Connected has returned.
-	call  sync.Mutex
-	ended bool // under call: Disconnected was called, or Connected never was
+	call sync.Mutex
+	// blockOnly: neither payments nor addresses travel here, as one side wished.
+	blockOnly atomic.Bool
+	ended     bool // under call: Disconnected was called, or Connected never was
 
 	mu     sync.Mutex
 	reason error // why it was stopped; nil while it lives
@@ -43,17 +48,21 @@ type session struct {
 
 // newSession returns a session over an agreed stream, which serve or abandon
 // must end.
-func (h *Host) newSession(s network.Stream, inbound bool) *session {
+func (h *Host) newSession(s network.Stream, kind peers.Kind) *session {
 	id := s.Conn().RemotePeer()
 	session := &session{
-		host:   h,
-		peer:   p2p.Peer{ID: name(id), Addr: s.Conn().RemoteMultiaddr().String(), Inbound: inbound},
+		host: h,
+		peer: p2p.Peer{
+			ID: name(id), Addr: s.Conn().RemoteMultiaddr().String(), Inbound: kind == peers.Inbound, BlockOnly: kind == peers.BlockOnly,
+		},
 		id:     id,
+		kind:   kind,
 		stream: s,
 		queue:  newQueue(&h.queued),
 		since:  time.Now(),
 		done:   make(chan struct{}),
 	}
+	session.blockOnly.Store(kind == peers.BlockOnly)
 	session.call.Lock()
 	return session
 }
@@ -63,7 +72,7 @@ func (h *Host) newSession(s network.Stream, inbound bool) *session {
 // the session.
 func (s *session) serve(ctx context.Context) {
 	h := s.host
-	h.log.Info("peer connected", "peer", s.peer.ID, "addr", s.peer.Addr, "inbound", s.peer.Inbound)
+	h.log.Info("peer connected", "peer", s.peer.ID, "addr", s.peer.Addr, "kind", s.kind)
 	h.handler.Connected(s.peer)
 	s.call.Unlock()
 
@@ -177,6 +186,9 @@ func (s *session) deliver(m p2p.Msg, gossip bool) (p2p.Verdict, bool) {
 	defer s.call.Unlock()
 	if s.ended || s.stopped() != nil {
 		return p2p.Ignore, false
+	}
+	if hello, ok := m.(*p2p.Hello); ok && hello.BlockOnly() {
+		s.blockOnly.Store(true)
 	}
 	return s.host.handler.Receive(s.peer.ID, m, gossip), true
 }

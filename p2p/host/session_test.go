@@ -13,6 +13,7 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/p2p/peers"
 )
 
 // rogue connects a peer that follows no rules and returns its stream, accepted
@@ -133,7 +134,7 @@ func TestNewStreamReplacesOld(t *testing.T) {
 	first, id := rogue(t, victim)
 	defer first.Reset()
 	old := victim.session(id)
-	s := victim.newSession(old.stream, true)
+	s := victim.newSession(old.stream, peers.Inbound)
 	if verdict := victim.admit(s); verdict != answerDuplicate {
 		t.Errorf("answer %d to a second stream, expected %d", verdict, answerDuplicate)
 	}

@@ -36,7 +36,7 @@ func TestLowWorkHeaders(t *testing.T) {
 	const peers, perPeer = 20, 1 << 20 // bytes
 	n := lowWorkHeaders(t)
 	b := newBench(t, demanding(t, 1<<40))
-	headers := easyHeaders(b.params, b.genesis(), b.params.GenesisTime, n, 1)
+	headers := easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, n, 1)
 	one := newBait("all of them", headers, b.genesis())
 	// Announcements of unknown parents make the node ask each of them.
 	news := unheardOf(t, headers[1])
@@ -83,7 +83,7 @@ func TestHeadersWithoutWork(t *testing.T) {
 	for name, work := range map[string]uint64{"a chain worth following": 0, "a chain to be looked at first": 1 << 40} {
 		for _, at := range []int{0, 1999, 2000} {
 			b := newBench(t, demanding(t, work))
-			headers := easyHeaders(b.params, b.genesis(), b.params.GenesisTime, 4000, 1)
+			headers := easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, 4000, 1)
 			target, _, _ := consensus.CompactToTarget(headers[at].Bits)
 			for consensus.HashMeetsTarget(headers[at].Hash(), target) {
 				headers[at].Nonce++
@@ -107,7 +107,7 @@ func TestHeadersWithoutWork(t *testing.T) {
 func TestHeadersForkedNearGenesis(t *testing.T) {
 	const most = 4 << 20 // bytes
 	b := newBench(t, consensus.Regtest())
-	c := chaintest.New(t, b.params)
+	c := chaintest.New(t, b.Params)
 	c.Grow("genesis - a1..a200")
 	b.submit(b.victim, c.Path("a200")...)
 	kept := b.kept()
@@ -120,15 +120,15 @@ func TestHeadersForkedNearGenesis(t *testing.T) {
 	before := heapInUse()
 	for second := range 10 {
 		fork := c.Index(fmt.Sprint("a", second+1))
-		for i, h := range forks(b.params, fork, 2000) {
+		for i, h := range forks(b.Params, fork, 2000) {
 			news.Header = h
 			if verdict := b.say(peer, p2p.NewAnnounce(&news, uint64(i))); verdict != p2p.Ignore {
 				t.Fatalf("announcement %d of second %d: verdict %v", i, second, verdict)
 			}
 		}
-		b.say(peer, &p2p.Headers{Headers: easyHeaders(b.params, fork.Hash, fork.Header.Time, 25, byte(second))})
-		b.now = b.now.Add(time.Second)
-		b.check(b.victim.Tick(b.now))
+		b.say(peer, &p2p.Headers{Headers: easyHeaders(b.Params, fork.Hash, fork.Header.Time, 25, byte(second))})
+		b.Now = b.Now.Add(time.Second)
+		b.check(b.victim.Tick(b.Now))
 		b.listen()
 	}
 	grew := heapInUse() - before
@@ -156,7 +156,7 @@ func forks(p *consensus.Params, parent *consensus.BlockIndex, n int) []consensus
 func TestUnaskedHeaders(t *testing.T) {
 	for _, test := range []struct{ sent, work int }{{149, 150}, {2000, 2001}, {150, 150}, {2000, 1999}, {1, 2}, {1, 1}} {
 		b := newBench(t, demanding(t, uint64(test.work)))
-		headers := easyHeaders(b.params, b.genesis(), b.params.GenesisTime, test.sent, 1)
+		headers := easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, test.sent, 1)
 		peer := newBait("peer", nil, b.genesis())
 		b.meet(peer, 0, true)
 		b.listen()

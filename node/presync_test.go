@@ -80,7 +80,7 @@ type bench struct {
 
 func newBench(t testing.TB, p *consensus.Params) *bench {
 	w := newWorld(t, p, 1, 0)
-	w.now = w.now.Add(40 * 365 * 24 * time.Hour) // long chains end before it
+	w.Now = w.Now.Add(40 * 365 * 24 * time.Hour) // long chains end before it
 	return &bench{world: w, victim: w.reside(storage.OpenMemory(p, true))}
 }
 
@@ -88,14 +88,14 @@ func newBench(t testing.TB, p *consensus.Params) *bench {
 func (b *bench) meet(peer *bait, work uint64, inbound bool) {
 	b.t.Helper()
 	b.baits = append(b.baits, peer)
-	b.victim.Connected(b.now, p2p.Peer{ID: peer.id, Addr: string(peer.id), Inbound: inbound})
-	b.say(peer, &p2p.Hello{Version: p2p.Version, Genesis: b.params.GenesisHash(), Nonce: uint64(len(b.baits)) << 8,
+	b.victim.Connected(b.Now, p2p.Peer{ID: peer.id, Addr: string(peer.id), Inbound: inbound})
+	b.say(peer, &p2p.Hello{Version: p2p.Version, Genesis: b.Params.GenesisHash(), Nonce: uint64(len(b.baits)) << 8,
 		Tip: consensus.Hash{byte(len(b.baits))}, Work: consensus.Uint256{work}})
 }
 
 func (b *bench) say(from *bait, m p2p.Msg) p2p.Verdict {
 	b.t.Helper()
-	verdict, err := b.victim.Receive(b.now, from.id, m, false)
+	verdict, err := b.victim.Receive(b.Now, from.id, m, false)
 	b.check(err)
 	return verdict
 }
@@ -103,7 +103,7 @@ func (b *bench) say(from *bait, m p2p.Msg) p2p.Verdict {
 // listen takes what the node says, and returns what it asks of whom, in order.
 func (b *bench) listen() (asks []p2p.Outgoing) {
 	b.t.Helper()
-	b.check(b.victim.Advance(b.now, consensus.Verifier{Workers: 1}))
+	b.check(b.victim.Advance(b.Now, consensus.Verifier{Workers: 1}))
 	for _, out := range b.victim.Outbox() {
 		if out.To == p2p.Everyone {
 			b.gossip++
@@ -129,7 +129,7 @@ func (b *bench) listen() (asks []p2p.Outgoing) {
 				peer.dropped = drop.Reason
 			}
 		}
-		b.victim.Disconnected(b.now, drop.ID)
+		b.victim.Disconnected(b.Now, drop.ID)
 	}
 	return asks
 }
@@ -152,9 +152,9 @@ func (b *bench) talk(silent ...*bait) {
 // wait lets time pass, and the peers answer.
 func (b *bench) wait(d time.Duration) {
 	b.t.Helper()
-	for end := b.now.Add(d); b.now.Before(end); {
-		b.now = b.now.Add(200 * time.Millisecond)
-		b.check(b.victim.Tick(b.now))
+	for end := b.Now.Add(d); b.Now.Before(end); {
+		b.Now = b.Now.Add(200 * time.Millisecond)
+		b.check(b.victim.Tick(b.Now))
 		b.talk()
 	}
 }
@@ -162,19 +162,19 @@ func (b *bench) wait(d time.Duration) {
 // kept is how many headers the store has, genesis aside.
 func (b *bench) kept() int {
 	b.t.Helper()
-	b.check(b.victim.Tick(b.now))
-	state, err := b.victim.store.Load()
+	b.check(b.victim.Tick(b.Now))
+	state, err := b.victim.Store.Load()
 	b.check(err)
 	n := 0
 	for _, r := range state.Records {
-		if r.Hash != b.params.GenesisHash() {
+		if r.Hash != b.Params.GenesisHash() {
 			n++
 		}
 	}
 	return n
 }
 
-func (b *bench) genesis() consensus.Hash { return b.params.GenesisHash() }
+func (b *bench) genesis() consensus.Hash { return b.Params.GenesisHash() }
 
 // A network's first sync, with a minimum work that takes two messages to show:
 // headers come twice, bodies once.
@@ -182,16 +182,16 @@ func TestLateNodeWithAMinimumOfWork(t *testing.T) {
 	c := chaintest.New(t, demanding(t, 2050))
 	c.Grow("genesis - a1..a2100")
 	w := newWorld(t, c.Params, 4, 2)
-	w.submit(w.nodes[0], c.Path("a2100")...)
-	w.link(w.nodes[1], w.nodes[0])
+	w.submit(w.Nodes[0], c.Path("a2100")...)
+	w.link(w.Nodes[1], w.Nodes[0])
 	w.until(5*time.Minute, "the late node on a2100", func() bool { return w.agree(c.Hash("a2100")) })
-	if len(w.links) != 1 {
+	if len(w.Nodes[1].Node.Peers()) != 1 {
 		t.Error("one of them was dropped")
 	}
 	late := w.add(storage.OpenMemory(c.Params, true))
-	w.link(late, w.nodes[0])
-	w.link(late, w.nodes[1])
-	w.submit(w.nodes[0], c.Mine("a2100", "a2101")) // while it syncs
+	w.link(late, w.Nodes[0])
+	w.link(late, w.Nodes[1])
+	w.submit(w.Nodes[0], c.Mine("a2100", "a2101")) // while it syncs
 	w.until(5*time.Minute, "another one on a2101", func() bool { return w.agree(c.Hash("a2101")) })
 }
 
@@ -199,7 +199,7 @@ func TestLateNodeWithAMinimumOfWork(t *testing.T) {
 // twice up to there, and once behind; all of them enter.
 func TestPresyncOfALongChain(t *testing.T) {
 	b := newBench(t, demanding(t, 5100))
-	peer := newBait("peer", easyHeaders(b.params, b.genesis(), b.params.GenesisTime, 7300, 1), b.genesis())
+	peer := newBait("peer", easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, 7300, 1), b.genesis())
 	b.meet(peer, 20_000, false)
 	for range 3 {
 		asks := b.listen()
@@ -221,8 +221,8 @@ func TestPresyncOfALongChain(t *testing.T) {
 // of either is kept; it is asked again after 2 s, and followed once it holds still.
 func TestPresyncOfAChainThatChanges(t *testing.T) {
 	b := newBench(t, demanding(t, 2500))
-	first := newBait("peer", easyHeaders(b.params, b.genesis(), b.params.GenesisTime, 3000, 1), b.genesis())
-	then := newBait("peer", easyHeaders(b.params, b.genesis(), b.params.GenesisTime, 3000, 2), b.genesis())
+	first := newBait("peer", easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, 3000, 1), b.genesis())
+	then := newBait("peer", easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, 3000, 2), b.genesis())
 	b.meet(first, 20_000, false)
 	for range 2 {
 		b.say(first, first.answer(b.listen()[0].Msg.(*p2p.GetHeaders)))
@@ -245,7 +245,7 @@ func TestPresyncOfAChainThatChanges(t *testing.T) {
 // followed when it has the work. Its headers leave nothing behind.
 func TestPresyncOfAWeakChain(t *testing.T) {
 	b := newBench(t, demanding(t, 4500))
-	headers := easyHeaders(b.params, b.genesis(), b.params.GenesisTime, 5000, 1)
+	headers := easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, 5000, 1)
 	peer := newBait("peer", headers[:4000], b.genesis())
 	b.meet(peer, 20_000, false)
 	b.wait(30 * time.Minute)
@@ -278,14 +278,14 @@ func unheardOf(t testing.TB, h consensus.Header) *p2p.Announce {
 // shows none keep an honest peer from its turn for 40 s, however many they are.
 func TestPresyncKeepsNobodyWaiting(t *testing.T) {
 	b := newBench(t, demanding(t, 30_000))
-	honest := newBait("honest", easyHeaders(b.params, b.genesis(), b.params.GenesisTime, 31_000, 1), b.genesis())
-	weak := easyHeaders(b.params, b.genesis(), b.params.GenesisTime, 2000, 2)
+	honest := newBait("honest", easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, 31_000, 1), b.genesis())
+	weak := easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, 2000, 2)
 	b.meet(honest, 60_000, false)
 	for i := range 20 {
 		b.meet(newBait(fmt.Sprint("slow", i), weak, b.genesis()), 1<<40, true)
 	}
-	began, end := b.now, honest.headers[30_999].Hash()
-	for b.victim.Lookup(end) == nil && b.now.Sub(began) < 5*time.Minute {
+	began, end := b.Now, honest.headers[30_999].Hash()
+	for b.victim.Lookup(end) == nil && b.Now.Sub(began) < 5*time.Minute {
 		for _, ask := range b.listen() {
 			m := ask.Msg.(*p2p.GetHeaders)
 			if ask.To == honest.id {
@@ -296,17 +296,17 @@ func TestPresyncKeepsNobodyWaiting(t *testing.T) {
 				if peer.id == ask.To { // a valid chain, of which it makes up ever more
 					at := peer.places[m.Locator[0]]
 					if at == len(peer.headers) && at > 0 {
-						peer.headers = easyHeaders(b.params, m.Locator[0], peer.headers[at-1].Time, 2000, 3)
+						peer.headers = easyHeaders(b.Params, m.Locator[0], peer.headers[at-1].Time, 2000, 3)
 						peer.places = newBait("", peer.headers, m.Locator[0]).places
 					}
-					b.after(9*time.Second, func() { b.say(peer, peer.answer(m)) })
+					b.After(9*time.Second, func() { b.say(peer, peer.answer(m)) })
 				}
 			}
 		}
 		b.run(200 * time.Millisecond)
-		b.check(b.victim.Tick(b.now))
+		b.check(b.victim.Tick(b.Now))
 	}
-	if took := b.now.Sub(began); took > 50*time.Second {
+	if took := b.Now.Sub(began); took > 50*time.Second {
 		t.Errorf("the honest peer's chain is there after %v", took)
 	}
 	if honest.dropped != "" {
@@ -317,14 +317,14 @@ func TestPresyncKeepsNobodyWaiting(t *testing.T) {
 // What came from somebody else meanwhile is not looked at first any more.
 func TestPresyncOfWhatIsHereMeanwhile(t *testing.T) {
 	b := newBench(t, demanding(t, 4500))
-	headers := easyHeaders(b.params, b.genesis(), b.params.GenesisTime, 5000, 1)
+	headers := easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, 5000, 1)
 	slow, fast := newBait("slow", headers, b.genesis()), newBait("fast", headers, b.genesis())
 	b.meet(slow, 20_000, false)
 	b.say(slow, slow.answer(b.listen()[0].Msg.(*p2p.GetHeaders)))
 	held := b.listen() // its next request, left open
 	b.meet(fast, 10_000, false)
-	b.now = b.now.Add(11 * time.Second)
-	b.check(b.victim.Tick(b.now)) // somebody else is asked
+	b.Now = b.Now.Add(11 * time.Second)
+	b.check(b.victim.Tick(b.Now)) // somebody else is asked
 	b.talk(slow)
 	if n := b.kept(); n != 5000 {
 		t.Fatalf("%d headers came from the fast peer", n)

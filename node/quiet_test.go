@@ -32,23 +32,23 @@ func TestQuiet(t *testing.T) {
 			w := newWorld(t, c.params, 1, 0)
 			n := w.reside(storage.OpenMemory(c.params, true))
 			look := func(d time.Duration) time.Duration {
-				w.now = w.now.Add(d)
-				w.check(n.Tick(w.now))
+				w.Now = w.Now.Add(d)
+				w.check(n.Tick(w.Now))
 				n.Outbox()
-				return n.Quiet(w.now)
+				return n.Quiet(w.Now)
 			}
 			look(0)
 			if q := look(10 * time.Hour); q != 0 {
 				t.Fatalf("a new node without peers is in doubt after %s", q)
 			}
-			n.Connected(w.now, p2p.Peer{ID: "mute"})
+			n.Connected(w.Now, p2p.Peer{ID: "mute"})
 			if q := look(time.Second); (q > 0) != (c.after > 0) {
 				t.Fatalf("a new node with a mute peer: quiet for %s", q)
 			}
 			chain := chaintest.New(t, c.params)
 			chain.Grow("genesis - a1 - a2")
 			for i, name := range []string{"a1", "a2"} {
-				if _, err := n.SubmitBlock(w.now, chain.Block(name)); err != nil {
+				if _, err := n.SubmitBlock(w.Now, chain.Block(name)); err != nil {
 					t.Fatal(err)
 				}
 				w.flush(n)

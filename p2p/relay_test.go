@@ -232,11 +232,8 @@ func TestBlockOnly(t *testing.T) {
 	for _, n := range []*node{a, b} { // the host lets no gossip through
 		n.mute = func(out p2p.Outgoing) bool { return out.To == p2p.Everyone }
 	}
-	w.links[pair("a", "b")] = 5 * time.Millisecond
-	a.engine.Connected(w.now, p2p.Peer{ID: "b", Addr: "/dns4/b", BlockOnly: true})
-	b.engine.Connected(w.now, p2p.Peer{ID: "a", Addr: "/ip4/10.0.0.1", Inbound: true})
-	a.flush()
-	b.flush()
+	a.blocksFrom = "b"
+	w.link(a, b)
 	w.run(time.Second)
 	if !a.info("b").BlockOnly || !b.info("a").BlockOnly {
 		t.Fatal("one of the two does not know")
@@ -256,18 +253,18 @@ func TestBlockOnly(t *testing.T) {
 		n.pay(loose(i, 0))
 		tx := loose(2+i, 0) // that came by stream, as if from another peer
 		n.addTx(tx)
-		n.engine.AnnounceTx(w.now, tx, "c")
-		n.flush()
+		n.engine.AnnounceTx(w.Now, tx, "c")
+		w.Settle(n)
 	}
 	w.run(11 * time.Minute)
 	for _, n := range []*node{a, b} {
 		for _, kind := range []string{"Tx", "MempoolIDs", "Offer", "Peers"} {
 			if n.told[kind] > 0 {
-				t.Errorf("%s was sent %d × %s", n.id, n.told[kind], kind)
+				t.Errorf("%s was sent %d × %s", n.ID, n.told[kind], kind)
 			}
 		}
 		if len(n.pool) != 2 {
-			t.Errorf("%s has %d payments, expected its own two", n.id, len(n.pool))
+			t.Errorf("%s has %d payments, expected its own two", n.ID, len(n.pool))
 		}
 	}
 	if len(a.book) != 1 || len(b.book) != 0 {

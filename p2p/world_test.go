@@ -49,6 +49,8 @@ type node struct {
 	scans   int                    // of the mempool
 	book    []string               // addresses heard of
 
+	blocksFrom p2p.PeerID // that the node dials for blocks alone
+
 	// mute, where set, swallows what it returns true for: an attacker's node.
 	mute func(p2p.Outgoing) bool
 }
@@ -112,7 +114,10 @@ func (w *world) until(d time.Duration, what string, done func() bool) {
 
 // What follows makes a node a virtual.Machine.
 
-func (n *node) Connected(now time.Time, peer p2p.Peer)    { n.engine.Connected(now, peer) }
+func (n *node) Connected(now time.Time, peer p2p.Peer) {
+	peer.BlockOnly = peer.ID == n.blocksFrom
+	n.engine.Connected(now, peer)
+}
 func (n *node) Disconnected(now time.Time, id p2p.PeerID) { n.engine.Disconnected(now, id) }
 func (n *node) Tick(now time.Time) error                  { return n.engine.Tick(now) }
 func (n *node) Outbox() []p2p.Outgoing {

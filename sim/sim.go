@@ -46,7 +46,8 @@ func New(p *consensus.Params, start time.Time, seed uint64) *World {
 func (w *World) Add(cfg node.Config) (*Node, error) {
 	id := p2p.PeerID(fmt.Sprint("node", w.added))
 	w.added++
-	cfg.Params, cfg.P2P = w.Params, p2p.Config{Params: w.Params, Agent: "/" + string(id) + "/"}
+	cfg.Params = w.Params
+	cfg.P2P = p2p.Config{Params: w.Params, Agent: "/" + string(id) + "/", Addr: "/dns4/" + string(id), Addresses: new(rumours)}
 	cfg.Rand = rand.New(rand.NewPCG(w.Rand.Uint64(), 0))
 	if cfg.Store == nil {
 		cfg.Store = storage.OpenMemory(w.Params, false)
@@ -60,6 +61,25 @@ func (w *World) Add(cfg node.Config) (*Node, error) {
 	w.Nodes = append(w.Nodes, n)
 	return n, nil
 }
+
+// rumours are the addresses that a node heard of. Nobody dials them: links are the
+// world's. It keeps the first few.
+type rumours struct{ addrs []string }
+
+// maxRumours bounds them, in addresses.
+const maxRumours = 1000
+
+// Heard implements p2p.Addresses.
+func (r *rumours) Heard(_ time.Time, _ p2p.Peer, addrs []string, _ bool) {
+	for _, addr := range addrs {
+		if len(r.addrs) < maxRumours && !slices.Contains(r.addrs, addr) {
+			r.addrs = append(r.addrs, addr)
+		}
+	}
+}
+
+// Sample implements p2p.Addresses.
+func (r *rumours) Sample(n int) []string { return slices.Clone(r.addrs[:min(n, len(r.addrs))]) }
 
 // Remove takes a node out of the world, as a kill would. Its store stays as it is.
 func (w *World) Remove(n *Node) {

@@ -71,12 +71,6 @@ func (w *waiting) body(hash consensus.Hash) ([]byte, *consensus.Block) {
 	return w.value(hashKey(prefixBlock, hash)), w.blocks[hash]
 }
 
-func (w *waiting) none() bool {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	return len(w.list) == 0
-}
-
 // written forgets the first n of them, which are on disk.
 func (w *waiting) written(n int) {
 	w.mu.Lock()

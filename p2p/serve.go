@@ -9,7 +9,9 @@ import (
 // serving is a body, or a part of one, that a peer asked for. It waits while
 // the peer's allowance of bytes is used up, and while the body is on its way
 // to us: announcements are forwarded before the body is here. A body is handed
-// on once it was connected, since whoever hands on an invalid one is to blame.
+// on once it was connected, since whoever hands on an invalid one is to blame. Parts
+// of one go as soon as it is here: nobody is to blame for what was put together from
+// short ids, and where each node of a line lacks some each waits for the one before.
 type serving struct {
 	hash    consensus.Hash
 	indexes []uint32
@@ -44,7 +46,7 @@ func (e *Engine) serve(now time.Time, p *peer) {
 		}
 		b := e.src.Lookup(s.hash)
 		switch {
-		case b != nil && !e.src.Pruned(b) && b.HasBody() && b.Connected() && !b.Failed():
+		case b != nil && !e.src.Pruned(b) && b.HasBody() && (b.Connected() || s.part) && !b.Failed():
 			block, err := e.src.Body(s.hash)
 			if err != nil {
 				e.fault = err

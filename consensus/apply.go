@@ -53,8 +53,8 @@ func Prevouts(b *Block) []OutPoint {
 	}
 	list := make([]OutPoint, 0, coinCount(b.Txs[0])+inputCount(b))
 	earlier := make(map[Hash]struct{}, len(b.Txs))
-	for i, tx := range b.Txs {
-		txid := tx.TxID()
+	for i, txid := range b.TxIDs() {
+		tx := b.Txs[i]
 		if i == 0 {
 			forEachCoin(tx, txid, 0, false, func(e CoinEntry) { list = append(list, e.OutPoint) })
 		} else {
@@ -112,8 +112,8 @@ func ApplyBlock(p *Params, parent *BlockIndex, b *Block, coins map[OutPoint]Coin
 		Undo:   Undo{Spent: make([]Coin, 0, inputCount(b))},
 		Checks: make([]SigCheck, 0, len(b.Txs)-1),
 	}
-	for i, tx := range b.Txs {
-		txid := tx.TxID()
+	for i, txid := range b.TxIDs() {
+		tx := b.Txs[i]
 		if i == 0 {
 			for j := range tx.Outputs {
 				if old := (OutPoint{txid, uint32(j)}); contains(coins, old) {
@@ -241,7 +241,8 @@ func RevertBlock(b *Block, height uint32, u *Undo) (*Delta, error) {
 	}
 	v := newView(b, nil)
 	rest := u.Spent
-	for i, tx := range b.Txs {
+	for i, txid := range b.TxIDs() {
+		tx := b.Txs[i]
 		if i > 0 {
 			for j := range tx.Inputs {
 				if err := v.untake(tx.Inputs[j].PrevOut, rest[j]); err != nil {
@@ -250,7 +251,7 @@ func RevertBlock(b *Block, height uint32, u *Undo) (*Delta, error) {
 			}
 			rest = rest[len(tx.Inputs):]
 		}
-		v.create(tx, tx.TxID(), height, i == 0)
+		v.create(tx, txid, height, i == 0)
 	}
 	returned, removed := v.net()
 	return &Delta{Spent: removed, Created: returned}, nil

@@ -63,6 +63,52 @@ func DecodeHeader(b []byte) (Header, error) {
 type Block struct {
 	Header Header
 	Txs    []*Tx
+
+	ids *blockIDs // nil: hashed anew for whoever asks
+}
+
+// blockIDs are the ids of a block's transactions, in its order.
+type blockIDs struct{ txids, wtxids []Hash }
+
+// Identified returns the block with the ids of its transactions at hand, which are
+// asked for half a dozen times on its way: by the Merkle root, the witness commitment,
+// what it spends and creates, the mempool, the announcement. The transactions are
+// shared, and must not be changed any more.
+func (b *Block) Identified() *Block {
+	if b.ids != nil {
+		return b
+	}
+	return IdentifiedBlock(b.Header, b.Txs, b.TxIDs(), b.WTxIDs())
+}
+
+// IdentifiedBlock makes a block of transactions whose ids are known. Nothing checks
+// them: they are what TxID and WTxID return.
+func IdentifiedBlock(h Header, txs []*Tx, txids, wtxids []Hash) *Block {
+	return &Block{Header: h, Txs: txs, ids: &blockIDs{txids, wtxids}}
+}
+
+// TxIDs are the txids, in the block's order; they are only read.
+func (b *Block) TxIDs() []Hash {
+	if b.ids != nil {
+		return b.ids.txids
+	}
+	ids := make([]Hash, len(b.Txs))
+	for i, tx := range b.Txs {
+		ids[i] = tx.TxID()
+	}
+	return ids
+}
+
+// WTxIDs are the wtxids, in the block's order; they are only read.
+func (b *Block) WTxIDs() []Hash {
+	if b.ids != nil {
+		return b.ids.wtxids
+	}
+	ids := make([]Hash, len(b.Txs))
+	for i, tx := range b.Txs {
+		ids[i] = tx.WTxID()
+	}
+	return ids
 }
 
 // Hash is the hash of the block's header.

@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -138,6 +139,34 @@ func TestMerkleRepetition(t *testing.T) {
 	if ways < 20 {
 		t.Errorf("only %d ways tried", ways)
 	}
+}
+
+// A block with its ids at hand is judged as it is without them, and the one that it was
+// made of has none: it may still be changed.
+func TestIdentified(t *testing.T) {
+	s, plain := goodBlock(t, 5)
+	known := plain.Identified()
+	if known == plain || known.Identified() != known {
+		t.Error("a block's ids are not computed once")
+	}
+	for i, tx := range plain.Txs {
+		if known.TxIDs()[i] != tx.TxID() || known.WTxIDs()[i] != tx.WTxID() {
+			t.Errorf("transaction %d is called %s and %s", i, known.TxIDs()[i], known.WTxIDs()[i])
+		}
+	}
+	s.ok(known)
+	want := slices.Clone(known.TxIDs())
+	for range 2 { // whoever builds trees of them leaves them as they are
+		known.MerkleRoot()
+		if WitnessRoot(known) != WitnessRoot(plain) {
+			t.Error("another witness root")
+		}
+	}
+	if !slices.Equal(known.TxIDs(), want) || known.WTxIDs()[0] != plain.Txs[0].WTxID() {
+		t.Error("the ids were changed")
+	}
+	plain.Txs[2].LockTime++
+	wantRule(t, CheckBlock(s.p, plain), ErrMerkleRoot, Mutated)
 }
 
 // Case 31: the repetition is of a chain of spends.

@@ -18,11 +18,9 @@ const (
 // WitnessRoot returns the Merkle root over the block's wtxids, with zero in
 // place of the coinbase's (BIP141).
 func WitnessRoot(b *Block) Hash {
-	leaves := make([]Hash, len(b.Txs), len(b.Txs)+1) // room for a repetition
-	for i, tx := range b.Txs {
-		if i > 0 {
-			leaves[i] = tx.WTxID()
-		}
+	leaves := append(make([]Hash, 0, len(b.Txs)+1), b.WTxIDs()...) // room for a repetition
+	if len(leaves) > 0 {
+		leaves[0] = Hash{}
 	}
 	root, _ := reduce(leaves) // a repetition would show among the txids too
 	return root

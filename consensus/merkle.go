@@ -38,9 +38,5 @@ func merkleNode(left, right Hash) Hash {
 // MerkleRoot returns the root over the block's txids, which its header must
 // carry, and whether the tree is mutated.
 func (b *Block) MerkleRoot() (root Hash, mutated bool) {
-	leaves := make([]Hash, len(b.Txs), len(b.Txs)+1) // room for a repetition
-	for i, tx := range b.Txs {
-		leaves[i] = tx.TxID()
-	}
-	return reduce(leaves)
+	return MerkleRoot(b.TxIDs())
 }

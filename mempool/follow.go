@@ -49,8 +49,8 @@ func (p *Pool) Follow(now time.Time, c Chain, ch consensus.Change, body func(con
 // confirm takes out what a block holds or contradicts.
 func (p *Pool) confirm(block *consensus.Block, height uint32) {
 	p.orphans.confirm(block)
-	for _, tx := range block.Txs {
-		txid := tx.TxID()
+	for i, txid := range block.TxIDs() {
+		tx := block.Txs[i]
 		e := p.byTxID[txid]
 		if e == nil {
 			for i := range tx.Inputs {

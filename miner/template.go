@@ -179,18 +179,18 @@ func (t *Template) Block(payout []byte, extranonce uint64, text string) *consens
 			{Value: 0, Script: t.Commitment},
 		},
 	}
-	root := coinbase.TxID()
+	txids := append([]consensus.Hash{coinbase.TxID()}, t.TxIDs...)
+	wtxids := append([]consensus.Hash{coinbase.WTxID()}, t.WTxIDs...)
+	root := txids[0]
 	for _, sibling := range t.branch {
 		root = merkleNode(root, sibling)
 	}
-	return &consensus.Block{
-		Header: consensus.Header{
-			Version:    t.Version,
-			Prev:       t.Parent,
-			MerkleRoot: root,
-			Time:       t.Time,
-			Bits:       t.Bits,
-		},
-		Txs: append([]*consensus.Tx{coinbase}, t.Txs...),
+	header := consensus.Header{
+		Version:    t.Version,
+		Prev:       t.Parent,
+		MerkleRoot: root,
+		Time:       t.Time,
+		Bits:       t.Bits,
 	}
+	return consensus.IdentifiedBlock(header, append([]*consensus.Tx{coinbase}, t.Txs...), txids, wtxids)
 }

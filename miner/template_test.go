@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,10 @@ func TestTemplatesConnect(t *testing.T) { // 154 gbt-valid
 		}
 		text := rapid.StringN(0, 200, 200).Draw(r, "text")
 		block := tpl.Block(payTo(c, "miner"), rapid.Uint64().Draw(r, "extranonce"), text)
+		hashed := &consensus.Block{Header: block.Header, Txs: block.Txs}
+		if !slices.Equal(block.TxIDs(), hashed.TxIDs()) || !slices.Equal(block.WTxIDs(), hashed.WTxIDs()) {
+			r.Fatal("the block has other ids")
+		}
 		if !Solve(block, sha256d.Portable{}) {
 			r.Fatal("no nonce solves the block")
 		}

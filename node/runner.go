@@ -300,6 +300,7 @@ func (r *Runner) WaitTip(ctx context.Context, known consensus.Hash) error {
 // unless it is refused.
 func (r *Runner) SubmitBlock(ctx context.Context, block *consensus.Block) (active bool, err error) {
 	var index *consensus.BlockIndex
+	block = block.Identified()
 	err = r.Do(func(n *Node, now time.Time) (err error) {
 		index, err = n.SubmitBlock(now, block)
 		return err

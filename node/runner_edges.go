@@ -20,8 +20,12 @@ func (r *Runner) Disconnected(id p2p.PeerID) {
 	r.tell(func(n *Node, now time.Time) error { n.Disconnected(now, id); return nil })
 }
 
-// Receive judges a message; the verdict is for gossip.
+// Receive judges a message; the verdict is for gossip. A body is hashed before the lock
+// is taken: that takes the longest of what Receive does.
 func (r *Runner) Receive(from p2p.PeerID, msg p2p.Msg, gossip bool) (verdict p2p.Verdict) {
+	if m, ok := msg.(*p2p.Block); ok {
+		msg = &p2p.Block{Block: m.Block.Identified()}
+	}
 	r.tell(func(n *Node, now time.Time) (err error) {
 		verdict, err = n.Receive(now, from, msg, gossip)
 		return err

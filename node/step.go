@@ -93,7 +93,7 @@ func (j *Job) read() {
 			j.err = fmt.Errorf("read block %s: %w", index.Hash, err)
 			return
 		}
-		j.block = block
+		j.block = block.Identified()
 	}
 	if j.step.Detach {
 		undo, err := j.store.Undo(index.Hash)
@@ -123,8 +123,9 @@ func (j *Job) read() {
 	}
 	j.delta.Sum() // once, here
 	if !j.judged {
-		for _, check := range j.delta.Checks {
-			j.checks = append(j.checks, poolCheck{SigCheck: check, txid: check.Tx.TxID()})
+		txids := j.block.TxIDs()[1:]
+		for i, check := range j.delta.Checks {
+			j.checks = append(j.checks, poolCheck{SigCheck: check, txid: txids[i]})
 		}
 	}
 }
@@ -316,8 +317,8 @@ func (n *Node) wakeOrphans(change consensus.Change) error {
 		if err != nil {
 			return fmt.Errorf("read block %s: %w", index.Hash, err)
 		}
-		for _, tx := range block.Txs {
-			n.resolve = append(n.resolve, n.pool.Children(tx.TxID())...)
+		for _, txid := range block.TxIDs() {
+			n.resolve = append(n.resolve, n.pool.Children(txid)...)
 		}
 	}
 	return nil

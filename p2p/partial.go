@@ -15,8 +15,8 @@ func NewAnnounce(b *consensus.Block, nonce uint64) *Announce {
 	m := &Announce{Header: b.Header, Nonce: nonce, Coinbase: b.Txs[0]}
 	key := blockKey(&m.Header, nonce)
 	m.ShortIDs = make([]ShortID, len(b.Txs)-1)
-	for i, tx := range b.Txs[1:] {
-		m.ShortIDs[i] = key.short(tx.WTxID())
+	for i, wtxid := range b.WTxIDs()[1:] {
+		m.ShortIDs[i] = key.short(wtxid)
 	}
 	return m
 }
@@ -30,11 +30,18 @@ var (
 	ErrFillCount    = errors.New("not as many transactions as are missing")
 )
 
+// known is what the mempool has for a place in the block.
+type known struct {
+	at int32
+	TxRef
+}
+
 // PartialBlock is a block on the way from an announcement to a body. It is
 // filled once; after that it answers with an error (CVE-2024-35202).
 type PartialBlock struct {
 	header  consensus.Header
 	txs     []*consensus.Tx
+	known   []known // ids of what the mempool gave
 	missing []uint32
 	filled  bool
 }
@@ -62,6 +69,7 @@ func NewPartialBlock(m *Announce, pool []TxRef, find func(wtxid consensus.Hash) 
 				ambiguous[i] = true
 			default:
 				p.txs[i] = find(ref.WTxID)
+				p.known = append(p.known, known{i, ref})
 			}
 		}
 	}
@@ -95,8 +103,16 @@ func (p *PartialBlock) Fill(txs []*consensus.Tx) (*consensus.Block, error) {
 		return nil, fmt.Errorf("%d came, %d are missing: %w", len(txs), len(p.missing), ErrFillCount)
 	}
 	p.filled = true
-	for i, index := range p.missing {
-		p.txs[index] = txs[i]
+	txids, wtxids := make([]consensus.Hash, len(p.txs)), make([]consensus.Hash, len(p.txs))
+	for _, k := range p.known {
+		txids[k.at], wtxids[k.at] = k.TxID, k.WTxID
 	}
-	return &consensus.Block{Header: p.header, Txs: p.txs}, nil
+	hash := func(at uint32, tx *consensus.Tx) {
+		p.txs[at], txids[at], wtxids[at] = tx, tx.TxID(), tx.WTxID()
+	}
+	hash(0, p.txs[0])
+	for i, at := range p.missing {
+		hash(at, txs[i])
+	}
+	return consensus.IdentifiedBlock(p.header, p.txs, txids, wtxids), nil
 }

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,6 +48,9 @@ func TestPartialBlock(t *testing.T) {
 		got, err := p.Fill(rest)
 		if err != nil || string(got.Bytes()) != string(block.Bytes()) {
 			t.Fatalf("another block came out: %v", err)
+		}
+		if !slices.Equal(got.TxIDs(), block.TxIDs()) || !slices.Equal(got.WTxIDs(), block.WTxIDs()) {
+			t.Fatal("the block has other ids")
 		}
 		if _, err := p.Fill(rest); !errors.Is(err, ErrFilled) {
 			t.Fatalf("filled twice: %v", err)

@@ -173,7 +173,7 @@ func (s *Badger) readBody(hash consensus.Hash) ([]byte, *consensus.Block, error)
 	if got := b.Hash(); got != hash {
 		return nil, nil, fmt.Errorf("the disk returned block %v: %w", got, ErrDamaged)
 	}
-	if root, _ := consensus.MerkleRoot(txids(b)); root != b.Header.MerkleRoot {
+	if root, _ := consensus.MerkleRoot(b.TxIDs()); root != b.Header.MerkleRoot {
 		return nil, nil, fmt.Errorf("the transactions do not match the header: %w", ErrDamaged)
 	}
 	return raw, b, nil

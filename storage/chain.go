@@ -147,11 +147,3 @@ func (e *event) entry(txids []consensus.Hash, height uint32) HistoryEntry {
 		OutPoint: e.outpoint, Value: e.coin.Value, Coinbase: e.coin.Coinbase,
 	}
 }
-
-func txids(b *consensus.Block) []consensus.Hash {
-	ids := make([]consensus.Hash, len(b.Txs))
-	for i, tx := range b.Txs {
-		ids[i] = tx.TxID()
-	}
-	return ids
-}

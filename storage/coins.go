@@ -293,7 +293,7 @@ func (s *Badger) redoBlock(w *redoWriter, p point, on bool) error {
 	if err != nil {
 		return err
 	}
-	list, err := events(b, txids(b), p.Height, undo)
+	list, err := events(b, b.TxIDs(), p.Height, undo)
 	if err != nil {
 		return fmt.Errorf("block %v: %w", p.Hash, err)
 	}

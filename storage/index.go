@@ -115,7 +115,7 @@ func (s *Badger) takeUnindexed() ([]tipMove, error) {
 // indexMove writes a block's entries, or removes them, and moves the index. From the
 // first entry to the last the block is named as the one in motion.
 func (s *Badger) indexMove(w *writer, m *tipMove) error {
-	ids := txids(m.block)
+	ids := m.block.TxIDs()
 	list, err := events(m.block, ids, m.at.Height, m.undo)
 	if err != nil {
 		return fmt.Errorf("storage: index of block %v: %w", m.at.Hash, err)

@@ -299,7 +299,7 @@ func (m *Memory) Connect(rec consensus.Record, height uint32, b *consensus.Block
 	if _, ok := m.blocks[rec.Hash]; !ok {
 		return fmt.Errorf("storage: connect %v: its body was never stored", rec.Hash)
 	}
-	if _, err := events(b, txids(b), height, &d.Undo); err != nil {
+	if _, err := events(b, b.TxIDs(), height, &d.Undo); err != nil {
 		return fmt.Errorf("storage: connect %v: %w", rec.Hash, err)
 	}
 	m.records[rec.Hash] = rec
@@ -354,7 +354,7 @@ func (m *memory) coinsMoved(gone, come []consensus.CoinEntry) {
 
 // enter puts a block into the index. Its undo data was checked by Connect.
 func (m *memory) enter(b *consensus.Block, height uint32) {
-	hash, ids := b.Hash(), txids(b)
+	hash, ids := b.Hash(), b.TxIDs()
 	for pos, id := range ids {
 		m.places[id] = place{hash, pos}
 	}
@@ -367,7 +367,7 @@ func (m *memory) enter(b *consensus.Block, height uint32) {
 
 // leave takes the last block of the chain out of the index.
 func (m *memory) leave(b *consensus.Block) {
-	hash, ids := b.Hash(), txids(b)
+	hash, ids := b.Hash(), b.TxIDs()
 	for _, id := range ids {
 		delete(m.places, id)
 	}

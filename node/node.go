@@ -50,7 +50,8 @@ type Node struct {
 	untold   bool                               // the tip is on its way to the disk, and then to observers
 	taken    uint64                             // bodies and steps that the store took, of this start
 	synced   uint64                             // so many of them are on disk
-	newest   *consensus.Block                   // that came: what is read back next, in most cases
+	newest   *consensus.Block                   // that came: the next step's, in most cases
+	attached *consensus.Block                   // by the last step: the mempool and the announcement come to it, and peers ask for it
 	origin   map[consensus.Hash]p2p.PeerID      // who sent a body that is not connected yet
 	failures failureLog
 	totals   txTotals
@@ -199,11 +200,12 @@ func (n *Node) saveHeaders() error {
 	return nil
 }
 
-// body is a stored block. Each step reads that of the block it connects, and so do the
-// mempool and the announcement after it.
+// body is a stored block, one of those that are at hand where it can be.
 func (n *Node) body(hash consensus.Hash) (*consensus.Block, error) {
-	if n.newest != nil && n.newest.Hash() == hash {
-		return n.newest, nil
+	for _, b := range []*consensus.Block{n.newest, n.attached} {
+		if b != nil && b.Hash() == hash {
+			return b, nil
+		}
 	}
 	return n.store.Block(hash)
 }

@@ -237,6 +237,7 @@ func (n *Node) move(now time.Time, job *Job) (news bool, err error) {
 	}
 	n.taken++
 	n.tree.SetTip(index)
+	n.attached = job.block
 	n.totals.attach(len(job.block.Txs))
 	delete(n.origin, index.Hash)
 	n.engine.Fetch(now)                     // peers may wait for the body

@@ -341,9 +341,9 @@ func (s *Badger) eachCoin(f func(consensus.OutPoint, consensus.Coin) error) (kep
 	defer s.life.RUnlock()
 	s.mu.RLock()
 	cache, kept := maps.Clone(s.cache), s.head.Sum
-	txn := s.kv.db.NewTransaction(false)
+	disk := s.kv.views.take()
 	s.mu.RUnlock()
-	defer txn.Discard()
+	defer s.kv.views.give(disk)
 
 	for op, c := range cache {
 		if !c.live {
@@ -354,7 +354,7 @@ func (s *Badger) eachCoin(f func(consensus.OutPoint, consensus.Coin) error) (kep
 		}
 	}
 	prefix := []byte{prefixCoin}
-	return kept, s.met(each(txn, prefix, prefix, func(key, value []byte) (bool, error) {
+	return kept, s.met(each(disk.txn, prefix, prefix, func(key, value []byte) (bool, error) {
 		op, err := parseCoinKey(key)
 		if err != nil {
 			return false, fmt.Errorf("storage: %v: %w", err, ErrDamaged)

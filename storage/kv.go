@@ -12,6 +12,7 @@ import (
 // commits through one function, which is the seam where tests make disks fail.
 type kv struct {
 	db      *badger.DB
+	views   *views
 	log     *badgerLog
 	commit  func(*badger.Txn) error
 	partial bool         // files or commits are missing, and the rest can do without them
@@ -21,7 +22,7 @@ type kv struct {
 
 func newKV(db *badger.DB, log *badgerLog) *kv {
 	return &kv{
-		db: db, log: log,
+		db: db, views: newViews(db), log: log,
 		commit: func(txn *badger.Txn) error { return log.wait(txn.Commit) },
 		room:   func() error { return room(db.Opts()) },
 	}
@@ -49,10 +50,11 @@ func (k *kv) has(key []byte) (bool, error) {
 	return err == nil, err
 }
 
+// view reads what was committed until now. It waits for no commit that is under way.
 func (k *kv) view(f func(*badger.Txn) error) error {
-	txn := k.db.NewTransaction(false)
-	defer txn.Discard()
-	return f(txn)
+	v := k.views.take()
+	defer k.views.give(v)
+	return f(v.txn)
 }
 
 func getIn(txn *badger.Txn, key []byte) ([]byte, error) {
@@ -183,6 +185,9 @@ func (w *writer) flush() {
 	if w.err == nil && w.ledger != nil {
 		w.err = w.ledger.committed()
 	}
+	if w.err == nil {
+		w.err = w.kv.log.wait(func() error { w.kv.views.renew(); return nil })
+	}
 }
 
 // discard gives up what was not committed. After commit it does nothing.
@@ -213,7 +218,10 @@ func (k *kv) drop(prefixes ...byte) error {
 	if err := k.room(); err != nil {
 		return err
 	}
-	return k.log.wait(func() error { return k.db.DropPrefix(list...) })
+	return k.log.wait(func() error {
+		defer k.views.renew()
+		return k.db.DropPrefix(list...)
+	})
 }
 
 // missingCommits compares the database with the inventory: how many commits it lost.
@@ -237,6 +245,7 @@ func (k *kv) missingCommits() (uint64, error) {
 
 // close closes the database, and then lists its files.
 func (k *kv) close() error {
+	k.views.close()
 	err := k.log.wait(k.db.Close)
 	if k.ledger == nil {
 		return err

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -14,18 +15,12 @@ import (
 // read, without waiting for it; the next sync waits, and writes what has come meanwhile.
 func TestNobodyWaitsForASync(t *testing.T) {
 	w := newWorld(1)
-	db := openTiny(t)
+	disk := &slowDisk{badgerLog: newBadgerLog(nil), begun: make(chan struct{}, 10)}
+	db, err := badger.Open(settings(t.TempDir(), true, disk.badgerLog).WithLogger(disk).WithSyncWrites(false))
+	must(t, err)
 	defer func() { must(t, db.Close()) }()
-	kv := newKV(db, newBadgerLog(nil))
-	var gate sync.Mutex // held: the disk is slow
-	begun := make(chan struct{}, 10)
-	kv.commit = func(txn *badger.Txn) error {
-		begun <- struct{}{}
-		gate.Lock()
-		defer gate.Unlock()
-		return txn.Commit()
-	}
-	s, err := open(w.params, kv, Options{Index: true})
+	gate, begun := &disk.gate, disk.begun
+	s, err := open(w.params, newKV(db, disk.badgerLog), Options{Index: true})
 	must(t, err)
 	for len(begun) > 0 {
 		<-begun
@@ -42,7 +37,7 @@ func TestNobodyWaitsForASync(t *testing.T) {
 	must(t, s.PutBlock(second.record(hasBody), second.block))
 	must(t, s.Connect(second.record(connected), second.height, second.block, second.delta))
 	for _, n := range []*node{first, second} {
-		_, err := s.Block(n.hash)
+		_, err = s.Block(n.hash)
 		must(t, err)
 		_, err = s.Undo(n.hash)
 		must(t, err)
@@ -63,4 +58,21 @@ func TestNobodyWaitsForASync(t *testing.T) {
 	if n := len(s.waiting.list) + len(s.waiting.last) + len(s.waiting.blocks) + s.waiting.bytes; n != 0 {
 		t.Errorf("%d things wait after a sync", n)
 	}
+}
+
+// slowDisk stops Badger in the middle of a write while its gate is locked. Badger says
+// when it is there.
+type slowDisk struct {
+	*badgerLog
+	gate  sync.Mutex
+	begun chan struct{}
+}
+
+func (d *slowDisk) Debugf(format string, args ...any) {
+	if strings.HasPrefix(format, "writeRequests called") {
+		d.begun <- struct{}{}
+		d.gate.Lock()
+		defer d.gate.Unlock()
+	}
+	d.badgerLog.Debugf(format, args...)
 }

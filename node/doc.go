@@ -8,7 +8,8 @@
 //
 // Connecting a block is a Step of three calls: Gather reads what the block needs,
 // Job.Verify checks signatures (a pure function of what was gathered), Commit moves
-// the tip if it is still where Gather found it, has it on disk, and tells observers.
+// the tip if it is still where Gather found it, has it on disk where peers are to hear of
+// it, and tells observers.
 // Advance makes them in a row; Runner makes the parts of them that do not need Node
 // without its lock.
 //

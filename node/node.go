@@ -46,16 +46,17 @@ type Node struct {
 	engine *p2p.Engine
 	random *rand.Rand
 
-	unsaved  map[*consensus.BlockIndex]struct{} // headers that the store lacks
-	untold   bool                               // the tip is on its way to the disk, and then to observers
-	taken    uint64                             // bodies and steps that the store took, of this start
-	synced   uint64                             // so many of them are on disk
-	newest   *consensus.Block                   // that came: the next step's, in most cases
-	attached *consensus.Block                   // by the last step: the mempool and the announcement come to it, and peers ask for it
-	origin   map[consensus.Hash]p2p.PeerID      // who sent a body that is not connected yet
-	failures failureLog
-	totals   txTotals
-	lost     []*consensus.BlockIndex // bodies to be had again; may hold some that came
+	unsaved   map[*consensus.BlockIndex]struct{} // headers that the store lacks
+	untold    bool                               // the tip is on its way to the disk, and then to observers
+	taken     uint64                             // headers, bodies and steps that the store took, of this start
+	synced    uint64                             // so many of them are on disk
+	newest    *consensus.Block                   // that came: the next step's, in most cases
+	attached  *consensus.Block                   // by the last step: the mempool and the announcement come to it, and peers ask for it
+	announced []announced                        // blocks to be put together
+	origin    map[consensus.Hash]p2p.PeerID      // who sent a body that is not connected yet
+	failures  failureLog
+	totals    txTotals
+	lost      []*consensus.BlockIndex // bodies to be had again; may hold some that came
 
 	invalidated bool // an operator invalidated a block since the start
 
@@ -184,7 +185,7 @@ func (n *Node) chain() mempool.Chain {
 	return mempool.Chain{Params: n.params, Tip: n.tree.Tip(), Coins: n.store.Coins}
 }
 
-// saveHeaders writes the headers that came since the last time, parents first.
+// saveHeaders hands the headers that came since the last time to the store, parents first.
 func (n *Node) saveHeaders() error {
 	if len(n.unsaved) == 0 {
 		return nil
@@ -196,6 +197,7 @@ func (n *Node) saveHeaders() error {
 	if err := n.store.PutHeaders(records); err != nil {
 		return fmt.Errorf("save headers: %w", err)
 	}
+	n.taken++
 	clear(n.unsaved)
 	return nil
 }

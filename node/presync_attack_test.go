@@ -88,6 +88,7 @@ func TestHeadersWithoutWork(t *testing.T) {
 			for consensus.HashMeetsTarget(headers[at].Hash(), target) {
 				headers[at].Nonce++
 			}
+			headers = append(headers[:at+1], easyHeaders(b.Params, headers[at].Hash(), headers[at].Time, 3999-at, 1)...)
 			peer := newBait("peer", headers, b.genesis())
 			b.meet(peer, 1<<50, false)
 			b.talk()
@@ -140,6 +141,27 @@ func TestHeadersForkedNearGenesis(t *testing.T) {
 		t.Errorf("%d messages went on by gossip, and %d times bodies were asked for", b.gossip, peer.bodies)
 	}
 	runtime.KeepAlive(b)
+}
+
+// A message whose first header has the work buys nothing for others behind it that are no
+// chain with it (attack 24).
+func TestHeadersApart(t *testing.T) {
+	b := newBench(t, consensus.Regtest())
+	c := chaintest.New(t, b.Params)
+	c.Grow("genesis - a1..a201")
+	b.submit(b.victim, c.Path("a200")...)
+	kept := b.kept()
+	peer := newBait("peer", nil, b.genesis())
+	b.meet(peer, 0, true)
+	b.listen()
+	low := easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, 1999, 7)
+	for range 5 {
+		b.say(peer, &p2p.Headers{Headers: append([]consensus.Header{c.Block("a201").Header}, low...)})
+	}
+	b.listen()
+	if n := b.kept() - kept; n != 0 || peer.dropped == "" {
+		t.Errorf("%d headers are kept, the peer is dropped for %q", n, peer.dropped)
+	}
 }
 
 // forks are n children of a block.

@@ -97,6 +97,10 @@ func (b *bench) say(from *bait, m p2p.Msg) p2p.Verdict {
 	b.t.Helper()
 	verdict, err := b.victim.Receive(b.Now, from.id, m, false)
 	b.check(err)
+	for more := true; more; {
+		more, err = b.victim.Rebuild(b.Now)
+		b.check(err)
+	}
 	return verdict
 }
 

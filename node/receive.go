@@ -34,8 +34,16 @@ func (n *Node) Receive(now time.Time, from p2p.PeerID, msg p2p.Msg, gossip bool)
 // receiveHeaders adds those of a batch of headers whose chain has work enough, until
 // one does not fit.
 func (n *Node) receiveHeaders(now time.Time, from p2p.PeerID, m *p2p.Headers) (p2p.Verdict, error) {
+	if rule := m.Check(); rule != nil {
+		n.engine.Punish(now, from, rule)
+		return p2p.Ignore, nil
+	}
 	headers, err := n.screen(now, from, m.Headers)
-	n.engine.Punish(now, from, consensus.AsRuleError(err))
+	rule := consensus.AsRuleError(err)
+	if err != nil && rule == nil {
+		return p2p.Ignore, err
+	}
+	n.engine.Punish(now, from, rule)
 	var last *consensus.BlockIndex
 	for i := range headers {
 		index, err := n.addHeader(now, &headers[i])
@@ -59,8 +67,8 @@ func (n *Node) receiveHeaders(now time.Time, from p2p.PeerID, m *p2p.Headers) (p
 }
 
 // receiveAnnounce judges the header of a new block, so that it can be forwarded
-// before the body is connected: its proof of work is the price of a forward.
-// The body is put together from the mempool, or fetched.
+// before anything is known of the body: its proof of work is the price of a forward.
+// The body is put together from the mempool (Rebuild), or fetched.
 func (n *Node) receiveAnnounce(now time.Time, from p2p.PeerID, m *p2p.Announce, gossip bool) (p2p.Verdict, error) {
 	if err := consensus.CheckPow(n.params, &m.Header); err != nil {
 		n.engine.Punish(now, from, consensus.AsRuleError(err))
@@ -100,10 +108,37 @@ func (n *Node) receiveAnnounce(now time.Time, from p2p.PeerID, m *p2p.Announce, 
 		n.engine.Fetch(now)
 		return verdict, nil
 	}
-	if block := n.engine.Rebuild(now, from, m); block != nil {
-		_, err = n.receiveRebuilt(now, from, block)
+	if len(n.announced) == maxRebuilds {
+		if _, err := n.Rebuild(now); err != nil {
+			return p2p.Ignore, err
+		}
 	}
-	return verdict, err
+	n.announced = append(n.announced, announced{from, m})
+	return verdict, nil
+}
+
+// announced is a block to be put together from the mempool: when its announcement has gone
+// on, since that may take a hundred times as long as to judge a header.
+type announced struct {
+	from p2p.PeerID
+	msg  *p2p.Announce
+}
+
+// maxRebuilds bounds those that wait: more than come while one is put together.
+const maxRebuilds = 16
+
+// Rebuild puts together the block that was announced first, if there is one, and asks for
+// what is missing. It reports whether there are more.
+func (n *Node) Rebuild(now time.Time) (more bool, err error) {
+	if len(n.announced) == 0 {
+		return false, nil
+	}
+	a := n.announced[0]
+	n.announced = append(n.announced[:0:0], n.announced[1:]...)
+	if block := n.engine.Rebuild(now, a.from, a.msg); block != nil {
+		_, err = n.receiveRebuilt(now, a.from, block)
+	}
+	return len(n.announced) > 0, err
 }
 
 // receiveRebuilt takes a block that was put together from short ids. They are

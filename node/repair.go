@@ -132,6 +132,9 @@ func (r *Repaired) settle(store storage.Store, lost []*consensus.Record, active 
 		if err := store.PutHeaders(changed); err != nil {
 			return fmt.Errorf("write down that bodies are gone: %w", err)
 		}
+		if err := store.Sync(); err != nil {
+			return fmt.Errorf("write down that bodies are gone: %w", err)
+		}
 	}
 	if r.Rebuild {
 		if err := store.ResetCoins(); err != nil {

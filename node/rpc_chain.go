@@ -19,12 +19,8 @@ type rpcBackend struct {
 
 var _ rpc.Backend = rpcBackend{}
 
-// look reads from the node under the lock; what it reads cannot fail.
-func (s *Service) look(f func(n *Node)) {
-	s.Runner.mu.Lock()
-	defer s.Runner.mu.Unlock()
-	f(s.Runner.node)
-}
+// look reads from the node; what it reads cannot fail.
+func (s *Service) look(f func(n *Node)) { s.Runner.look(f) }
 
 func (b rpcBackend) Params() *consensus.Params { return b.params }
 

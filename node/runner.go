@@ -36,12 +36,13 @@ type Event struct {
 // Runner runs a Node in the real world: one lock, the wall clock, a network.
 // Every method is safe for concurrent use.
 type Runner struct {
-	log      *slog.Logger
-	verifier consensus.Verifier
-	network  Carrier
-	store    storage.Store // the node's, for what needs no lock
-	wake     chan struct{} // holds one token while there may be steps to take
-	base     atomic.Pointer[base]
+	log       *slog.Logger
+	verifier  consensus.Verifier
+	network   Carrier
+	store     storage.Store // the node's, for what needs no lock
+	wake      chan struct{} // holds one token while there may be steps to take
+	announced chan struct{} // and while there may be blocks to put together
+	base      atomic.Pointer[base]
 
 	mu     sync.Mutex // the only lock: it guards everything below
 	node   *Node
@@ -60,15 +61,16 @@ type Runner struct {
 // NewRunner puts a node to work. The network may be nil: a node alone.
 func NewRunner(n *Node, network Carrier, verifier consensus.Verifier, log *slog.Logger) *Runner {
 	r := &Runner{
-		log:      log,
-		verifier: verifier,
-		network:  network,
-		store:    n.store,
-		wake:     make(chan struct{}, 1),
-		node:     n,
-		moved:    make(chan struct{}),
-		events:   make(map[chan Event]struct{}),
-		ended:    make(chan struct{}),
+		log:       log,
+		verifier:  verifier,
+		network:   network,
+		store:     n.store,
+		wake:      make(chan struct{}, 1),
+		announced: make(chan struct{}, 1),
+		node:      n,
+		moved:     make(chan struct{}),
+		events:    make(map[chan Event]struct{}),
+		ended:     make(chan struct{}),
 	}
 	r.setBase()
 	r.wake <- struct{}{} // after an unclean stop there are blocks to replay
@@ -79,6 +81,11 @@ func NewRunner(n *Node, network Carrier, verifier consensus.Verifier, log *slog.
 // disk that fails, or a bug. Then the fault is returned, and the node does and
 // answers nothing more.
 func (r *Runner) Run(ctx context.Context) error {
+	var rebuilds sync.WaitGroup
+	defer rebuilds.Wait()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	rebuilds.Go(func() { r.rebuild(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -87,6 +94,26 @@ func (r *Runner) Run(ctx context.Context) error {
 			return r.fault
 		case <-r.wake:
 			for ctx.Err() == nil && r.step() {
+			}
+		}
+	}
+}
+
+// rebuild puts announced blocks together when their announcements have gone on.
+func (r *Runner) rebuild(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.announced:
+		}
+		for more := true; more && ctx.Err() == nil; {
+			err := r.Do(func(n *Node, now time.Time) (err error) {
+				more, err = n.Rebuild(now)
+				return err
+			})
+			if err != nil {
+				return
 			}
 		}
 	}
@@ -105,15 +132,17 @@ func (r *Runner) step() (more bool) {
 	}
 	r.log.Debug("taking a step", "hash", job.step.Block.Hash, "height", job.step.Block.Height, "detach", job.step.Detach)
 	job.read()
-	if err = r.Do(func(n *Node, _ time.Time) error { n.recall(job); return job.err }); err != nil {
+	if err = r.Do(func(n *Node, _ time.Time) error { n.recall(job); return nil }); err != nil {
 		return false
 	}
 	job.Verify(r.verifier)
 	var news bool
+	var refused *consensus.RuleError
 	err = r.Do(func(n *Node, now time.Time) (err error) {
 		if news, err = n.move(now, job); err == nil && !news {
-			return n.observe(now)
+			err = n.observe(now)
 		}
+		refused = n.Failure(job.step.Block.Hash)
 		return err
 	})
 	if err == nil && news {
@@ -121,8 +150,8 @@ func (r *Runner) step() (more bool) {
 			err = r.Do(func(n *Node, now time.Time) error { return n.observe(now) })
 		}
 	}
-	if job.rule != nil && err == nil {
-		r.log.Warn("block refused", "hash", job.step.Block.Hash, "height", job.step.Block.Height, "rule", job.rule)
+	if refused != nil && err == nil {
+		r.log.Warn("block refused", "hash", job.step.Block.Hash, "height", job.step.Block.Height, "rule", refused)
 	}
 	return err == nil
 }
@@ -223,10 +252,17 @@ func (r *Runner) pass(now time.Time) {
 	close(r.moved)
 	r.moved = make(chan struct{})
 	if r.node.Advancing() {
-		select {
-		case r.wake <- struct{}{}:
-		default:
-		}
+		wake(r.wake)
+	}
+	if len(r.node.announced) > 0 {
+		wake(r.announced)
+	}
+}
+
+func wake(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -277,6 +313,24 @@ func (r *Runner) until(ctx context.Context, done func(n *Node) bool) error {
 		case <-r.ended:
 		case <-moved:
 		}
+	}
+}
+
+// look reads from the node, at a moment when the tip is on disk and the mempool knows of
+// it. What it reads cannot fail; after a fault it is what there is.
+func (r *Runner) look(f func(n *Node)) {
+	looked := false
+	_ = r.until(context.Background(), func(n *Node) bool {
+		if !n.untold {
+			looked = true
+			f(n)
+		}
+		return looked
+	})
+	if !looked {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		f(r.node)
 	}
 }
 

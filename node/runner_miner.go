@@ -130,7 +130,7 @@ func (r *Runner) setBase() {
 }
 
 // Stale returns a channel that is closed once a block is not worth mining on. It does
-// without the lock, which the step to the next tip holds while it writes.
+// without the lock, for which it might have to wait.
 func (r *Runner) Stale(parent consensus.Hash) <-chan struct{} {
 	if b := r.base.Load(); b.hash == parent {
 		return b.over

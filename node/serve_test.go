@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -9,6 +10,90 @@ import (
 	"github.com/kapok-chain/kapok/p2p"
 	"github.com/kapok-chain/kapok/storage"
 )
+
+// A header whose body is withheld, and which came first, keeps nobody from hearing of a
+// block that is here.
+func TestAnnouncedBesideAWithheldHeader(t *testing.T) {
+	b := newBench(t, consensus.Regtest())
+	c := chaintest.New(t, b.Params)
+	c.Grow("genesis - a1..a103 - b104")
+	c.Mine("a103", "w104", chaintest.Txs(c.Pay(chaintest.From(c.Coinbase("a1")), chaintest.To("bob", 49*chaintest.Coins))))
+	c.Mine("w104", "w105")
+	b.submit(b.victim, c.Path("a103")...)
+	thief := newBait("thief", nil, b.genesis())
+	b.meet(thief, 0, true)
+	b.listen()
+	b.say(thief, p2p.NewAnnounce(c.Block("w104"), 1)) // and never the payment in it
+	b.say(thief, p2p.NewAnnounce(c.Block("w105"), 1))
+	b.listen()
+	_, err := b.victim.SubmitBlock(b.Now, c.Block("b104"))
+	b.check(err)
+	b.check(b.victim.Advance(b.Now, consensus.Verifier{Workers: 1}))
+	told := 0
+	for _, out := range b.victim.Outbox() {
+		if m, ok := out.Msg.(*p2p.Announce); ok && m.Header.Hash() == c.Hash("b104") && out.To == p2p.Everyone {
+			told++
+		}
+	}
+	if b.victim.Tip().Hash != c.Hash("b104") || told != 1 {
+		t.Errorf("the tip is %v, and it was announced %d times", b.victim.Tip(), told)
+	}
+}
+
+// An announcement goes on before anything is known of the body.
+func TestForwardedBeforeItIsRebuilt(t *testing.T) {
+	b := newBench(t, consensus.Regtest())
+	c := chaintest.New(t, b.Params)
+	c.Grow("genesis - a1..a101")
+	b.submit(b.victim, c.Path("a100")...)
+	peer := newBait("peer", nil, b.genesis())
+	b.meet(peer, 0, true)
+	b.listen()
+	for name, later := range map[string]func() error{
+		"called":   func() error { _, err := b.victim.Rebuild(b.Now); return err },
+		"advanced": func() error { return b.victim.Advance(b.Now, consensus.Verifier{Workers: 1}) },
+	} {
+		block := c.Mine("a100", name)
+		verdict, err := b.victim.Receive(b.Now, peer.id, p2p.NewAnnounce(block, 1), false)
+		b.check(err)
+		gossip := 0
+		for _, out := range b.victim.Outbox() {
+			if _, ok := out.Msg.(*p2p.Announce); ok && out.To == p2p.Everyone {
+				gossip++
+			}
+		}
+		index := b.victim.Lookup(block.Hash())
+		if verdict != p2p.Accept || gossip != 1 || index == nil || index.HasBody() {
+			t.Errorf("%s: verdict %v, %d messages, %+v", name, verdict, gossip, index)
+		}
+		b.check(later())
+		if !index.HasBody() {
+			t.Errorf("%s: the block was not put together", name)
+		}
+	}
+}
+
+// Many announcements at once are all looked at.
+func TestManyAnnounced(t *testing.T) {
+	b := newBench(t, consensus.Regtest())
+	c := chaintest.New(t, b.Params)
+	c.Grow("genesis - a1..a100")
+	b.submit(b.victim, c.Path("a100")...)
+	peer := newBait("peer", nil, b.genesis())
+	b.meet(peer, 0, true)
+	var all []*consensus.Block
+	for i := range 40 {
+		all = append(all, c.Mine("a100", fmt.Sprint("b", i), chaintest.PayTo(fmt.Sprint("miner", i))))
+		_, err := b.victim.Receive(b.Now, peer.id, p2p.NewAnnounce(all[i], 1), true)
+		b.check(err)
+	}
+	b.check(b.victim.Advance(b.Now, consensus.Verifier{Workers: 1}))
+	for i, block := range all {
+		if index := b.victim.Lookup(block.Hash()); index == nil || !index.HasBody() {
+			t.Errorf("block %d was forgotten", i)
+		}
+	}
+}
 
 // TestPartsGoOnBeforeTheBlockIsConnected: on a line of nodes whose mempools lack a
 // payment each waits for the one before, but not until that one has connected the block.

@@ -51,6 +51,7 @@ func (n *Node) Reconsider(index *consensus.BlockIndex) error {
 	if err := n.store.PutHeaders(records); err != nil {
 		return fmt.Errorf("reconsider block %s: %w", index.Hash, err)
 	}
+	n.taken++
 	return nil
 }
 

@@ -13,8 +13,9 @@ import (
 )
 
 // Job is one step of the chain, from Gather to Commit: everything that is needed to
-// judge one block. Only Commit moves the coins that it reads, so that whoever holds a
-// lock for Node lets go of it meanwhile.
+// judge one block. Whoever holds a lock for Node lets go of it meanwhile: the coins that it
+// reads are moved by Commit, and thrown away by RebuildCoins, after which its step is
+// another one.
 type Job struct {
 	step   consensus.Step
 	params *consensus.Params
@@ -40,6 +41,12 @@ type poolCheck struct {
 // has it all on disk at the end. The simulator and the tests use it; Runner lets go of
 // its lock between the calls instead.
 func (n *Node) Advance(now time.Time, v consensus.Verifier) error {
+	for more := true; more; {
+		var err error
+		if more, err = n.Rebuild(now); err != nil {
+			return err
+		}
+	}
 	for {
 		job, err := n.Gather()
 		if err != nil {
@@ -240,8 +247,8 @@ func (n *Node) move(now time.Time, job *Job) (news bool, err error) {
 	n.attached = job.block
 	n.totals.attach(len(job.block.Txs))
 	delete(n.origin, index.Hash)
-	n.engine.Fetch(now)                     // peers may wait for the body
-	n.untold = index == n.tree.BestHeader() // and about to be announced
+	n.engine.Fetch(now)         // peers may wait for the body
+	n.untold = n.worthTelling() // and about to be announced
 	return n.untold, nil
 }
 
@@ -328,10 +335,10 @@ func (n *Node) wakeOrphans(change consensus.Change) error {
 // announceTip tells peers of the tip, but not of the many tips of a first sync.
 func (n *Node) announceTip(now time.Time) error {
 	tip := n.tree.Tip()
-	if n.isPruned(tip) { // all that are here were taken off
+	if n.isPruned(tip) || tip.Lost() { // all that are here were taken off
 		return nil
 	}
-	if tip != n.tree.BestHeader() || !n.engine.WantsAnnounce(tip.Hash) {
+	if !n.worthTelling() || !n.engine.WantsAnnounce(tip.Hash) {
 		return nil
 	}
 	block, err := n.body(tip.Hash)
@@ -340,6 +347,13 @@ func (n *Node) announceTip(now time.Time) error {
 	}
 	n.engine.Announce(now, block)
 	return nil
+}
+
+// worthTelling reports whether peers should hear of the tip: no better one is here, and it
+// is none of the many of a first sync. That there is a better header does not matter: its
+// body may be withheld.
+func (n *Node) worthTelling() bool {
+	return !n.Advancing() && n.tree.BestHeader().Height <= n.tree.Tip().Height+unsolicitedDepth
 }
 
 // changeBetween lists the blocks that leave and join the active chain.

@@ -1,6 +1,10 @@
 package p2p
 
-import "github.com/kapok-chain/kapok/consensus"
+import (
+	"fmt"
+
+	"github.com/kapok-chain/kapok/consensus"
+)
 
 // Version is the protocol that this package speaks. MinVersion is the oldest
 // one that it still answers.
@@ -149,6 +153,21 @@ type GetHeaders struct {
 // Headers answers GetHeaders, each header the child of the one before. Fewer
 // than MaxHeaders mean that there are no more.
 type Headers struct{ Headers []consensus.Header }
+
+// ErrHeadersApart is the code of a Headers message that is no chain.
+const ErrHeadersApart consensus.Code = "headers-apart"
+
+// Check returns an error unless each header is the child of the one before. What is
+// asked of a chain is asked of where it leaves ours, so the rest has to hang on to it.
+func (m *Headers) Check() *consensus.RuleError {
+	for i := 1; i < len(m.Headers); i++ {
+		if parent := m.Headers[i-1].Hash(); m.Headers[i].Prev != parent {
+			return &consensus.RuleError{Code: ErrHeadersApart, Kind: consensus.Invalid,
+				Detail: fmt.Sprintf("header %d is no child of the one before it, %s", i, parent)}
+		}
+	}
+	return nil
+}
 
 // GetBlocks asks for bodies. Each is answered by a Block or in a NotFound.
 type GetBlocks struct{ Hashes []consensus.Hash }

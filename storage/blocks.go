@@ -7,18 +7,17 @@ import (
 	"github.com/kapok-chain/kapok/consensus"
 )
 
-// PutHeaders keeps new or changed records, in one sync per transaction of the
-// database. Cut short by a kill, some of them are kept: each stands for itself.
+// PutHeaders takes new or changed records. A kill may leave some of them: each stands for
+// itself.
 func (s *Badger) PutHeaders(records []consensus.Record) error {
-	if err := s.writing(); err != nil {
+	if err := s.taking(); err != nil {
 		return err
 	}
 	defer s.written()
-	w := s.writer()
 	for i := range records {
-		w.put(hashKey(prefixRecord, records[i].Hash), encodeRecord(&records[i]))
+		s.waiting.put(hashKey(prefixRecord, records[i].Hash), encodeRecord(&records[i]))
 	}
-	return s.commit(w)
+	return s.syncMany()
 }
 
 // PutBlock takes a body and its record, the body first, so that no record promises one
@@ -50,7 +49,7 @@ func (s *Badger) Forget(hash consensus.Hash) error {
 	return s.commit(w)
 }
 
-// Sync writes what PutBlock, Connect and Disconnect took.
+// Sync writes what PutHeaders, PutBlock, Connect and Disconnect took.
 func (s *Badger) Sync() error {
 	if err := s.writing(); err != nil {
 		return err
@@ -89,6 +88,9 @@ func (s *Badger) syncMany() error {
 	}
 	if s.awaitIdle(); s.broken != nil {
 		return s.stopped()
+	}
+	if s.waiting.bytes <= maxWaiting { // somebody else's sync took it along
+		return nil
 	}
 	return s.sync()
 }

@@ -163,6 +163,7 @@ func TestRecordsAndBodies(t *testing.T) {
 		must(t, s.PutBlock(a.record(hasBody), a.block))
 		must(t, s.PutBlock(b.record(hasBody), b.block))
 		must(t, s.PutHeaders([]consensus.Record{side.record(consensus.RecordFailed)}))
+		must(t, s.Sync())
 		for round := range 2 {
 			state, err := s.Load()
 			must(t, err)

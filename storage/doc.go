@@ -8,8 +8,8 @@
 //
 // The contract:
 //
-//   - Acknowledged means on disk. What PutBlock, Connect and Disconnect took is there
-//     for every reader, and on disk, in this order, when the next PutHeaders, Flush,
+//   - Acknowledged means on disk. What PutHeaders, PutBlock, Connect and Disconnect took
+//     is there for every reader, and on disk, in this order, when the next Flush,
 //     ResetCoins, Close or Sync returns: whoever acknowledges it calls one first.
 //   - The coins are the exception: they live in a write-back cache, and Flush
 //     moves them to disk as a whole. After a kill, State.Tip is the tip of the

@@ -30,7 +30,7 @@ type memory struct {
 	pruned  uint32 // as State.Pruned
 	pins    snapshots
 	journal []journaled // what Crash takes back: the moves since the last flush
-	fresh   []freshBody // and the bodies since the last sync
+	fresh   []fresh     // and the headers and bodies since the last sync
 
 	index  bool
 	places map[consensus.Hash]place
@@ -41,8 +41,9 @@ type memory struct {
 	closed  bool
 }
 
-// freshBody is one that nothing synced yet: what was there before it, if anything.
-type freshBody struct {
+// fresh is a header or a body that nothing synced yet: what was there before it, if
+// anything.
+type fresh struct {
 	hash   consensus.Hash
 	record *consensus.Record
 	block  *consensus.Block
@@ -96,8 +97,8 @@ func (m *Memory) Crash() *Memory {
 	for _, move := range slices.Backward(m.journal) {
 		next.takeBack(&move)
 	}
-	for _, body := range slices.Backward(m.fresh) {
-		next.takeOut(&body)
+	for _, one := range slices.Backward(m.fresh) {
+		next.takeOut(&one)
 	}
 	next.pins, next.journal, next.fresh = make(snapshots), nil, nil
 	next.clean, next.counted, next.closed = m.closed && (m.clean || m.counted), false, false
@@ -105,14 +106,23 @@ func (m *Memory) Crash() *Memory {
 	return next
 }
 
-func (m *memory) takeOut(body *freshBody) {
-	delete(m.blocks, body.hash)
-	delete(m.records, body.hash)
-	if body.block != nil {
-		m.blocks[body.hash] = body.block
+// takeIn notes what is there before a header or a body comes.
+func (m *memory) takeIn(hash consensus.Hash) {
+	before := fresh{hash: hash, block: m.blocks[hash]}
+	if old, ok := m.records[hash]; ok {
+		before.record = &old
 	}
-	if body.record != nil {
-		m.records[body.hash] = *body.record
+	m.fresh = append(m.fresh, before)
+}
+
+func (m *memory) takeOut(one *fresh) {
+	delete(m.blocks, one.hash)
+	delete(m.records, one.hash)
+	if one.block != nil {
+		m.blocks[one.hash] = one.block
+	}
+	if one.record != nil {
+		m.records[one.hash] = *one.record
 	}
 }
 
@@ -145,15 +155,15 @@ func (m *Memory) Load() (*State, error) {
 	return &State{Records: records, Tip: m.head.Hash, Height: m.head.Height, Sum: m.head.Sum, Pruned: m.pruned, Clean: m.clean}, nil
 }
 
-// PutHeaders keeps new or changed records.
+// PutHeaders takes new or changed records.
 func (m *Memory) PutHeaders(records []consensus.Record) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return ErrClosed
 	}
-	m.fresh = nil
 	for _, rec := range records {
+		m.takeIn(rec.Hash)
 		m.records[rec.Hash] = rec
 	}
 	return nil
@@ -166,11 +176,7 @@ func (m *Memory) PutBlock(rec consensus.Record, b *consensus.Block) error {
 	if m.closed {
 		return ErrClosed
 	}
-	before := freshBody{hash: rec.Hash, block: m.blocks[rec.Hash]}
-	if old, ok := m.records[rec.Hash]; ok {
-		before.record = &old
-	}
-	m.fresh = append(m.fresh, before)
+	m.takeIn(rec.Hash)
 	m.blocks[rec.Hash] = b
 	m.records[rec.Hash] = rec
 	return nil
@@ -188,7 +194,7 @@ func (m *Memory) Forget(hash consensus.Hash) error {
 	return nil
 }
 
-// Sync makes sure that Crash leaves the bodies.
+// Sync makes sure that Crash leaves the headers and bodies.
 func (m *Memory) Sync() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

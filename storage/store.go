@@ -101,11 +101,11 @@ type State struct {
 type Store interface {
 	// Load returns everything that the block tree is built from.
 	Load() (*State, error)
-	// PutHeaders keeps new or changed records.
+	// PutHeaders takes new or changed records. As what PutBlock, Connect and Disconnect
+	// take, they are there for every reader at once, and on disk after the next Flush,
+	// ResetCoins, Close or Sync.
 	PutHeaders([]consensus.Record) error
-	// PutBlock takes a body and its record. As what Connect and Disconnect take, they
-	// are there for every reader at once, and on disk after the next PutHeaders,
-	// Flush, ResetCoins, Close or Sync.
+	// PutBlock takes a body and its record.
 	PutBlock(consensus.Record, *consensus.Block) error
 	// Forget removes a body that cannot be read, so that it is ErrNotFound until it is put
 	// again. Its record stays.

@@ -8,12 +8,11 @@ import (
 	"github.com/kapok-chain/kapok/consensus"
 )
 
-// A body is there at once. A kill takes it, and only it, unless something was written
-// after it.
+// Headers and bodies are there at once. A kill takes them, and only them, unless something
+// was written after them.
 func TestFreshBodies(t *testing.T) {
 	writes := map[string]func(s subject, next *node) error{
 		"Sync":       func(s subject, _ *node) error { return s.Sync() },
-		"PutHeaders": func(s subject, _ *node) error { return s.PutHeaders(nil) },
 		"Connect":    func(s subject, next *node) error { return attach(s, next) },
 		"Disconnect": func(s subject, next *node) error { return detach(s, next.parent) },
 		"Flush":      func(s subject, _ *node) error { return s.Flush() },
@@ -28,6 +27,9 @@ func TestFreshBodies(t *testing.T) {
 				must(t, attach(s, tip))
 				side, known, next := w.grow(w.root, 0), w.grow(w.root, 0), w.grow(tip, 0)
 				must(t, s.PutHeaders([]consensus.Record{known.record(consensus.RecordFailed)}))
+				must(t, s.Sync())
+				lone := w.grow(w.root, 0)
+				must(t, s.PutHeaders([]consensus.Record{lone.record(0)}))
 				for _, n := range []*node{side, known} {
 					must(t, s.PutBlock(n.record(hasBody), n.block))
 					b, err := s.Block(n.hash)
@@ -48,6 +50,9 @@ func TestFreshBodies(t *testing.T) {
 				}
 				if got := slices.Contains(state.Records, side.record(hasBody)); got != kept {
 					t.Errorf("record after %s: %v", name, got)
+				}
+				if got := slices.Contains(state.Records, lone.record(0)); got != kept {
+					t.Errorf("header after %s: %v", name, got)
 				}
 				if want := known.record(consensus.RecordFailed); !kept && !slices.Contains(state.Records, want) {
 					t.Errorf("the old record is gone: %v", state.Records)

@@ -45,6 +45,7 @@ type Badger struct {
 	flushed   head       // of the coins on disk
 	unflushed int        // moves of head since the last flush
 	cache     coinCache
+	below     coinCache // what was flushed last, or is on its way; nobody changes it
 	pins      snapshots
 	waiting   waiting
 	unindexed unindexed

@@ -49,26 +49,36 @@ func (s *Badger) Forget(hash consensus.Hash) error {
 	return s.commit(w)
 }
 
-// Sync writes what PutHeaders, PutBlock, Connect and Disconnect took.
+// Sync writes what PutHeaders, PutBlock, Connect and Disconnect took, and flushes the coins
+// when half of their budget is used up.
 func (s *Badger) Sync() error {
 	if err := s.writing(); err != nil {
 		return err
 	}
 	defer s.written()
+	if s.flushDue() {
+		return s.flush()
+	}
 	return s.sync()
 }
 
 // sync is Sync for whoever holds the locks, and has waited for others to be idle. It lets
 // go of mu while the disk is at work.
 func (s *Badger) sync() error {
-	batch := s.waiting.list
-	if len(batch) == 0 {
+	if len(s.waiting.list) == 0 {
 		return nil
 	}
+	return s.write(func(*writer) {})
+}
+
+// write is sync and more. What it writes of the store nobody changes meanwhile.
+func (s *Badger) write(more func(*writer)) error {
+	batch := s.waiting.list
 	s.syncing = true
 	s.mu.Unlock()
 	w := s.kv.writer()
 	w.putAll(batch)
+	more(w)
 	err := w.commit()
 	s.mu.Lock()
 	s.syncing = false

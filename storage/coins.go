@@ -12,17 +12,15 @@ import (
 	"github.com/kapok-chain/kapok/consensus"
 )
 
-// coinCache holds what the disk does not know yet, and some of what it does.
+// coinCache holds what the disk has to be told.
 type coinCache map[consensus.OutPoint]cachedCoin
 
-// cachedCoin is in one of four states: like the disk's (onDisk, live), new
-// (live), spent (onDisk), and back again (onDisk, live, dirty). A coin that was
-// neither on disk nor is unspent has no entry.
+// cachedCoin is in one of three states: new (live), spent (onDisk), and back again (both).
+// A coin that is like the disk's, or was never there and is spent, has no entry.
 type cachedCoin struct {
 	coin   consensus.Coin
 	live   bool // unspent
 	onDisk bool // the disk has a coin of this name
-	dirty  bool // the disk has to be told
 }
 
 // cachedCoinSize is what an entry of the cache costs in bytes: 36 for the name
@@ -30,7 +28,7 @@ type cachedCoin struct {
 const cachedCoinSize = 144
 
 func (c coinCache) create(op consensus.OutPoint, coin consensus.Coin) {
-	c[op] = cachedCoin{coin: coin, live: true, onDisk: c[op].onDisk, dirty: true}
+	c[op] = cachedCoin{coin: coin, live: true, onDisk: c[op].onDisk}
 }
 
 func (c coinCache) spend(op consensus.OutPoint) {
@@ -38,7 +36,7 @@ func (c coinCache) spend(op consensus.OutPoint) {
 		delete(c, op)
 		return
 	}
-	c[op] = cachedCoin{onDisk: true, dirty: true}
+	c[op] = cachedCoin{onDisk: true}
 }
 
 // Coins returns those of the outpoints that are unspent.
@@ -57,7 +55,7 @@ func (s *Badger) coins(outpoints []consensus.OutPoint) (coinSet, error) {
 	found := make(coinSet, len(outpoints))
 	err := s.kv.view(func(txn *badger.Txn) error {
 		for _, op := range outpoints {
-			if c, ok := s.cache[op]; ok {
+			if c, ok := s.cached(op); ok {
 				if c.live {
 					found[op] = c.coin
 				}
@@ -80,6 +78,14 @@ func (s *Badger) coins(outpoints []consensus.OutPoint) (coinSet, error) {
 		return nil, s.met(err)
 	}
 	return found, nil
+}
+
+// cached looks for a coin in both layers of the cache.
+func (s *Badger) cached(op consensus.OutPoint) (c cachedCoin, ok bool) {
+	if c, ok = s.cache[op]; !ok {
+		c, ok = s.below[op]
+	}
+	return c, ok
 }
 
 // Snapshot returns the coins of this moment.
@@ -193,55 +199,39 @@ func (s *Badger) Flush() error {
 	return s.flush()
 }
 
+// flushDue reports whether a sync should flush as well, so that no move of the tip has to.
+func (s *Badger) flushDue() bool { return len(s.cache) > s.budget/2 || s.unflushed >= maxUnflushed/2 }
+
 // flush notes in the old tip where it goes to, writes the coins, and replaces
-// the note by the new tip and its sum. Cut short in between, redo finishes it.
+// the note by the new tip and its sum. Cut short in between, redo finishes it. It is for
+// whoever holds the locks, and has waited for others to be idle. It lets go of mu while
+// the disk is at work: the coins are below the cache by then, and for the cache they are
+// on disk.
 func (s *Badger) flush() error {
 	if s.unflushed == 0 {
 		return s.sync()
 	}
-	s.kv.log.log.Debug("flushing the coins", "from", s.flushed.Height, "to", s.head.Height)
-	w := s.writer()
-	w.put(metaKey(metaTip), encodeTip(s.flushed, s.head.point))
-	for op, c := range s.cache {
-		switch {
-		case !c.dirty:
-		case c.live:
-			w.put(coinKey(op), encodeCoin(&c.coin))
-		default:
-			w.del(coinKey(op))
+	from, to := s.flushed, s.head
+	s.kv.log.log.Debug("flushing the coins", "from", from.Height, "to", to.Height)
+	coins := s.cache
+	s.cache, s.below, s.unflushed = make(coinCache), coins, 0
+	err := s.write(func(w *writer) {
+		w.put(metaKey(metaTip), encodeTip(from, to.point))
+		for op, c := range coins {
+			if c.live {
+				w.put(coinKey(op), encodeCoin(&c.coin))
+			} else {
+				w.del(coinKey(op))
+			}
 		}
-	}
-	w.put(metaKey(metaTip), encodeTip(s.head, point{}))
-	if err := s.commit(w); err != nil {
+		w.put(metaKey(metaTip), encodeTip(to, point{}))
+	})
+	if err != nil {
 		return err
 	}
-	s.kv.log.log.Debug("flushed the coins", "height", s.head.Height)
-	s.flushed, s.unflushed = s.head, 0
-	s.settle()
+	s.kv.log.log.Debug("flushed the coins", "height", to.Height)
+	s.flushed = to
 	return nil
-}
-
-// settle makes the cache say what the disk now says, and empties it when the
-// coins worth keeping take more than half of the budget.
-func (s *Badger) settle() {
-	live := 0
-	for _, c := range s.cache {
-		if c.live {
-			live++
-		}
-	}
-	if live > s.budget/2 {
-		s.cache = make(coinCache)
-		return
-	}
-	for op, c := range s.cache {
-		switch {
-		case !c.live:
-			delete(s.cache, op)
-		case c.dirty:
-			s.cache[op] = cachedCoin{coin: c.coin, live: true, onDisk: true}
-		}
-	}
 }
 
 // redo finishes a flush to a tip that a kill cut short. Some coins on disk are those of
@@ -340,11 +330,16 @@ func (s *Badger) eachCoin(f func(consensus.OutPoint, consensus.Coin) error) (kep
 	}
 	defer s.life.RUnlock()
 	s.mu.RLock()
-	cache, kept := maps.Clone(s.cache), s.head.Sum
+	cache, below, kept := maps.Clone(s.cache), s.below, s.head.Sum
 	disk := s.kv.views.take()
 	s.mu.RUnlock()
 	defer s.kv.views.give(disk)
 
+	for op, c := range below {
+		if _, ok := cache[op]; !ok {
+			cache[op] = c
+		}
+	}
 	for op, c := range cache {
 		if !c.live {
 			continue
@@ -416,7 +411,7 @@ func (s *Badger) reset() error {
 		return fmt.Errorf("storage: drop the coins: %w", err)
 	}
 	s.head = head{point: point{Hash: s.params.GenesisHash()}}
-	s.flushed, s.unflushed, s.cache, s.unindexed = s.head, 0, make(coinCache), unindexed{}
+	s.flushed, s.unflushed, s.cache, s.below, s.unindexed = s.head, 0, make(coinCache), nil, unindexed{}
 	s.counted.Store(true) // none
 	w = s.kv.writer()
 	w.put(metaKey(metaTip), encodeTip(s.head, point{}))

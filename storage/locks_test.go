@@ -60,6 +60,46 @@ func TestNobodyWaitsForASync(t *testing.T) {
 	}
 }
 
+// The same while the coins are flushed, which a sync does when half of their budget is used
+// up. What is read then comes from what is on its way, and what has come since.
+func TestNobodyWaitsForAFlush(t *testing.T) {
+	w := newWorld(2)
+	disk := &slowDisk{badgerLog: newBadgerLog(nil), begun: make(chan struct{}, 10)}
+	db, err := badger.Open(settings(t.TempDir(), true, disk.badgerLog).WithLogger(disk).WithSyncWrites(false))
+	must(t, err)
+	defer func() { must(t, db.Close()) }()
+	s, err := open(w.params, newKV(db, disk.badgerLog), Options{Index: true})
+	must(t, err)
+	first := w.root
+	for range 6 {
+		first = w.grow(first, 3)
+		must(t, s.PutBlock(first.record(hasBody), first.block))
+		must(t, s.Connect(first.record(connected), first.height, first.block, first.delta))
+	}
+	s.budget = 2*len(s.cache) - 1 // full by more than half, with room for the next block
+	second := w.grow(first, 3)
+	for len(disk.begun) > 0 {
+		<-disk.begun
+	}
+
+	disk.gate.Lock()
+	synced := make(chan error, 1)
+	go func() { synced <- s.Sync() }()
+	<-disk.begun
+	must(t, s.PutBlock(second.record(hasBody), second.block))
+	must(t, s.Connect(second.record(connected), second.height, second.block, second.delta))
+	must(t, agree(s, second, false)) // but for the index, which takes its steps from the disk
+	if s.flushed.Height != 0 {
+		t.Error("the flush has ended")
+	}
+	disk.gate.Unlock()
+	must(t, <-synced)
+	if s.flushed.Height != first.height {
+		t.Errorf("flushed to height %d", s.flushed.Height)
+	}
+	must(t, agree(s, second, true))
+}
+
 // slowDisk stops Badger in the middle of a write while its gate is locked. Badger says
 // when it is there.
 type slowDisk struct {

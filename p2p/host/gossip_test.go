@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"time"
 
@@ -49,7 +50,9 @@ func meshed(t *testing.T, n *node, peers ...*node) {
 
 // TestGossipVerdicts runs a line of three: what the middle accepts reaches the
 // end in its name, what it ignores does not.
-func TestGossipVerdicts(t *testing.T) {
+func TestGossipVerdicts(t *testing.T) { transports(t, gossipVerdicts) }
+
+func gossipVerdicts(t *testing.T, config Config, dial func(a, b *node) error) {
 	const ignored, accepted = 1, 2
 	judge := newRecorder()
 	judge.judge = func(m p2p.Msg) p2p.Verdict {
@@ -58,9 +61,10 @@ func TestGossipVerdicts(t *testing.T) {
 		}
 		return p2p.Accept
 	}
-	a, b, c := start(t, lean()), startWith(t, lean(), judge), start(t, lean())
-	a.connect(t, b)
-	c.connect(t, b)
+	a, b, c := start(t, config), startWith(t, config, judge), start(t, config)
+	if err := errors.Join(dial(a, b), dial(c, b)); err != nil {
+		t.Fatal(err)
+	}
 	b.waitFor(t, "connected", "", 2)
 	meshed(t, b, a, c)
 

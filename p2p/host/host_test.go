@@ -251,10 +251,14 @@ func (n *node) connect(t *testing.T, to *node) {
 	}
 }
 
-func TestMessagesInOrderBothWays(t *testing.T) {
+func TestMessagesInOrderBothWays(t *testing.T) { transports(t, messagesInOrder) }
+
+func messagesInOrder(t *testing.T, c Config, dial func(a, b *node) error) {
 	const n = 300
-	a, b := start(t, lean()), start(t, lean())
-	a.connect(t, b)
+	a, b := start(t, c), start(t, c)
+	if err := dial(a, b); err != nil {
+		t.Fatal(err)
+	}
 	b.waitFor(t, "connected", a.ID(), 1)
 	for i := range uint64(n) {
 		a.Send(p2p.Outgoing{To: b.ID(), Msg: &p2p.Ping{Nonce: i}})

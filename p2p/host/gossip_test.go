@@ -126,29 +126,6 @@ func TestGossipGarbage(t *testing.T) {
 	}
 }
 
-// TestGossipMissesNobody: messages right after connecting, before any mesh is
-// there, arrive from the sender and from the one who forwards.
-func TestGossipMissesNobody(t *testing.T) {
-	a, b, c := start(t, lean()), start(t, lean()), start(t, lean())
-	a.connect(t, b)
-	meshed(t, a, b)
-	c.connect(t, b)
-	b.waitFor(t, "connected", c.ID(), 1)
-	if b.gossip.mesh.has(b.cfg.txTopic(), c.id) {
-		t.Skip("the heartbeat was faster than the test")
-	}
-	a.Send(p2p.Outgoing{Msg: payment(1, 100)})
-	b.Send(p2p.Outgoing{Msg: payment(2, 100)})
-	a.wait(t, "b's transaction at a", hasTx(b.ID(), 2))
-	c.wait(t, "both at c", func(events []event) bool {
-		seen := map[uint32]bool{}
-		for _, e := range events {
-			seen[number(e.msg)] = true
-		}
-		return seen[1] && seen[2]
-	})
-}
-
 // TestLargeGossipGoesByStream: what GossipSub would not carry still arrives.
 func TestLargeGossipGoesByStream(t *testing.T) {
 	a, b := start(t, lean()), start(t, lean())

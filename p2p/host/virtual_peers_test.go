@@ -402,7 +402,7 @@ func TestVirtualTable(t *testing.T) {
 // TestVirtualNetworkGrows: hosts with engines, each of which is told of one other, hear
 // of all the others from their peers, and are connected with all.
 func TestVirtualNetworkGrows(t *testing.T) {
-	const hosts = 8
+	const hosts = 6
 	inWorld(t, func(t *testing.T, w *world) {
 		var all []*node
 		for i := range hosts {

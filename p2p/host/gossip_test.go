@@ -163,6 +163,15 @@ func TestPaymentsLeaveRoomForBlocks(t *testing.T) {
 	}
 }
 
+// judged returns two hosts that gossip, of which the second judges.
+func judged(t *testing.T, judge *recorder) (a, b *node) {
+	a, b = start(t, lean()), startWith(t, lean(), judge)
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	meshed(t, a, b)
+	return a, b
+}
+
 // TestGossipWhileBusy: payments and announcements that come while the node is at
 // something else wait for it; a payment that gossip drops would come by reconciliation
 // only, and others after it would be kept out.
@@ -176,10 +185,7 @@ func TestGossipWhileBusy(t *testing.T) {
 		}
 		return p2p.Accept
 	}
-	a, b := start(t, lean()), startWith(t, lean(), judge)
-	a.connect(t, b)
-	b.waitFor(t, "connected", a.ID(), 1)
-	meshed(t, a, b)
+	a, b := judged(t, judge)
 	for i := range uint32(payments) {
 		a.Send(p2p.Outgoing{Msg: payment(i, 100)})
 	}
@@ -207,10 +213,7 @@ func TestDroppedGossipIsCounted(t *testing.T) {
 		<-busy
 		return p2p.Accept
 	}
-	a, b := start(t, lean()), startWith(t, lean(), judge)
-	a.connect(t, b)
-	b.waitFor(t, "connected", a.ID(), 1)
-	meshed(t, a, b)
+	a, b := judged(t, judge)
 	for i := range uint32(payments) {
 		for len(a.publish) >= maxPublishTxs/2 {
 			pause(t.Context(), time.Millisecond)

@@ -40,6 +40,9 @@ func (n *node) heard(payment uint32) (time.Time, bool) {
 // TestVirtualDelivery: over links of 50 ms, with a jitter of 20 and one packet in a
 // hundred lost, every payment reaches each of 20 hosts, nineteen of twenty in 400 ms.
 func TestVirtualDelivery(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many hosts")
+	}
 	const hosts, payments = 20, 60
 	inWorld(t, func(t *testing.T, w *world) {
 		rng := rand.New(rand.NewPCG(3, 4))
@@ -77,6 +80,9 @@ func TestVirtualDelivery(t *testing.T) {
 // gossips, and nothing crosses; afterwards they are one again within the time of the
 // longest pause between dials.
 func TestVirtualPartition(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many hosts")
+	}
 	const hosts = 10
 	inWorld(t, func(t *testing.T, w *world) {
 		all := w.crowd(t, hosts, rand.New(rand.NewPCG(5, 6)))

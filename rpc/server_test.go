@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/internal/frugal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -425,7 +426,9 @@ func FuzzRequest(f *testing.F) {
 			}
 			return m.bind(apiOf(node), params)
 		})
-		status, answer := s.handle(t.Context(), []byte(body))
+		var status int
+		var answer []byte
+		frugal.Call(t, "handle", len(body), func() { status, answer = s.handle(t.Context(), []byte(body)) })
 		if len(answer) == 0 && status == http.StatusNoContent {
 			return
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/internal/frugal"
 )
 
 // frames writes blocks as a block file.
@@ -146,7 +147,9 @@ func FuzzBlockFile(f *testing.F) {
 	f.Add(append(bytes.Clone(good), 0))
 	f.Add([]byte("Dear diary"))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		blocks, err := readFrames(p, file)
+		var blocks []*consensus.Block
+		var err error
+		frugal.Call(t, "readFrames", len(file), func() { blocks, err = readFrames(p, file) })
 		read := frames(p, blocks...)
 		if !bytes.HasPrefix(file, read) {
 			t.Fatalf("%d blocks are not what stands in the file", len(blocks))

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/kapok-chain/kapok/internal/frugal"
 )
 
 // weak makes files cheap: 1 pass over 64 KiB.
@@ -310,7 +312,9 @@ func FuzzParseFile(f *testing.F) {
 	f.Add(read(f, madeFile(f)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, b := range [][]byte{b, withSum(b)} {
-			parsed, err := parseFile(b)
+			var parsed *sealedFile
+			var err error
+			frugal.Call(t, "parseFile", len(b), func() { parsed, err = parseFile(b) })
 			if err != nil {
 				var fault *Fault
 				if !errors.As(err, &fault) {
@@ -340,7 +344,10 @@ func withSum(b []byte) []byte {
 func FuzzParseContents(f *testing.F) {
 	f.Add((&contents{coinType: 1, entropy: make([]byte, 16)}).bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if c, err := parseContents(b); err == nil && !bytes.Equal(c.bytes(), b) {
+		var c *contents
+		var err error
+		frugal.Call(t, "parseContents", len(b), func() { c, err = parseContents(b) })
+		if err == nil && !bytes.Equal(c.bytes(), b) {
 			t.Fatalf("%x is not the only spelling", b)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/btcsuite/btcd/psbt/v2"
 
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/internal/frugal"
 )
 
 // offline drafts a payment with a watch-only wallet, and returns the text of
@@ -253,7 +254,9 @@ func TestWatchRefusals(t *testing.T) {
 func FuzzParsePSBT(f *testing.F) {
 	w := mustNew(f, testParams("local"), testWords)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		p, err := decodePSBT(raw)
+		var p *PSBT
+		var err error
+		frugal.Call(t, "decodePSBT", len(raw), func() { p, err = decodePSBT(raw) })
 		if err != nil {
 			if !errors.Is(err, ErrPSBT) {
 				t.Fatalf("not the user's fault: %v", err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
@@ -24,6 +25,9 @@ const maxAddrLen = 512
 func parseAddr(text string, listen bool) (ma.Multiaddr, error) {
 	if len(text) > maxAddrLen {
 		return nil, fmt.Errorf("address of %d bytes, expected at most %d", len(text), maxAddrLen)
+	}
+	if strings.ContainsFunc(text, unicode.IsControl) { // libraries would say them as they are
+		return nil, fmt.Errorf("address %q: it has characters that cannot be seen", text)
 	}
 	if strings.HasPrefix(text, "/") {
 		addr, err := ma.NewMultiaddr(text)

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -89,41 +90,48 @@ func TestEclipse(t *testing.T) {
 	})
 }
 
-// TestSlots: with so few slots that everybody is protected, a new peer is refused,
-// with an answer that says so; where somebody may leave, it gets in.
+// TestRefused: with so few slots that everybody is protected, a new peer is refused,
+// with an answer that says so.
+func TestRefused(t *testing.T) {
+	transports(t, func(t *testing.T, config Config, dial func(a, b *node) error) {
+		full := config
+		full.MaxIn = 3
+		hub := start(t, full)
+		for range full.MaxIn {
+			if err := dial(start(t, config), hub); err != nil {
+				t.Fatal(err)
+			}
+		}
+		hub.waitFor(t, "connected", "", full.MaxIn)
+		if err := dial(start(t, config), hub); !errors.Is(err, ErrRefused) {
+			t.Errorf("%v, expected to be refused", err)
+		}
+	})
+}
+
+// TestSlots: with all slots taken, and not everybody protected, a new peer gets in.
 func TestSlots(t *testing.T) {
-	for _, c := range []struct {
-		slots int
-		gives bool
-	}{{3, false}, {12, true}} {
-		config := lean()
-		config.MaxIn = c.slots
-		hub := start(t, config)
-		var in []*node
-		for range c.slots {
-			n := start(t, lean())
-			n.connect(t, hub)
-			in = append(in, n)
-		}
-		hub.waitFor(t, "connected", "", c.slots)
-		late := start(t, lean())
-		err := late.Connect(within(t), hub.Addrs()[0])
-		if (err == nil) != c.gives {
-			t.Errorf("%d slots: %v", c.slots, err)
-		}
-		if !c.gives {
-			continue
-		}
-		hub.waitFor(t, "disconnected", "", 1)
-		if n := hub.kinds()[peers.Inbound]; n != c.slots || hub.session(late.ID()) == nil {
-			t.Errorf("%d of %d slots are taken", n, c.slots)
-		}
-		if !strings.Contains(hub.log.String(), "gave way to a new peer") {
-			t.Error("the log does not say why somebody left")
-		}
-		if err := in[0].Connect(within(t), hub.Addrs()[0]); err != nil { // in again, or still
-			t.Error(err)
-		}
+	config := lean()
+	config.MaxIn = 12
+	hub := start(t, config)
+	var in []*node
+	for range config.MaxIn {
+		n := start(t, lean())
+		n.connect(t, hub)
+		in = append(in, n)
+	}
+	hub.waitFor(t, "connected", "", config.MaxIn)
+	late := start(t, lean())
+	late.connect(t, hub)
+	hub.waitFor(t, "disconnected", "", 1)
+	if n := hub.kinds()[peers.Inbound]; n != config.MaxIn || hub.session(late.ID()) == nil {
+		t.Errorf("%d of %d slots are taken", n, config.MaxIn)
+	}
+	if !strings.Contains(hub.log.String(), "gave way to a new peer") {
+		t.Error("the log does not say why somebody left")
+	}
+	if err := in[0].Connect(within(t), hub.Addrs()[0]); err != nil { // in again, or still
+		t.Error(err)
 	}
 }
 

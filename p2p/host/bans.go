@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,6 +147,10 @@ func (h *Host) loadBans() {
 }
 
 func decodeBans(text []byte) ([]ban, error) {
+	// A record takes much more memory than "{}" does.
+	if n := bytes.Count(text, []byte("{")); n > 1+maxDenied {
+		return nil, fmt.Errorf("%d bans, expected at most %d", n-1, maxDenied)
+	}
 	var f bansFile
 	if err := json.Unmarshal(text, &f); err != nil {
 		return nil, err

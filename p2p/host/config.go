@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 
+	libp2p "github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -70,6 +71,8 @@ type Config struct {
 
 	// dialFrom is the address that we dial from; for tests of limits on net groups.
 	dialFrom netip.Addr
+	// transport takes the place of TCP and QUIC; for tests in virtual time.
+	transport libp2p.Option
 
 	Metrics prometheus.Registerer // libp2p's own metrics go here; nil is none
 	Logger  *slog.Logger          // nil is silent
@@ -119,7 +122,7 @@ func (c Config) withDefaults() (Config, error) {
 			return c, err
 		}
 	}
-	if c.PSK != nil || c.Shape != nil {
+	if c.PSK != nil || c.Shape != nil || c.transport != nil {
 		c.DisableQUIC = true
 	}
 	return c, nil

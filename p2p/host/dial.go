@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -232,7 +233,8 @@ func (h *Host) greet(ctx context.Context, id peer.ID) (network.Stream, answer, e
 	unlink := context.AfterFunc(ctx, func() { _ = st.Reset() })
 	defer unlink()
 	var b [1]byte
-	if _, err = st.Read(b[:]); err != nil {
+	// Over QUIC the end of a refused stream comes with the answer: n 1, io.EOF.
+	if _, err = io.ReadFull(st, b[:]); err != nil {
 		_ = st.Reset()
 		return nil, 0, h.explain(id, err)
 	}

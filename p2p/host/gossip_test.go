@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"time"
 
@@ -49,7 +50,9 @@ func meshed(t *testing.T, n *node, peers ...*node) {
 
 // TestGossipVerdicts runs a line of three: what the middle accepts reaches the
 // end in its name, what it ignores does not.
-func TestGossipVerdicts(t *testing.T) {
+func TestGossipVerdicts(t *testing.T) { transports(t, gossipVerdicts) }
+
+func gossipVerdicts(t *testing.T, config Config, dial func(a, b *node) error) {
 	const ignored, accepted = 1, 2
 	judge := newRecorder()
 	judge.judge = func(m p2p.Msg) p2p.Verdict {
@@ -58,9 +61,10 @@ func TestGossipVerdicts(t *testing.T) {
 		}
 		return p2p.Accept
 	}
-	a, b, c := start(t, lean()), startWith(t, lean(), judge), start(t, lean())
-	a.connect(t, b)
-	c.connect(t, b)
+	a, b, c := start(t, config), startWith(t, config, judge), start(t, config)
+	if err := errors.Join(dial(a, b), dial(c, b)); err != nil {
+		t.Fatal(err)
+	}
 	b.waitFor(t, "connected", "", 2)
 	meshed(t, b, a, c)
 
@@ -122,29 +126,6 @@ func TestGossipGarbage(t *testing.T) {
 	}
 }
 
-// TestGossipMissesNobody: messages right after connecting, before any mesh is
-// there, arrive from the sender and from the one who forwards.
-func TestGossipMissesNobody(t *testing.T) {
-	a, b, c := start(t, lean()), start(t, lean()), start(t, lean())
-	a.connect(t, b)
-	meshed(t, a, b)
-	c.connect(t, b)
-	b.waitFor(t, "connected", c.ID(), 1)
-	if b.gossip.mesh.has(b.cfg.txTopic(), c.id) {
-		t.Skip("the heartbeat was faster than the test")
-	}
-	a.Send(p2p.Outgoing{Msg: payment(1, 100)})
-	b.Send(p2p.Outgoing{Msg: payment(2, 100)})
-	a.wait(t, "b's transaction at a", hasTx(b.ID(), 2))
-	c.wait(t, "both at c", func(events []event) bool {
-		seen := map[uint32]bool{}
-		for _, e := range events {
-			seen[number(e.msg)] = true
-		}
-		return seen[1] && seen[2]
-	})
-}
-
 // TestLargeGossipGoesByStream: what GossipSub would not carry still arrives.
 func TestLargeGossipGoesByStream(t *testing.T) {
 	a, b := start(t, lean()), start(t, lean())
@@ -182,6 +163,15 @@ func TestPaymentsLeaveRoomForBlocks(t *testing.T) {
 	}
 }
 
+// judged returns two hosts that gossip, of which the second judges.
+func judged(t *testing.T, judge *recorder) (a, b *node) {
+	a, b = start(t, lean()), startWith(t, lean(), judge)
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	meshed(t, a, b)
+	return a, b
+}
+
 // TestGossipWhileBusy: payments and announcements that come while the node is at
 // something else wait for it; a payment that gossip drops would come by reconciliation
 // only, and others after it would be kept out.
@@ -195,10 +185,7 @@ func TestGossipWhileBusy(t *testing.T) {
 		}
 		return p2p.Accept
 	}
-	a, b := start(t, lean()), startWith(t, lean(), judge)
-	a.connect(t, b)
-	b.waitFor(t, "connected", a.ID(), 1)
-	meshed(t, a, b)
+	a, b := judged(t, judge)
 	for i := range uint32(payments) {
 		a.Send(p2p.Outgoing{Msg: payment(i, 100)})
 	}
@@ -226,10 +213,7 @@ func TestDroppedGossipIsCounted(t *testing.T) {
 		<-busy
 		return p2p.Accept
 	}
-	a, b := start(t, lean()), startWith(t, lean(), judge)
-	a.connect(t, b)
-	b.waitFor(t, "connected", a.ID(), 1)
-	meshed(t, a, b)
+	a, b := judged(t, judge)
 	for i := range uint32(payments) {
 		for len(a.publish) >= maxPublishTxs/2 {
 			pause(t.Context(), time.Millisecond)

@@ -163,11 +163,14 @@ func (h *Host) options(key crypto.PrivKey) ([]libp2p.Option, error) {
 		libp2p.WithDialTimeout(handshakeTimeout),
 	}
 	// Two programs could share a port under SO_REUSEPORT, and neither would know.
-	if h.cfg.Shape == nil {
-		options = append(options, libp2p.Transport(tcp.NewTCPTransport, h.tcpOptions()...))
-	} else {
+	switch {
+	case h.cfg.transport != nil:
+		options = append(options, h.cfg.transport)
+	case h.cfg.Shape != nil:
 		h.log.Warn("connections are shaped: this is a test network", "node", h.cfg.Shape.Node)
 		options = append(options, libp2p.Transport(shapedTransport(h.cfg.Shape)))
+	default:
+		options = append(options, libp2p.Transport(tcp.NewTCPTransport, h.tcpOptions()...))
 	}
 	if !h.cfg.DisableQUIC {
 		options = append(options, libp2p.Transport(quic.NewTransport))

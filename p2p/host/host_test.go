@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 
 // event is one call of the handler.
 type event struct {
+	at      time.Time
 	what    string // "connected", "disconnected", "message", "gossip"
 	from    p2p.PeerID
 	inbound bool
@@ -52,6 +53,7 @@ func newRecorder() *recorder {
 }
 
 func (r *recorder) add(e event) {
+	e.at = time.Now()
 	r.events = append(r.events, e)
 	close(r.news)
 	r.news = make(chan struct{})
@@ -114,6 +116,13 @@ func (r *recorder) Quiet() bool {
 	return r.quiet
 }
 
+// setQuiet says what Quiet and Peers return from now on.
+func (r *recorder) setQuiet(quiet bool, infos []p2p.PeerInfo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.quiet, r.infos = quiet, infos
+}
+
 // seen is the events so far.
 func (r *recorder) seen() []event {
 	r.mu.Lock()
@@ -156,6 +165,18 @@ func (r *recorder) waitFor(t *testing.T, what string, from p2p.PeerID, n int) {
 	r.wait(t, fmt.Sprintf("%d × %s from %q", n, what, from), func(events []event) bool {
 		return has(events, what, from) >= n
 	})
+}
+
+// last is when the latest event of a kind came from a peer ("" is any).
+func (r *recorder) last(what string, from p2p.PeerID) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range slices.Backward(r.events) {
+		if e.what == what && (from == "" || from == e.from) {
+			return e.at
+		}
+	}
+	return time.Time{}
 }
 
 // messages returns the messages and gossip of a peer in the order heard.
@@ -208,6 +229,12 @@ func start(t *testing.T, c Config) *node { return startWith(t, c, newRecorder())
 
 func startWith(t *testing.T, c Config, r *recorder) *node {
 	t.Helper()
+	return startAs(t, c, r, func(*Host) Handler { return r })
+}
+
+// startAs starts a host whose handler tells a recorder.
+func startAs(t *testing.T, c Config, r *recorder, handler func(*Host) Handler) *node {
+	t.Helper()
 	log := new(testLog)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo}))
@@ -218,7 +245,7 @@ func startWith(t *testing.T, c Config, r *recorder) *node {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- h.Run(ctx, r) }()
+	go func() { ended <- h.Run(ctx, handler(h)) }()
 	n := &node{Host: h, recorder: r, log: log, stop: sync.OnceValue(func() error {
 		cancel()
 		return <-ended
@@ -251,10 +278,14 @@ func (n *node) connect(t *testing.T, to *node) {
 	}
 }
 
-func TestMessagesInOrderBothWays(t *testing.T) {
+func TestMessagesInOrderBothWays(t *testing.T) { transports(t, messagesInOrder) }
+
+func messagesInOrder(t *testing.T, c Config, dial func(a, b *node) error) {
 	const n = 300
-	a, b := start(t, lean()), start(t, lean())
-	a.connect(t, b)
+	a, b := start(t, c), start(t, c)
+	if err := dial(a, b); err != nil {
+		t.Fatal(err)
+	}
 	b.waitFor(t, "connected", a.ID(), 1)
 	for i := range uint64(n) {
 		a.Send(p2p.Outgoing{To: b.ID(), Msg: &p2p.Ping{Nonce: i}})

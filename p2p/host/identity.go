@@ -38,14 +38,8 @@ func loadIdentity(path string, log *slog.Logger) (crypto.PrivKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
-	key, err := crypto.UnmarshalPrivateKey(raw)
+	key, err := decodeIdentity(raw)
 	if err != nil {
-		return nil, damagedKey(path, err)
-	}
-	if key.Type() != pb.KeyType_Ed25519 {
-		return nil, damagedKey(path, fmt.Errorf("it holds a key of type %s, expected Ed25519", key.Type()))
-	}
-	if err := checkKey(key); err != nil {
 		return nil, damagedKey(path, err)
 	}
 	if info.Mode().Perm()&0o077 != 0 && os.Chmod(path, 0o600) == nil {
@@ -56,6 +50,17 @@ func loadIdentity(path string, log *slog.Logger) (crypto.PrivKey, error) {
 
 func damagedKey(path string, cause error) error {
 	return fmt.Errorf("key file %s is damaged (%w): restore it, or remove it to start with a new peer id", path, cause)
+}
+
+func decodeIdentity(raw []byte) (crypto.PrivKey, error) {
+	key, err := crypto.UnmarshalPrivateKey(raw)
+	if err != nil {
+		return nil, err
+	}
+	if key.Type() != pb.KeyType_Ed25519 {
+		return nil, fmt.Errorf("it holds a key of type %s, expected Ed25519", key.Type())
+	}
+	return key, checkKey(key)
 }
 
 // checkKey reports whether the two halves of an Ed25519 key, secret seed and

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -222,21 +223,28 @@ func TestPeersBeforeRun(t *testing.T) {
 	}
 }
 
-func TestQUICAndPSK(t *testing.T) {
-	both := lean()
-	both.DisableQUIC = false
-	a, b := start(t, both), start(t, both)
-	var quic string
-	for _, addr := range b.Addrs() {
-		if strings.Contains(addr, "/quic-v1") {
-			quic = addr
-		}
+// transports runs a test over each transport of the machine: dial connects two hosts.
+func transports(t *testing.T, test func(t *testing.T, c Config, dial func(a, b *node) error)) {
+	for _, kind := range []string{"tcp", "quic"} {
+		t.Run(kind, func(t *testing.T) {
+			c := lean()
+			c.DisableQUIC = kind == "tcp"
+			test(t, c, func(a, b *node) error {
+				mark := map[string]string{"tcp": "/tcp/", "quic": "/quic-v1"}[kind]
+				at := slices.IndexFunc(b.Addrs(), func(addr string) bool { return strings.Contains(addr, mark) })
+				if err := a.Connect(within(t), b.Addrs()[at]); err != nil {
+					return err
+				}
+				if got := a.Conn(b.ID()).Transport; got != kind {
+					t.Errorf("connected over %s, expected %s", got, kind)
+				}
+				return nil
+			})
+		})
 	}
-	if err := a.Connect(within(t), quic); err != nil {
-		t.Fatalf("over QUIC (%q): %v", quic, err)
-	}
-	b.waitFor(t, "connected", a.ID(), 1)
+}
 
+func TestPSK(t *testing.T) {
 	private := lean()
 	private.PSK = []byte("0123456789abcdef0123456789abcdef")
 	c, d := start(t, private), start(t, private)

@@ -2,10 +2,7 @@ package host
 
 import (
 	"fmt"
-	"net/netip"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,15 +19,6 @@ func inGroup(group int) Config {
 	c.LimitPrivate = true
 	c.Listen = []string{fmt.Sprintf("127.%d.0.1:0", group)}
 	return c
-}
-
-// bookOf returns a book that one source told of some hosts.
-func bookOf(path string, hosts ...*node) *Book {
-	b := OpenBook(path, testGenesis, true, nil)
-	for i, h := range hosts {
-		b.Heard(time.Now(), p2p.Peer{Addr: fmt.Sprintf("/ip4/127.%d.0.9/tcp/1", 200+i%20)}, []string{h.swarm.ListenAddresses()[0].String()}, false)
-	}
-	return b
 }
 
 // kinds counts the live sessions of a host by their kind.
@@ -57,111 +45,6 @@ func (n *node) waitKinds(t *testing.T, full, blockOnly int) {
 		k := n.kinds()
 		return k[peers.Full] == full && k[peers.BlockOnly] == blockOnly
 	})
-}
-
-// TestOutboundDiversity: a node dials eight peers and two for blocks alone, in
-// different net groups, and no more; the two take no part in gossip, and are the
-// first to be dialed at the next start.
-func TestOutboundDiversity(t *testing.T) {
-	var all []*node
-	for i := range 18 {
-		all = append(all, start(t, inGroup(1+i/3*3))) // three in each of six groups
-	}
-	var others []*node
-	for i := range 5 {
-		others = append(others, start(t, inGroup(100+i)))
-	}
-	path := filepath.Join(t.TempDir(), "peers.json")
-	c := inGroup(50)
-	c.Book = bookOf(path, append(all, others...)...)
-	a := start(t, c)
-	a.waitKinds(t, 8, 2)
-	groups := make(map[netip.Prefix]bool)
-	var blockOnly []netip.AddrPort
-	gossiping := make(map[p2p.PeerID]bool)
-	for _, s := range a.all() {
-		addr, _ := addrPort(s.stream.Conn().RemoteMultiaddr())
-		if groups[peers.GroupOf(addr.Addr())] {
-			t.Errorf("two peers in the group of %s", addr)
-		}
-		groups[peers.GroupOf(addr.Addr())] = true
-		if s.kind == peers.BlockOnly {
-			blockOnly = append(blockOnly, addr)
-		} else {
-			gossiping[s.peer.ID] = true
-		}
-	}
-	// The eight gossip with us, and the two do not.
-	a.wait(t, "gossip with the eight", func([]event) bool { return len(a.gossip.txs.ListPeers()) >= len(gossiping) })
-	for _, id := range a.gossip.txs.ListPeers() {
-		if !gossiping[name(id)] {
-			t.Errorf("%s gossips over a connection for blocks alone", id)
-		}
-	}
-	// A payment reaches the eight, and neither of the two: by gossip, or by stream as
-	// long as there are no meshes, and a large one by stream.
-	a.Send(p2p.Outgoing{Msg: payment(1, 100)})
-	a.Send(p2p.Outgoing{Msg: payment(2, p2p.MaxGossip)})
-	reached := make(map[p2p.PeerID]*node)
-	for _, n := range append(all, others...) {
-		reached[n.ID()] = n
-	}
-	for id := range gossiping {
-		reached[id].wait(t, "the payment", heardOf(1))
-		reached[id].wait(t, "the large payment", heardOf(2))
-	}
-	for _, s := range a.all() {
-		if heard := reached[s.peer.ID].seen(); s.kind == peers.BlockOnly && (heardOf(1)(heard) || heardOf(2)(heard)) {
-			t.Errorf("%s heard of a payment over a connection for blocks alone", s.peer.ID)
-		}
-	}
-	if err := a.stop(); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(a.log.String(), "blacklisted") {
-		t.Error("GossipSub complains about the peers that it is kept from")
-	}
-	// The next start.
-	c.Book = OpenBook(path, testGenesis, true, nil)
-	if got := slices.Clone(c.Book.dialer.Anchors); len(got) != 2 || !slices.Contains(blockOnly, got[0]) || !slices.Contains(blockOnly, got[1]) {
-		t.Fatalf("anchors %v, expected %v", got, blockOnly)
-	}
-	b := start(t, c)
-	b.waitKinds(t, 8, 2)
-	for _, s := range b.all() {
-		if addr, _ := addrPort(s.stream.Conn().RemoteMultiaddr()); s.kind == peers.BlockOnly && !slices.Contains(blockOnly, addr) {
-			t.Errorf("%s was no anchor", addr)
-		}
-	}
-}
-
-// TestOneMoreWhileQuiet: while no block comes a ninth peer is dialed; once there are
-// blocks, and it had its time, one of the nine leaves: not the one that a block came
-// from.
-func TestOneMoreWhileQuiet(t *testing.T) {
-	var all []*node
-	for i := range 12 {
-		all = append(all, start(t, inGroup(1+i)))
-	}
-	c := inGroup(50)
-	c.Book = bookOf("", all...)
-	a := start(t, c)
-	a.waitKinds(t, 8, 2)
-	a.recorder.mu.Lock()
-	a.recorder.quiet = true
-	a.recorder.mu.Unlock()
-	a.waitKinds(t, 9, 2)
-	full := a.kind(peers.Full)
-	var infos []p2p.PeerInfo
-	for _, s := range full[1:] {
-		infos = append(infos, p2p.PeerInfo{Peer: s.peer, LastBlock: time.Now()})
-	}
-	a.recorder.mu.Lock()
-	a.recorder.quiet, a.recorder.infos = false, infos
-	a.recorder.mu.Unlock()
-	a.dropSurplus(time.Now().Add(time.Minute)) // when the youngest has had its time
-	a.waitFor(t, "disconnected", full[0].peer.ID, 1)
-	a.waitKinds(t, 8, 2)
 }
 
 // TestPrivateBook: what a book holds of private addresses is not dialed, unless

@@ -17,9 +17,17 @@ func LoadPSK(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key of the private network: %w", err)
 	}
-	key, err := pnet.DecodeV1PSK(bytes.NewReader(text))
-	if err != nil || len(key) != 32 {
-		return nil, fmt.Errorf("key of the private network: %s is none: expected the lines /key/swarm/psk/1.0.0/, /base16/ and 64 hex digits", path)
+	key, err := decodePSK(text)
+	if err != nil {
+		return nil, fmt.Errorf("key of the private network: %s is none (%w): expected the lines /key/swarm/psk/1.0.0/, /base16/ and 64 hex digits", path, err)
 	}
 	return key, nil
+}
+
+func decodePSK(text []byte) ([]byte, error) {
+	key, err := pnet.DecodeV1PSK(bytes.NewReader(text))
+	if err == nil && len(key) != 32 {
+		err = fmt.Errorf("%d bytes", len(key))
+	}
+	return key, err
 }

@@ -2,7 +2,6 @@ package host
 
 import (
 	"encoding/binary"
-	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -13,14 +12,20 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p"
-	"github.com/kapok-chain/kapok/p2p/peers"
 )
 
 // rogue connects a peer that follows no rules and returns its stream, accepted
 // by the victim, and its id.
 func rogue(t *testing.T, victim *node) (network.Stream, p2p.PeerID) {
 	t.Helper()
-	h, err := New(Config{GenesisHash: testGenesis, DisableQUIC: true})
+	h := stray(t, Config{GenesisHash: testGenesis, DisableQUIC: true}, victim)
+	return h.intrude(t, victim), h.ID()
+}
+
+// stray connects a host that does not run, and so has no session with the victim.
+func stray(t *testing.T, c Config, victim *node) *rogueHost {
+	t.Helper()
+	h, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,12 +41,20 @@ func rogue(t *testing.T, victim *node) (network.Stream, p2p.PeerID) {
 	if err := h.lib.Connect(within(t), *info); err != nil {
 		t.Fatal(err)
 	}
-	st, verdict, err := h.greet(within(t), info.ID)
+	return &rogueHost{h}
+}
+
+type rogueHost struct{ *Host }
+
+// intrude opens the stream of a session that follows no rules.
+func (h *rogueHost) intrude(t *testing.T, victim *node) network.Stream {
+	t.Helper()
+	st, verdict, err := h.greet(within(t), victim.id)
 	if err != nil || verdict != answerAccept {
 		t.Fatalf("answer %d, error %v", verdict, err)
 	}
 	victim.waitFor(t, "connected", h.ID(), 1)
-	return st, h.ID()
+	return st
 }
 
 // bystander connects an honest peer and returns a check that it is still there.
@@ -125,28 +138,6 @@ func TestLongestQueueGoesFirst(t *testing.T) {
 	victim.waitFor(t, "disconnected", id, 1)
 	victim.queued.Add(-maxQueuedBytes)
 	check()
-}
-
-// TestNewStreamReplacesOld: a stream from a peer that has a session is refused
-// while that session is young, and takes over when it is old.
-func TestNewStreamReplacesOld(t *testing.T) {
-	victim := start(t, lean())
-	first, id := rogue(t, victim)
-	defer first.Reset()
-	old := victim.session(id)
-	s := victim.newSession(old.stream, peers.Inbound)
-	if verdict := victim.admit(s); verdict != answerDuplicate {
-		t.Errorf("answer %d to a second stream, expected %d", verdict, answerDuplicate)
-	}
-	old.since = old.since.Add(-2 * replaceAge)
-	if verdict := victim.admit(s); verdict != answerAccept {
-		t.Errorf("answer %d after %v, expected %d", verdict, 2*replaceAge, answerAccept)
-	}
-	if reason := old.stopped(); !errors.Is(reason, errReplaced) {
-		t.Errorf("the old session ended with %v", reason)
-	}
-	victim.waitFor(t, "disconnected", id, 1)
-	s.abandon(errDisconnected)
 }
 
 func TestDisconnect(t *testing.T) {

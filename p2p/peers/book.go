@@ -84,16 +84,26 @@ func (b *Book) Holds(addr netip.AddrPort) bool {
 // Size returns how many addresses the book holds.
 func (b *Book) Size() int { return len(b.known) }
 
-// Add files an address under the net group of who told of it.
-func (b *Book) Add(now time.Time, rng *rand.Rand, source netip.Prefix, addr netip.AddrPort) {
-	addr = clean(addr)
+// entry returns that of an address, a new one where there was none; nil where the book
+// may not hold it.
+func (b *Book) entry(addr netip.AddrPort) *entry {
 	if !b.Holds(addr) {
-		return
+		return nil
 	}
 	e := b.known[addr]
 	if e == nil {
 		e = &entry{}
 		b.known[addr] = e
+	}
+	return e
+}
+
+// Add files an address under the net group of who told of it.
+func (b *Book) Add(now time.Time, rng *rand.Rand, source netip.Prefix, addr netip.AddrPort) {
+	addr = clean(addr)
+	e := b.entry(addr)
+	if e == nil {
+		return
 	}
 	e.seen = now
 	if e.tried || slices.Contains(e.sources, source) {
@@ -118,13 +128,9 @@ func (b *Book) lose(v *victim) {
 // tried ones.
 func (b *Book) Succeeded(now time.Time, rng *rand.Rand, addr netip.AddrPort) {
 	addr = clean(addr)
-	if !b.Holds(addr) {
-		return
-	}
-	e := b.known[addr]
+	e := b.entry(addr)
 	if e == nil {
-		e = &entry{}
-		b.known[addr] = e
+		return
 	}
 	e.seen, e.success, e.last, e.attempts = now, now, now, 0
 	if e.tried {

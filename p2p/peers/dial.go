@@ -113,16 +113,18 @@ func (b *Book) grouped(ip netip.Addr) bool { return b.private || Public(ip) }
 
 // Surplus returns which of more than TargetFull connections is to be closed: the
 // one from which a block has not come for the longest time, the youngest among
-// equals. One younger than surplusAge stays.
+// equals. One younger than surplusAge stays, and until it is that old, so do all from
+// which a block ever came: else each of them would make room for another newcomer.
 func Surplus(now time.Time, full []Candidate) (id string, ok bool) {
 	old := slices.DeleteFunc(slices.Clone(full), func(c Candidate) bool { return now.Sub(c.Since) < surplusAge })
 	if len(full) <= TargetFull || len(old) == 0 {
 		return "", false
 	}
-	return slices.MinFunc(old, func(a, b Candidate) int {
+	worst := slices.MinFunc(old, func(a, b Candidate) int {
 		if c := a.LastBlock.Compare(b.LastBlock); c != 0 {
 			return c
 		}
 		return b.Since.Compare(a.Since)
-	}).ID, true
+	})
+	return worst.ID, len(old) == len(full) || worst.LastBlock.IsZero()
 }

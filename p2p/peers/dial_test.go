@@ -110,7 +110,18 @@ func TestSurplus(t *testing.T) {
 		t.Errorf("%s leaves, expected the silent one", id)
 	}
 	young := Candidate{ID: "young", Since: now.Add(-time.Second)}
-	if id, _ := Surplus(now, append(full, young)); id != "7" {
+	if id, ok := Surplus(now, append(full, young)); ok {
+		t.Errorf("%s leaves while the newcomer is on trial", id)
+	}
+	if id, ok := Surplus(now.Add(surplusAge), append(full, young)); !ok || id != "young" {
+		t.Errorf("%s leaves, expected the newcomer, of which no block came", id)
+	}
+	young.LastBlock = now.Add(time.Second)
+	if id, ok := Surplus(now.Add(surplusAge), append(full, young)); !ok || id != "7" {
 		t.Errorf("%s leaves, expected the one whose block is the oldest", id)
+	}
+	full[3].LastBlock = time.Time{}
+	if id, ok := Surplus(now, append(full, young)); !ok || id != "3" {
+		t.Errorf("%s leaves, expected the one of which no block ever came", id)
 	}
 }

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -63,6 +64,10 @@ func (b *Book) Encode(network string, anchors []netip.AddrPort) ([]byte, error) 
 func (b *Book) Decode(rng *rand.Rand, network string, text []byte) ([]netip.AddrPort, error) {
 	if len(text) > MaxFile {
 		return nil, fmt.Errorf("longer than %d bytes", MaxFile)
+	}
+	// A record takes much more memory than "{}" does.
+	if n := bytes.Count(text, []byte("{")); n > 1+MaxFresh+MaxTried {
+		return nil, fmt.Errorf("%d records, expected at most %d", n-1, MaxFresh+MaxTried)
 	}
 	var f bookFile
 	if err := json.Unmarshal(text, &f); err != nil {

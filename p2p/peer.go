@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -55,6 +56,7 @@ type peer struct {
 
 	// Bodies.
 	inFlight []*request
+	owed     []consensus.Hash // blocks whose transactions it was asked for, and which came otherwise: the answer is on its way
 	lastBody time.Time
 	lastNews time.Time // announcement that was the first of its block
 	lacks    []lack
@@ -142,6 +144,24 @@ func (p *peer) noteLack(now time.Time, hash consensus.Hash) {
 		p.lacks = append(p.lacks[:0], p.lacks[1:]...)
 	}
 	p.lacks = append(p.lacks, lack{hash, now})
+}
+
+// owes notes that an answer with a block's transactions is on its way that nobody needs
+// any more.
+func (p *peer) owes(hash consensus.Hash) {
+	if len(p.owed) == maxOwed {
+		p.owed = append(p.owed[:0], p.owed[1:]...)
+	}
+	p.owed = append(p.owed, hash)
+}
+
+// settles reports whether such an answer was on its way, and crosses it off.
+func (p *peer) settles(hash consensus.Hash) bool {
+	i := slices.Index(p.owed, hash)
+	if i >= 0 {
+		p.owed = slices.Delete(p.owed, i, i+1)
+	}
+	return i >= 0
 }
 
 func (p *peer) info() PeerInfo {

@@ -263,10 +263,11 @@ type Peer struct {
 	LastBlock     time.Time     // zero: never
 	LastTx        time.Time     // zero: never
 	Ping, MinPing time.Duration // zero: not measured yet
-	TimeOffset    time.Duration
-	Height        uint32 // of the best block that it is known to have
-	StartHeight   uint32 // that it said in its hello
-	Score         float64
+	TimeOffset    time.Duration // its clock less ours
+	Height        uint32        // of the best block that it is known to have
+	StartHeight   uint32        // that it said in its hello
+	Score         float64       // of misbehaviour; it is dropped at 100
+	GossipScore   float64       // GossipSub's: below 0 for what was wrong
 	BytesReceived uint64
 	BytesSent     uint64
 	SentPerMsg    map[string]uint64 // bytes by name, without framing and encryption

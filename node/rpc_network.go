@@ -14,7 +14,10 @@ func (b rpcBackend) Network() rpc.NetworkInfo {
 	info := rpc.NetworkInfo{ID: string(b.Host.ID()), Addresses: b.Host.Addrs(), Active: b.Host.Active()}
 	info.BytesReceived, info.BytesSent = b.Host.Totals()
 	info.Messages = messageCounts(b.Host.Messages())
-	b.look(func(n *Node) { info.Blocks = rpc.BlockRelay(n.BlockRelay()) })
+	b.look(func(n *Node) {
+		info.Blocks = rpc.BlockRelay(n.BlockRelay())
+		info.TimeOffset = n.engine.ClockOffset()
+	})
 	return info
 }
 

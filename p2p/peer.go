@@ -19,7 +19,7 @@ type PeerInfo struct {
 	BestHeight    uint32 // of the best block that it is known to have
 	BestHash      consensus.Hash
 	Ping, MinPing time.Duration // zero: not measured yet
-	TimeOffset    time.Duration // its clock less ours, when it said hello
+	TimeOffset    time.Duration // its clock less ours, when it last told: in its hello, and with each ping
 	LastBlock     time.Time     // body that it was asked for, or first news of a block; zero: never
 	LastTx        time.Time
 	InFlight      []uint32 // heights of the bodies that it was asked for
@@ -36,9 +36,9 @@ type Drop struct {
 type peer struct {
 	Peer
 	since   time.Time
-	hello   *Hello // nil until it has come
-	offset  time.Duration
-	dropped bool // in Drops; nothing is said to it any more
+	hello   *Hello        // nil until it has come
+	offset  time.Duration // its clock less ours
+	dropped bool          // in Drops; nothing is said to it any more
 
 	best *consensus.BlockIndex // the best chain that it is known to have
 

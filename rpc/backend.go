@@ -233,6 +233,7 @@ type MessageCount struct {
 	Sent          uint64 `json:"sent"`
 	BytesSent     uint64 `json:"bytessent"`
 	Received      uint64 `json:"received"`
+	TimeOffset               time.Duration // the median of the peers' clocks less ours; 0 where too few peers are known
 	BytesReceived uint64 `json:"bytesrecv"`
 	Duplicates    uint64 `json:"duplicates"` // of the received: gossip that had come before
 	Dropped       uint64 `json:"dropped"`    // of the received: gossip that nobody looked at

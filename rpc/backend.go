@@ -125,6 +125,9 @@ type MempoolBackend interface {
 	MempoolEntry(txid consensus.Hash) (MempoolEntry, bool)
 	// MempoolSpender names the waiting transaction that spends a coin.
 	MempoolSpender(consensus.OutPoint) (txid consensus.Hash, ok bool)
+	// Conflicts lists the last transactions that waited until a block held another one
+	// that spends the same coin, oldest first.
+	Conflicts() []Conflict
 	// SubmitTxs puts transactions into the pool, in order, and announces them. There
 	// is an error for each, nil where it was taken; a RuleError has the code
 	// ErrFeeTooHigh where nothing else is wrong with it.
@@ -177,6 +180,13 @@ type MempoolTx struct {
 	Height uint32    // of the tip at entry
 }
 
+// Conflict is a transaction that cannot be confirmed while By is, which contradicts it or an
+// ancestor of it.
+type Conflict struct {
+	MempoolTx
+	By consensus.Hash // txid
+}
+
 // MempoolEntry adds the family. Ancestors and Descendants count the entry itself.
 type MempoolEntry struct {
 	MempoolTx
@@ -223,6 +233,7 @@ type NetworkInfo struct {
 	ID                       string   // this node's peer id
 	Addresses                []string // multiaddrs at which others reach it
 	Active                   bool
+	TimeOffset               time.Duration // the median of the peers' clocks less ours; 0 where too few peers are known
 	BytesReceived, BytesSent uint64
 	Messages                 map[string]MessageCount // by name
 	Blocks                   BlockRelay
@@ -233,7 +244,6 @@ type MessageCount struct {
 	Sent          uint64 `json:"sent"`
 	BytesSent     uint64 `json:"bytessent"`
 	Received      uint64 `json:"received"`
-	TimeOffset               time.Duration // the median of the peers' clocks less ours; 0 where too few peers are known
 	BytesReceived uint64 `json:"bytesrecv"`
 	Duplicates    uint64 `json:"duplicates"` // of the received: gossip that had come before
 	Dropped       uint64 `json:"dropped"`    // of the received: gossip that nobody looked at

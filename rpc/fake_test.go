@@ -208,6 +208,11 @@ func (f *fake) MempoolEntry(txid consensus.Hash) (MempoolEntry, bool) {
 	}
 	return MempoolEntry{}, false
 }
+
+// Conflicts: the first payment that waits, had a block held the second one instead.
+func (f *fake) Conflicts() []Conflict {
+	return []Conflict{{f.pool[0].MempoolTx, f.pool[1].TxID}}
+}
 func (f *fake) MempoolSpender(op consensus.OutPoint) (consensus.Hash, bool) {
 	for _, e := range f.pool {
 		for _, in := range e.Tx.Inputs {

@@ -51,11 +51,12 @@ func (p *Pool) confirm(block *consensus.Block, height uint32) {
 	p.orphans.confirm(block)
 	for i, txid := range block.TxIDs() {
 		tx := block.Txs[i]
+		p.conflicts.forget(txid)
 		e := p.byTxID[txid]
 		if e == nil {
 			for i := range tx.Inputs {
 				if rival := p.spender[tx.Inputs[i].PrevOut]; rival != nil {
-					p.removeFamily(rival)
+					p.contradict(rival, txid)
 				}
 			}
 			continue

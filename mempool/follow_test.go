@@ -28,8 +28,48 @@ func TestConflictsLeave(t *testing.T) {
 	txs := w.chainOf(w.Coinbase("a1"), 3, 1000)
 	other := w.spend(w.Coinbase("a2"), 1000)
 	w.add(slices.Concat(txs, []*consensus.Tx{other})...)
-	w.mine("a7", w.spend(w.Coinbase("a1"), 99_999))
+	rival := w.spend(w.Coinbase("a1"), 99_999)
+	w.mine("a7", rival)
 	w.holds(other)
+
+	conflicts := w.pool.Conflicts() // what became of them is remembered
+	for i, tx := range txs {
+		if len(conflicts) != len(txs) || conflicts[i].TxID != tx.TxID() || conflicts[i].By != rival.TxID() || conflicts[i].Coins[0].Value == 0 {
+			t.Fatalf("conflicts: %v", conflicts)
+		}
+	}
+	w.Mine("a6", "b7", chaintest.Txs(txs[0])) // it is confirmed after all
+	w.Grow("b7 - b8")
+	w.to("b8")
+	w.add(txs[1])
+	w.holds(txs[1], other)
+	if left := w.pool.Conflicts(); len(left) != 1 || left[0].TxID != txs[2].TxID() {
+		t.Errorf("%d conflicts are left", len(left))
+	}
+	w.pool.Expire(time.Now().Add(200 * 365 * 24 * time.Hour))
+	if left := w.pool.Conflicts(); len(left) != 0 || w.pool.conflicts.bytes != 0 {
+		t.Errorf("%d conflicts, %d bytes never expire", len(left), w.pool.conflicts.bytes)
+	}
+}
+
+// TestConflictsAreBounded: the oldest are forgotten first.
+func TestConflictsAreBounded(t *testing.T) {
+	s := newConflicts()
+	const n = 3 * maxConflictBytes / 1000
+	for i := range n {
+		s.add(Conflict{Entry: &Entry{TxID: consensus.Hash{byte(i), byte(i >> 8), byte(i >> 16)}, bytes: 1000}})
+	}
+	if s.bytes > maxConflictBytes || s.bytes < maxConflictBytes-1000 || len(s.byTxID) != s.order.Len() || int64(len(s.byTxID)) != s.bytes/1000 {
+		t.Errorf("%d bytes, %d and %d conflicts", s.bytes, len(s.byTxID), s.order.Len())
+	}
+	first := s.order.Front().Value.(Conflict).TxID
+	if i := int(first[0]) | int(first[1])<<8 | int(first[2])<<16; i != n-len(s.byTxID) {
+		t.Errorf("the oldest is number %d of %d", i, n)
+	}
+	s.add(Conflict{Entry: &Entry{TxID: consensus.Hash{1}, bytes: maxConflictBytes + 1}})
+	if s.bytes != 0 || len(s.byTxID) != 0 {
+		t.Errorf("one that is too large leaves %d bytes", s.bytes)
+	}
 }
 
 func TestReorgResurrect(t *testing.T) { // 132 reorg-resurrect

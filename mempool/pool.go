@@ -25,6 +25,8 @@ type Pool struct {
 	oldest  time.Time // no entry came before
 	floor   floor
 	orphans orphanage
+
+	conflicts conflicts
 }
 
 // New returns an empty pool.
@@ -37,6 +39,8 @@ func New(cfg Config) *Pool {
 		spender: make(map[consensus.OutPoint]*Entry),
 		order:   list.New(),
 		orphans: newOrphanage(cfg),
+
+		conflicts: newConflicts(),
 	}
 }
 
@@ -93,6 +97,7 @@ func (p *Pool) append(e *Entry) {
 
 // link enters an entry that has its place in the order into everything else.
 func (p *Pool) link(e *Entry) {
+	p.conflicts.forget(e.TxID)
 	p.byTxID[e.TxID] = e
 	p.byWTxID[e.WTxID] = e
 	for i := range e.Tx.Inputs {
@@ -177,6 +182,7 @@ func (p *Pool) removeFamily(e *Entry) int {
 func (p *Pool) Expire(now time.Time) int {
 	p.orphans.expire(now)
 	limit := now.Add(-p.cfg.Expiry)
+	p.conflicts.expire(limit)
 	if p.Len() == 0 || !p.oldest.Before(limit) {
 		return 0
 	}

@@ -135,6 +135,9 @@ func (n *Node) Drops() []p2p.Drop { return n.engine.Drops() }
 // Peers describes all peers, in the order in which they connected.
 func (n *Node) Peers() []p2p.PeerInfo { return n.engine.Peers() }
 
+// ClockOff is how far our clock is ahead of the peers' clocks, where that is too far.
+func (n *Node) ClockOff() time.Duration { return n.engine.ClockOff() }
+
 // Mempool lists the payments that wait to be mined, parents before children.
 func (n *Node) Mempool() []*mempool.Entry { return n.pool.Entries() }
 

@@ -37,6 +37,9 @@ func (b rpcBackend) Chain() (state rpc.ChainState) {
 		if long := n.Quiet(now); long > 0 {
 			state.Warnings = append(state.Warnings, fmt.Sprintf("no block has come for %s: peers may keep blocks from this node, or nobody mines", long.Round(time.Second)))
 		}
+		if off := n.ClockOff(); off != 0 {
+			state.Warnings = append(state.Warnings, clockWarning(off))
+		}
 		old := n.params.Spacing > 0 && now.Unix()-int64(tip.Header.Time) > syncingAge*n.params.Spacing
 		state.Syncing = best.Height > tip.Height+1 || old && tip.Height == 0 && best.Height > 0
 	})

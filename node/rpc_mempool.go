@@ -78,6 +78,15 @@ func (b rpcBackend) MempoolSpender(op consensus.OutPoint) (txid consensus.Hash, 
 	return txid, ok
 }
 
+func (b rpcBackend) Conflicts() (list []rpc.Conflict) {
+	b.look(func(n *Node) {
+		for _, c := range n.pool.Conflicts() {
+			list = append(list, rpc.Conflict{MempoolTx: mempoolTx(c.Entry), By: c.By})
+		}
+	})
+	return list
+}
+
 func (b rpcBackend) SubmitTxs(list []rpc.Submission) []error {
 	txs := make([]*consensus.Tx, len(list))
 	for i := range list {

@@ -14,7 +14,10 @@ func (b rpcBackend) Network() rpc.NetworkInfo {
 	info := rpc.NetworkInfo{ID: string(b.Host.ID()), Addresses: b.Host.Addrs(), Active: b.Host.Active()}
 	info.BytesReceived, info.BytesSent = b.Host.Totals()
 	info.Messages = messageCounts(b.Host.Messages())
-	b.look(func(n *Node) { info.Blocks = rpc.BlockRelay(n.BlockRelay()) })
+	b.look(func(n *Node) {
+		info.Blocks = rpc.BlockRelay(n.BlockRelay())
+		info.TimeOffset = n.engine.ClockOffset()
+	})
 	return info
 }
 
@@ -58,7 +61,7 @@ func (b rpcBackend) Peers() []rpc.Peer {
 			Version: info.Version, Inbound: info.Inbound, Manual: conn.Manual, BlockOnly: info.BlockOnly, Since: info.Since,
 			LastReceived: conn.LastIn, LastSent: conn.LastOut, LastBlock: info.LastBlock, LastTx: info.LastTx,
 			Ping: info.Ping, MinPing: info.MinPing, TimeOffset: info.TimeOffset, Height: info.BestHeight,
-			StartHeight: info.StartHeight, Score: float64(info.Score), BytesReceived: conn.In, BytesSent: conn.Out,
+			StartHeight: info.StartHeight, Score: float64(info.Score), GossipScore: conn.GossipScore, BytesReceived: conn.In, BytesSent: conn.Out,
 			InFlight: info.InFlight, SentPerMsg: bytesByName(conn.Sent), RecvPerMsg: bytesByName(conn.Received),
 		}
 	}

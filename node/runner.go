@@ -50,6 +50,7 @@ type Runner struct {
 	moved  chan struct{} // closed, and replaced, whenever a step was taken
 	events map[chan Event]struct{}
 	quiet  bool  // no block has come for too long
+	askew  bool  // our clock is not the peers'
 	fault  error // of our own; nothing is done after it
 
 	tip     consensus.Hash // at the last tick

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/kapok-chain/kapok/miner"
@@ -51,11 +52,27 @@ func (r *Runner) Tick() {
 			r.log.Warn("no block has come for a long time: trying one more peer", "for", long.Round(time.Second))
 		}
 		r.quiet = long > 0
+		off := n.ClockOff()
+		if off != 0 && !r.askew {
+			r.log.Warn(clockWarning(off))
+		} else if off == 0 && r.askew {
+			r.log.Info("this machine's clock agrees with its peers' again")
+		}
+		r.askew = off != 0
 		return err
 	})
 	if r.sync() == nil && due {
 		r.SyncIndex()
 	}
+}
+
+// clockWarning says how far our clock is ahead of the peers'.
+func clockWarning(off time.Duration) string {
+	where := "ahead of"
+	if off < 0 {
+		where = "behind"
+	}
+	return fmt.Sprintf("this machine's clock is %s %s its peers' clocks: set it right, or blocks are refused, here or there", off.Abs(), where)
 }
 
 // indexDue reports whether it is time for the index to follow.

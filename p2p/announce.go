@@ -134,10 +134,14 @@ func (e *Engine) Fill(now time.Time, from PeerID, m *BlockTxs) *consensus.Block 
 	}
 	r := e.find(p, m.Block)
 	if r == nil || r.partial == nil {
+		if p.settles(m.Block) {
+			return nil
+		}
 		e.blame(now, p, scoreExcess, "transactions of a block that nobody asked for")
 		return nil
 	}
 	e.unrequest(p, m.Block)
+	p.settles(m.Block)
 	p.lastBody = now
 	block, err := r.partial.Fill(m.Txs)
 	if err != nil {

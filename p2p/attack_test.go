@@ -321,3 +321,34 @@ func TestFloods(t *testing.T) {
 		}
 	}
 }
+
+// TestOvertakenAnswer: transactions that a peer was asked for are no fault of its when
+// the block comes from another one meanwhile, once; where nobody asked, they are.
+func TestOvertakenAnswer(t *testing.T) {
+	w := newWorld(t, 24)
+	victim, faster := w.add("victim"), w.add("faster")
+	w.link(victim, faster)
+	say := w.attacker(victim, "slower", false)
+	w.run(time.Second)
+	missing := loose(1, 0)
+	w.chain.Mine("genesis", "a1", holding(missing))
+	w.chain.Mine("a1", "a2", holding(loose(2, 0)))
+	say(p2p.NewAnnounce(w.chain.Block("a1"), 1))
+	if n := len(victim.info("slower").InFlight); n != 1 {
+		t.Fatalf("it was asked for %d blocks", n)
+	}
+	faster.give(w.chain.Block("a1"))
+	w.until(5*time.Second, "the block from the other peer", allAt(w.chain.Hash("a1"), victim))
+	w.run(2 * time.Second)
+	answer := &p2p.BlockTxs{Block: w.chain.Hash("a1"), Txs: []*consensus.Tx{missing}}
+	for i, want := range []int{0, 1, 2} {
+		say(answer)
+		if got := victim.info("slower").Score; got != want {
+			t.Errorf("after answer %d it has %d points, expected %d", i+1, got, want)
+		}
+	}
+	say(&p2p.BlockTxs{Block: w.chain.Hash("a2")})
+	if got := victim.info("slower").Score; got != 3 {
+		t.Errorf("unasked for, they are worth %d points, not 1", got-2)
+	}
+}

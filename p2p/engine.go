@@ -30,7 +30,7 @@ type Source interface {
 
 // Config is what an Engine is made from.
 type Config struct {
-	Params *consensus.Params // the network, of which only the genesis hash is used
+	Params *consensus.Params // the network, of which the genesis hash and the future limit are used
 	Agent  string            // our name and version, for people; at most MaxAgent bytes
 	// Addr is where others may dial us, or "". Where the address of the machine is not
 	// specified, as in /ip4/0.0.0.0/tcp/9420, peers take the one that they see.
@@ -70,6 +70,9 @@ type Engine struct {
 	received  recent[consensus.Hash] // bodies that came from peers
 	askedTxs  map[consensus.Hash]time.Time
 	relay     BlockRelay
+
+	clockOff time.Duration // how far our clock is ahead of the peers', where that is too far
+	clockAt  time.Time     // when that was looked at
 }
 
 // New returns an engine without peers.
@@ -132,6 +135,7 @@ func (e *Engine) Tick(now time.Time) error {
 		e.tickMempool(now, p)
 		e.tickAddrs(now, p)
 	}
+	e.tickClock(now)
 	e.forgetTxs(now)
 	e.plan.stale = true
 	e.Fetch(now)
@@ -158,7 +162,7 @@ func (e *Engine) Handle(now time.Time, from PeerID, m Msg) (Verdict, error) {
 	}
 	switch m := m.(type) {
 	case *Ping:
-		e.send(p, &Pong{m.Nonce})
+		e.onPing(now, p, m)
 	case *Pong:
 		e.onPong(now, p, m)
 	case *GetHeaders:

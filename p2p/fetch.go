@@ -190,6 +190,9 @@ func (e *Engine) unrequest(p *peer, hash consensus.Hash) bool {
 	if r == nil {
 		return false
 	}
+	if r.partial != nil {
+		p.owes(hash)
+	}
 	same := func(q *request) bool { return q == r }
 	p.inFlight = slices.DeleteFunc(p.inFlight, same)
 	if rest := slices.DeleteFunc(e.requests[hash], same); len(rest) > 0 {

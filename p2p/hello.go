@@ -59,7 +59,7 @@ func (e *Engine) tickPing(now time.Time, p *peer) {
 	case p.pingNonce != 0 && now.Sub(p.pingAt) >= pongTimeout:
 		e.drop(p, "no answer to a ping within "+pongTimeout.String())
 	case p.pingNonce == 0 && (p.pingAt.IsZero() || now.Sub(p.pingAt) >= pingInterval):
-		p.pingNonce = max(e.rng.Uint64(), 1)
+		p.pingNonce = e.pingNonce(now)
 		p.pingAt = now
 		e.send(p, &Ping{p.pingNonce})
 	}

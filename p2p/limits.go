@@ -39,6 +39,7 @@ const (
 	maxTargets     = 8               // branches whose bodies are fetched at once
 	maxServing     = 2 * MaxGetBlocks
 	maxLacks       = 64
+	maxOwed        = 64       // answers on their way that nobody needs any more
 	maxRebuilt     = 64       // announcements remembered, so that variants of one are not looked at
 	maxTold        = 64       // blocks that the peer was told of or told us of
 	maxAnnounced   = 256      // blocks that were announced, altogether

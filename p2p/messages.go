@@ -7,9 +7,9 @@ import (
 )
 
 // Version is the protocol that this package speaks. MinVersion is the oldest
-// one that it still answers.
+// one that it still answers. Since version 2 a Ping tells the time.
 const (
-	Version    = 1
+	Version    = 2
 	MinVersion = 1
 )
 
@@ -137,7 +137,8 @@ const flagBlockOnly = 1
 // addresses.
 func (m *Hello) BlockOnly() bool { return len(m.Extra) > 0 && m.Extra[0]&flagBlockOnly != 0 }
 
-// Ping asks for a Pong with the same nonce.
+// Ping asks for a Pong with the same nonce: four random bytes, and above them the
+// sender's time in Unix seconds.
 type Ping struct{ Nonce uint64 }
 
 // Pong answers a Ping.

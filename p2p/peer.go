@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -18,7 +19,7 @@ type PeerInfo struct {
 	BestHeight    uint32 // of the best block that it is known to have
 	BestHash      consensus.Hash
 	Ping, MinPing time.Duration // zero: not measured yet
-	TimeOffset    time.Duration // its clock less ours, when it said hello
+	TimeOffset    time.Duration // its clock less ours, when it last told: in its hello, and with each ping
 	LastBlock     time.Time     // body that it was asked for, or first news of a block; zero: never
 	LastTx        time.Time
 	InFlight      []uint32 // heights of the bodies that it was asked for
@@ -35,9 +36,9 @@ type Drop struct {
 type peer struct {
 	Peer
 	since   time.Time
-	hello   *Hello // nil until it has come
-	offset  time.Duration
-	dropped bool // in Drops; nothing is said to it any more
+	hello   *Hello        // nil until it has come
+	offset  time.Duration // its clock less ours
+	dropped bool          // in Drops; nothing is said to it any more
 
 	best *consensus.BlockIndex // the best chain that it is known to have
 
@@ -55,6 +56,7 @@ type peer struct {
 
 	// Bodies.
 	inFlight []*request
+	owed     []consensus.Hash // blocks whose transactions it was asked for, and which came otherwise: the answer is on its way
 	lastBody time.Time
 	lastNews time.Time // announcement that was the first of its block
 	lacks    []lack
@@ -142,6 +144,24 @@ func (p *peer) noteLack(now time.Time, hash consensus.Hash) {
 		p.lacks = append(p.lacks[:0], p.lacks[1:]...)
 	}
 	p.lacks = append(p.lacks, lack{hash, now})
+}
+
+// owes notes that an answer with a block's transactions is on its way that nobody needs
+// any more.
+func (p *peer) owes(hash consensus.Hash) {
+	if len(p.owed) == maxOwed {
+		p.owed = append(p.owed[:0], p.owed[1:]...)
+	}
+	p.owed = append(p.owed, hash)
+}
+
+// settles reports whether such an answer was on its way, and crosses it off.
+func (p *peer) settles(hash consensus.Hash) bool {
+	i := slices.Index(p.owed, hash)
+	if i >= 0 {
+		p.owed = slices.Delete(p.owed, i, i+1)
+	}
+	return i >= 0
 }
 
 func (p *peer) info() PeerInfo {

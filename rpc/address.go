@@ -35,6 +35,8 @@ func addressMethods() []method {
 		{"getaddresstxids", group, []param{query}, "Confirmed transactions of addresses, in chain order.", "An array of txids.", getAddressTxIDs},
 		{"getaddressmempool", group, []param{query}, "What waiting transactions bring to addresses and take from them.",
 			"An array of {address, txid, index, satoshis (negative when it leaves), timestamp, fee, vsize, and for what leaves prevtxid and prevout}.", getAddressMempool},
+		{"getaddressconflicts", group, []param{query}, "What transactions would have brought to addresses and taken from them that waited until a block held another one that spends the same coin. Those that this node saw itself, the last ones, until it stops.",
+			"An array of objects as of getaddressmempool, with conflictswith: the txid in the block.", getAddressConflicts},
 	}
 }
 
@@ -284,32 +286,49 @@ type AddressDelta struct {
 	VSize    int             `json:"vsize"`     // virtual bytes, of the transaction
 	PrevTxID *consensus.Hash `json:"prevtxid,omitempty"`
 	PrevOut  *uint32         `json:"prevout,omitempty"`
+	Conflict *consensus.Hash `json:"conflictswith,omitempty"` // txid in a block; of getaddressconflicts
 }
 
 func getAddressMempool(c *call) (any, error) {
 	names, deltas := c.query().names, []AddressDelta{}
 	txs := c.b.MempoolTxs()
 	for i := range txs {
-		m := &txs[i]
-		delta := AddressDelta{TxID: m.TxID, Time: m.Time.Unix(), Fee: m.Fee, VSize: m.VSize}
-		for n, coin := range m.Coins {
-			if name, ok := names[coin.Key]; ok && n < len(m.Tx.Inputs) {
-				d, prev := delta, m.Tx.Inputs[n].PrevOut
-				d.Address, d.Index, d.Value, d.PrevTxID, d.PrevOut = name, uint32(n), -coin.Value, &prev.TxID, &prev.Index
-				deltas = append(deltas, d)
-			}
-		}
-		for n, out := range m.Tx.Outputs {
-			key, ok := consensus.OutputKey(out.Script)
-			if name, mine := names[key]; ok && mine {
-				d := delta
-				d.Address, d.Index, d.Value = name, uint32(n), out.Value
-				deltas = append(deltas, d)
-			}
-		}
-		if len(deltas) > maxKeyCoins {
+		if deltas = appendDeltas(deltas, names, &txs[i], nil); len(deltas) > maxKeyCoins {
 			return nil, keyError(errKeyEvents)
 		}
 	}
 	return deltas, nil
+}
+
+func getAddressConflicts(c *call) (any, error) {
+	names, deltas := c.query().names, []AddressDelta{}
+	conflicts := c.b.Conflicts()
+	for i := range conflicts {
+		if deltas = appendDeltas(deltas, names, &conflicts[i].MempoolTx, &conflicts[i].By); len(deltas) > maxKeyCoins {
+			return nil, keyError(errKeyEvents)
+		}
+	}
+	return deltas, nil
+}
+
+// appendDeltas appends what a transaction means to the owners of addresses, and what
+// contradicts it, if anything does.
+func appendDeltas(deltas []AddressDelta, names map[[consensus.KeySize]byte]string, m *MempoolTx, conflict *consensus.Hash) []AddressDelta {
+	delta := AddressDelta{TxID: m.TxID, Time: m.Time.Unix(), Fee: m.Fee, VSize: m.VSize, Conflict: conflict}
+	for n, coin := range m.Coins {
+		if name, ok := names[coin.Key]; ok && n < len(m.Tx.Inputs) {
+			d, prev := delta, m.Tx.Inputs[n].PrevOut
+			d.Address, d.Index, d.Value, d.PrevTxID, d.PrevOut = name, uint32(n), -coin.Value, &prev.TxID, &prev.Index
+			deltas = append(deltas, d)
+		}
+	}
+	for n, out := range m.Tx.Outputs {
+		key, ok := consensus.OutputKey(out.Script)
+		if name, mine := names[key]; ok && mine {
+			d := delta
+			d.Address, d.Index, d.Value = name, uint32(n), out.Value
+			deltas = append(deltas, d)
+		}
+	}
+	return deltas
 }

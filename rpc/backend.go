@@ -125,6 +125,9 @@ type MempoolBackend interface {
 	MempoolEntry(txid consensus.Hash) (MempoolEntry, bool)
 	// MempoolSpender names the waiting transaction that spends a coin.
 	MempoolSpender(consensus.OutPoint) (txid consensus.Hash, ok bool)
+	// Conflicts lists the last transactions that waited until a block held another one
+	// that spends the same coin, oldest first.
+	Conflicts() []Conflict
 	// SubmitTxs puts transactions into the pool, in order, and announces them. There
 	// is an error for each, nil where it was taken; a RuleError has the code
 	// ErrFeeTooHigh where nothing else is wrong with it.
@@ -177,6 +180,13 @@ type MempoolTx struct {
 	Height uint32    // of the tip at entry
 }
 
+// Conflict is a transaction that cannot be confirmed while By is, which contradicts it or an
+// ancestor of it.
+type Conflict struct {
+	MempoolTx
+	By consensus.Hash // txid
+}
+
 // MempoolEntry adds the family. Ancestors and Descendants count the entry itself.
 type MempoolEntry struct {
 	MempoolTx
@@ -223,6 +233,7 @@ type NetworkInfo struct {
 	ID                       string   // this node's peer id
 	Addresses                []string // multiaddrs at which others reach it
 	Active                   bool
+	TimeOffset               time.Duration // the median of the peers' clocks less ours; 0 where too few peers are known
 	BytesReceived, BytesSent uint64
 	Messages                 map[string]MessageCount // by name
 	Blocks                   BlockRelay
@@ -263,10 +274,11 @@ type Peer struct {
 	LastBlock     time.Time     // zero: never
 	LastTx        time.Time     // zero: never
 	Ping, MinPing time.Duration // zero: not measured yet
-	TimeOffset    time.Duration
-	Height        uint32 // of the best block that it is known to have
-	StartHeight   uint32 // that it said in its hello
-	Score         float64
+	TimeOffset    time.Duration // its clock less ours
+	Height        uint32        // of the best block that it is known to have
+	StartHeight   uint32        // that it said in its hello
+	Score         float64       // of misbehaviour; it is dropped at 100
+	GossipScore   float64       // GossipSub's: below 0 for what was wrong
 	BytesReceived uint64
 	BytesSent     uint64
 	SentPerMsg    map[string]uint64 // bytes by name, without framing and encryption

@@ -78,6 +78,15 @@ func (c *Client) AddressMempool(ctx context.Context, addresses []string) (deltas
 	return deltas, err
 }
 
+// AddressConflicts returns what became impossible, while it waited, for at most 1000
+// addresses.
+func (c *Client) AddressConflicts(ctx context.Context, addresses []string) (deltas []AddressDelta, err error) {
+	if len(addresses) > 0 {
+		err = c.Call(ctx, "getaddressconflicts", &deltas, addressList{addresses})
+	}
+	return deltas, err
+}
+
 // AddressHistory returns everything that came to addresses and left them in the
 // chain: for each address in chain order. It asks for all of them at once, and
 // again for those with more than a page.

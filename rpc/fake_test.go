@@ -208,6 +208,11 @@ func (f *fake) MempoolEntry(txid consensus.Hash) (MempoolEntry, bool) {
 	}
 	return MempoolEntry{}, false
 }
+
+// Conflicts: the first payment that waits, had a block held the second one instead.
+func (f *fake) Conflicts() []Conflict {
+	return []Conflict{{f.pool[0].MempoolTx, f.pool[1].TxID}}
+}
 func (f *fake) MempoolSpender(op consensus.OutPoint) (consensus.Hash, bool) {
 	for _, e := range f.pool {
 		for _, in := range e.Tx.Inputs {
@@ -247,7 +252,7 @@ func (f *fake) Peers() []Peer {
 	if f.main {
 		return nil
 	}
-	return []Peer{{ID: "12D3you", Number: 3, Addr: "/ip4/198.51.100.7/tcp/39420", Agent: "/kapok:0.1.0/", Transport: "tcp", Version: 1, Since: time.Unix(1600000000, 0), Ping: 1500 * time.Microsecond, Height: 110, SentPerMsg: map[string]uint64{"tx": 2}}}
+	return []Peer{{ID: "12D3you", Number: 3, Addr: "/ip4/198.51.100.7/tcp/39420", Agent: "/kapok:0.1.0/", Transport: "tcp", Version: 1, Since: time.Unix(1600000000, 0), Ping: 1500 * time.Microsecond, Height: 110, GossipScore: -1.5, SentPerMsg: map[string]uint64{"tx": 2}}}
 }
 func (f *fake) AddPeer(_ context.Context, addr string, keep bool) error {
 	if keep {

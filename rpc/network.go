@@ -30,8 +30,8 @@ func networkMethods() []method {
 	const group = "Network"
 	node := need("node|address", kindString, "a multiaddr (/ip4/…/tcp/…/p2p/…)")
 	return []method{
-		{"getnetworkinfo", group, nil, "State of the network side.", "An object: version, subversion, protocolversion, localservices, localservicesnames, localrelay, timeoffset, connections, connections_in, connections_out, networkactive, networks, relayfee, incrementalfee, localaddresses, kapok_peer_id, kapok_addresses, warnings.", getNetworkInfo},
-		{"getpeerinfo", group, nil, "The peers.", "An array of objects with Core's fields, and peer_id, multiaddr, transport, score.", getPeerInfo},
+		{"getnetworkinfo", group, nil, "State of the network side.", "An object: version, subversion, protocolversion, localservices, localservicesnames, localrelay, timeoffset (the median of the peers' clocks less this one, in seconds), connections, connections_in, connections_out, networkactive, networks, relayfee, incrementalfee, localaddresses, kapok_peer_id, kapok_addresses, warnings.", getNetworkInfo},
+		{"getpeerinfo", group, nil, "The peers.", "An array of objects with Core's fields, and peer_id, multiaddr, transport, score (of misbehaviour, from 0; the peer is dropped at 100), gossip_score (GossipSub's: above 0 for what it brought first, below for what was wrong; not listened to below -2500).", getPeerInfo},
 		{"getconnectioncount", group, nil, "How many peers there are.", "A number.", func(c *call) (any, error) { return len(c.b.Peers()), nil }},
 		{"getnettotals", group, nil, "Bytes received and sent.", "An object: totalbytesrecv, totalbytessent, timemillis, uploadtarget, kapok_messages (by name: sent, bytessent, received, bytesrecv, duplicates, dropped, unsent), kapok_blocks (rebuilt, completed, whole: how bodies came).", getNetTotals},
 		{"addnode", group, []param{node, need("command", kindString, `"add" to keep a connection to it, "remove" to stop that, "onetry" to dial once`), option("v2transport", kindBool, nil, "ignored: every connection is encrypted")},
@@ -90,7 +90,7 @@ func getNetworkInfo(c *call) (any, error) {
 		Services      string         `json:"localservices"`
 		ServiceNames  []string       `json:"localservicesnames"`
 		Relay         bool           `json:"localrelay"`
-		TimeOffset    int            `json:"timeoffset"`
+		TimeOffset    int64          `json:"timeoffset"`
 		Active        bool           `json:"networkactive"`
 		Connections   int            `json:"connections"`
 		In            int            `json:"connections_in"`
@@ -104,7 +104,7 @@ func getNetworkInfo(c *call) (any, error) {
 		GenesisPrefix consensus.Hash `json:"kapok_genesis"`
 		Warnings      []string       `json:"warnings"`
 	}{
-		coreVersion, "/kapok:" + c.api.version + "/" + coreAgent, protocolVersion, services, serviceNames(), true, 0,
+		coreVersion, "/kapok:" + c.api.version + "/" + coreAgent, protocolVersion, services, serviceNames(), true, int64(info.TimeOffset / time.Second),
 		info.Active, len(peers), inbound, len(peers) - inbound,
 		[]networkJSON{{Name: "ipv4", Reachable: true}, {Name: "ipv6", Reachable: true}},
 		fee, fee, local, info.ID, orEmpty(info.Addresses), c.b.Params().GenesisHash(), orEmpty(c.b.Chain().Warnings),
@@ -188,6 +188,7 @@ type peerJSON struct {
 	Multiaddr      string            `json:"multiaddr"`
 	Transport      string            `json:"transport"`
 	Score          float64           `json:"score"`
+	GossipScore    float64           `json:"gossip_score"`
 }
 
 func getPeerInfo(c *call) (any, error) {
@@ -219,6 +220,7 @@ func renderPeer(p *Peer) peerJSON {
 		SyncedHeaders: p.Height, SyncedBlocks: p.Height, InFlight: orEmpty(p.InFlight), AddrRelay: !p.BlockOnly,
 		Permissions: []string{}, SentPerMsg: orEmptyMap(p.SentPerMsg), ReceivedPerMsg: orEmptyMap(p.RecvPerMsg),
 		Connection: connection, TransportType: "v2", PeerID: p.ID, Multiaddr: p.Addr, Transport: p.Transport, Score: p.Score,
+		GossipScore: p.GossipScore,
 	}
 }
 

@@ -15,7 +15,8 @@ type Chain interface {
 	// any order.
 	Coins(ctx context.Context, addresses []string) ([]Coin, error)
 	// History lists what ever came to addresses or left them, the mempool
-	// included, in any order.
+	// included, and what would have, had no block contradicted it, as far as the
+	// node knows of that; in any order.
 	History(ctx context.Context, addresses []string) ([]Movement, error)
 	// Details describes transactions, in the order asked for. One that is gone
 	// meanwhile (a reorganisation) has a zero TxID.
@@ -53,6 +54,7 @@ type Movement struct {
 	Height   uint32         // 0: in the mempool
 	Position uint32         // of the transaction in its block
 	Coinbase bool           // the transaction is a coinbase
+	Conflict consensus.Hash // zero, or the transaction in a block that made this one impossible: it did not happen
 }
 
 // Details are the ends of a transaction.

@@ -25,11 +25,14 @@ type Entry struct {
 	Direction     Direction
 	Net           int64    // units; what the balance changed by, the fee included
 	Fee           int64    // units; -1 where unknown
-	Height        uint32   // 0: in the mempool
+	Height        uint32   // 0: in the mempool, or in conflict
 	Confirmations uint32   // 0: in the mempool
 	Time          int64    // Unix seconds; 0 where unknown
 	Counterparts  []string // the others' addresses: who was paid, or who paid
-	position      uint32
+	// Conflict is zero, or the transaction in a block that spends a coin of this one: it
+	// will not be confirmed while that is, and counts in no balance.
+	Conflict consensus.Hash
+	position uint32
 }
 
 // historyBatch bounds the transactions whose details are asked for at once.
@@ -73,7 +76,7 @@ func (v *View) entries() []Entry {
 			i = len(entries)
 			at[m.TxID] = i
 			entries = append(entries, Entry{TxID: m.TxID, Direction: Received, Fee: -1, Height: m.Height,
-				Confirmations: v.Confirmations(m.Height), position: m.Position})
+				Confirmations: v.Confirmations(m.Height), Conflict: m.Conflict, position: m.Position})
 		}
 		e := &entries[i]
 		e.Net += m.Value

@@ -253,3 +253,69 @@ func TestHistory(t *testing.T) {
 		t.Errorf("history adds up to %d, balance is %d", sum, v.Balance().Total())
 	}
 }
+
+// conflictChain is a node that knows of transactions that a block made impossible.
+type conflictChain struct {
+	*fakeChain
+	lost []Movement
+}
+
+func (c conflictChain) History(ctx context.Context, a []string) ([]Movement, error) {
+	moved, err := c.fakeChain.History(ctx, a)
+	for _, m := range c.lost {
+		if slices.Contains(a, m.Address) {
+			moved = append(moved, m)
+		}
+	}
+	return moved, err
+}
+
+// TestConflictIsShown: a payment that lost a race stands in the history with what it lost
+// against, and counts nowhere; the address that its change would have come to is not
+// handed out again.
+func TestConflictIsShown(t *testing.T) {
+	p := testParams("local")
+	c := conflictChain{fakeChain: newFakeChain(p)}
+	alice, bob := mustNew(t, p, testWords), mustNew(t, p, otherWords)
+	a0, b0 := mustAddress(t, alice, Receive, 0), mustAddress(t, bob, Receive, 0)
+	c.gift(a0, 50*coin, 900)
+	won, err := alice.Pay(t.Context(), c, []Payment{{b0, 7 * coin}}, choices(1, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.confirm()
+	lost := consensus.Hash{1}
+	c.lost = []Movement{
+		{Address: a0, TxID: lost, Value: -50 * coin, Conflict: won.TxID},
+		{Address: mustAddress(t, alice, Change, 3), TxID: lost, Value: 40 * coin, Conflict: won.TxID},
+		{Address: b0, TxID: lost, Value: 9 * coin, Conflict: won.TxID},
+	}
+	for _, s := range []struct {
+		w             *Wallet
+		lost, balance int64
+		direction     Direction
+		entries       int
+	}{
+		{alice, -10 * coin, 43*coin - won.Fee, Sent, 3},
+		{bob, 9 * coin, 7 * coin, Received, 2},
+	} {
+		v := mustSync(t, s.w, c)
+		entries := v.entries()
+		if len(entries) != s.entries || entries[0].TxID != lost || entries[0].Conflict != won.TxID || entries[0].Net != s.lost ||
+			entries[0].Direction != s.direction || entries[0].Confirmations != 0 {
+			t.Fatalf("%+v", entries)
+		}
+		var sum int64
+		for _, e := range entries {
+			if e.Conflict.IsZero() {
+				sum += e.Net
+			}
+		}
+		if got := v.Balance(); got.Confirmed != s.balance || got.Total() != s.balance || sum != s.balance {
+			t.Errorf("balance %+v, history %d, expected %d", got, sum, s.balance)
+		}
+	}
+	if n := alice.Next(Change); n != 4 {
+		t.Errorf("the next change goes to address %d", n)
+	}
+}

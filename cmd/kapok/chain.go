@@ -284,6 +284,7 @@ func chainPeers(c *cli.Context, client *rpc.Client) error {
 		Addr, Subver  string
 		Connection    string `json:"connection_type"`
 		Score         float64
+		GossipScore   float64 `json:"gossip_score"`
 		PingTime      float64
 		BytesRecv     int64
 		BytesSent     int64
@@ -299,10 +300,10 @@ func chainPeers(c *cli.Context, client *rpc.Client) error {
 		return err
 	}
 	t := tabwriter.NewWriter(c.App.Writer, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, "CONNECTION\tADDRESS\tTRANSPORT\tHEIGHT\tPING\tSCORE\tRECEIVED\tSENT\tAGENT")
+	fmt.Fprintln(t, "CONNECTION\tADDRESS\tTRANSPORT\tHEIGHT\tPING\tSCORE\tGOSSIP\tRECEIVED\tSENT\tAGENT")
 	for _, p := range peers {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%.1f ms\t%.0f\t%d kB\t%d kB\t%s\n", connectionName(p.Connection), p.Addr, p.Transport,
-			max(p.SyncedBlocks, p.SyncedHeaders), p.PingTime*1000, p.Score, p.BytesRecv/1000, p.BytesSent/1000, p.Subver)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%.1f ms\t%.0f\t%.1f\t%d kB\t%d kB\t%s\n", connectionName(p.Connection), p.Addr, p.Transport,
+			max(p.SyncedBlocks, p.SyncedHeaders), p.PingTime*1000, p.Score, p.GossipScore, p.BytesRecv/1000, p.BytesSent/1000, p.Subver)
 	}
 	return t.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -28,6 +29,9 @@ type plan struct {
 	hashrate float64
 	wallets  [2]devWallet // A pays B
 	log      *slog.Logger
+
+	dials     int // of the nodes that run already, how many each one dials; 0: all
+	coinCache int // bytes of each node's cache of coins; 0: the usual
 }
 
 // dirOf is the data directory of node i, counted from 1.
@@ -82,8 +86,8 @@ func fallbackPort(port int) string {
 // addresses of those that run already.
 func (p *plan) memberConfig(i int, peers []string) (node.ServiceConfig, error) {
 	cfg := node.ServiceConfig{
-		Params: p.params, DataDir: p.dirOf(i), Agent: agent, Version: version, Peers: peers, Lean: true, DisableQUIC: true,
-		RPCListen: "127.0.0.1:0", Logger: p.log.With("node", i),
+		Params: p.params, DataDir: p.dirOf(i), Agent: agent, Version: version, Peers: p.dialed(i, peers), Lean: true, DisableQUIC: true,
+		RPCListen: "127.0.0.1:0", Logger: p.log.With("node", i), CoinCache: p.coinCache,
 	}
 	listen := "127.0.0.1:0"
 	if i == 1 {
@@ -102,6 +106,18 @@ func (p *plan) memberConfig(i int, peers []string) (node.ServiceConfig, error) {
 	}
 	cfg.Listen = []string{listen}
 	return cfg, nil
+}
+
+// dialed draws which of those that run node i dials: the same ones each time.
+func (p *plan) dialed(i int, running []string) []string {
+	if p.dials == 0 || len(running) <= p.dials {
+		return running
+	}
+	drawn := make([]string, p.dials)
+	for k, j := range mathrand.New(mathrand.NewPCG(uint64(i), 0)).Perm(len(running))[:p.dials] {
+		drawn[k] = running[j]
+	}
+	return drawn
 }
 
 // startInProcess runs the nodes in this process. They share nothing but it.

@@ -338,6 +338,7 @@ type historyEntry struct {
 	Confirmations uint32           `json:"confirmations"`
 	Time          int64            `json:"time_unix_s"` // 0: unknown
 	Counterparts  []string         `json:"counterparts"`
+	Conflict      string           `json:"conflicts_with,omitempty"` // txid in a block: this one will not be confirmed
 }
 
 func walletHistory(c *cli.Context) error {
@@ -354,7 +355,10 @@ func walletHistory(c *cli.Context) error {
 			list := make([]historyEntry, len(entries))
 			for i, e := range entries {
 				list[i] = historyEntry{e.TxID.String(), e.Direction, wallet.FormatCoins(e.Net), e.Fee, e.Height, e.Confirmations, e.Time,
-					append([]string{}, e.Counterparts...)} // [] where there are none, not null
+					append([]string{}, e.Counterparts...), ""} // [] where there are none, not null
+				if !e.Conflict.IsZero() {
+					list[i].Conflict = e.Conflict.String()
+				}
 			}
 			return printJSON(c.App.Writer, list)
 		}
@@ -374,7 +378,9 @@ func printHistory(w io.Writer, entries []wallet.Entry) error {
 		if e.Time > 0 {
 			at = time.Unix(e.Time, 0).UTC().Format(time.DateTime)
 		}
-		if e.Height > 0 {
+		if !e.Conflict.IsZero() {
+			state = "conflicted"
+		} else if e.Height > 0 {
 			state = strconv.Itoa(int(e.Confirmations))
 		}
 		if len(e.Counterparts) > 0 {

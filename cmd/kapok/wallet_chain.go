@@ -71,7 +71,11 @@ func (c walletChain) History(ctx context.Context, addresses []string) ([]wallet.
 	if err != nil {
 		return nil, err
 	}
-	moves := make([]wallet.Movement, 0, len(confirmed)+len(waiting))
+	impossible, err := c.client.AddressConflicts(ctx, addresses)
+	if err != nil {
+		return nil, err
+	}
+	moves := make([]wallet.Movement, 0, len(confirmed)+len(waiting)+len(impossible))
 	for _, e := range confirmed {
 		moves = append(moves, wallet.Movement{
 			Address: e.Address, TxID: e.TxID, Value: e.Value, Height: e.Height, Position: e.TxPos, Coinbase: e.Coinbase && !e.Spend,
@@ -79,6 +83,9 @@ func (c walletChain) History(ctx context.Context, addresses []string) ([]wallet.
 	}
 	for _, d := range waiting {
 		moves = append(moves, wallet.Movement{Address: d.Address, TxID: d.TxID, Value: d.Value})
+	}
+	for _, d := range impossible {
+		moves = append(moves, wallet.Movement{Address: d.Address, TxID: d.TxID, Value: d.Value, Conflict: *d.Conflict})
 	}
 	return moves, nil
 }

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,10 @@ type ConnInfo struct {
 	In, Out         uint64    // bytes of all protocols, before encryption
 	LastIn, LastOut time.Time // zero: never
 	Sent, Received  Tally     // messages, by stream and by gossip
+	// GossipScore is GossipSub's score of the peer, at most scoreEvery old: above 0 for what
+	// it brought first, below for what was wrong. From -500 down no ids are exchanged with it,
+	// from -1,000 nothing of ours goes to it, from -2,500 it is not listened to.
+	GossipScore float64
 }
 
 // Conn describes the connection with a peer; the zero value where there is none.
@@ -43,6 +48,7 @@ func (h *Host) Conn(id p2p.PeerID) ConnInfo {
 		info.In, info.Out = c.in.Load(), c.out.Load()
 		info.Sent, info.Received = c.sent.read(), c.received.read()
 		info.LastIn, info.LastOut = unixNano(c.lastIn.Load()), unixNano(c.lastOut.Load())
+		info.GossipScore = math.Float64frombits(c.score.Load())
 	}
 	return info
 }

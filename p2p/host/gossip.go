@@ -50,6 +50,7 @@ const (
 	acceptPX, opportunistic    = 1000, 3.5
 	behaviourFrom, behaviourBy = 6, -10
 	invalidWeight              = -1000
+	scoreEvery                 = 3 * time.Second // how old the scores are that Conn tells, at most
 )
 
 // publication is a gossip message of our own.
@@ -127,6 +128,7 @@ func gossipOptions(h *Host) []pubsub.Option {
 		pubsub.WithPeerExchange(false),
 		pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(topics, maxSubscriptions)),
 		pubsub.WithPeerScore(score, thresholds),
+		pubsub.WithPeerScoreInspect(h.traffic.scored, scoreEvery),
 		pubsub.WithPeerGater(pubsub.NewPeerGaterParams(gaterThreshold,
 			pubsub.ScoreParameterDecay(gaterDecay), pubsub.ScoreParameterDecay(gaterSourceDecay))),
 	}

@@ -86,7 +86,7 @@ func gossipVerdicts(t *testing.T, config Config, dial func(a, b *node) error) {
 
 // TestGossipGarbage: what does not decode, or stands in the wrong topic, or is
 // too large, reaches no handler and is not forwarded; nor is what was rejected.
-// It costs the sender its place in the mesh, and others nothing.
+// It costs the sender its place in the mesh and its score, and others nothing.
 func TestGossipGarbage(t *testing.T) {
 	const rejected, accepted = 1, 2
 	judge := newRecorder()
@@ -123,6 +123,13 @@ func TestGossipGarbage(t *testing.T) {
 			}
 		}
 		n.recorder.mu.Unlock()
+	}
+	// Two that are wrong in each topic: -1000 for their square, by a tenth.
+	b.wait(t, "a score of the sender's", func([]event) bool { return b.Conn(bad.ID()).GossipScore < -700 })
+	for _, n := range []*node{good, c} {
+		if score := b.Conn(n.ID()).GossipScore; score < 0 {
+			t.Errorf("%s has a score of %g", n.ID(), score)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ type counter struct {
 	in, out         atomic.Uint64 // bytes
 	lastIn, lastOut atomic.Int64  // Unix nanoseconds
 	sent, received  tally         // messages, by stream and by gossip
+	score           atomic.Uint64 // GossipSub's, the bits of a float64
 }
 
 func newTraffic() *traffic { return &traffic{Reporter: metrics.NewBandwidthCounter()} }
@@ -39,6 +41,16 @@ func (t *traffic) follow(id peer.ID) {
 }
 
 func (t *traffic) forget(id peer.ID) { t.peers.Delete(id) }
+
+// scored takes the scores that GossipSub gives, of which it remembers more peers than
+// there are sessions.
+func (t *traffic) scored(scores map[peer.ID]float64) {
+	for id, score := range scores {
+		if c, ok := t.peers.Load(id); ok {
+			c.(*counter).score.Store(math.Float64bits(score))
+		}
+	}
+}
 
 // of returns what came from and went to a peer in its session, in bytes.
 func (t *traffic) of(id peer.ID) (in, out uint64) {

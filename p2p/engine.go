@@ -70,6 +70,10 @@ type Engine struct {
 	received  recent[consensus.Hash] // bodies that came from peers
 	askedTxs  map[consensus.Hash]time.Time
 	relay     BlockRelay
+
+	seekTip  *consensus.BlockIndex // that a search for the next body began at; see seek
+	seekAt   time.Time             // of the next search, at the earliest
+	seekWait time.Duration         // between the last search and that
 }
 
 // New returns an engine without peers.
@@ -135,6 +139,7 @@ func (e *Engine) Tick(now time.Time) error {
 	e.forgetTxs(now)
 	e.plan.stale = true
 	e.Fetch(now)
+	e.seek(now)
 	return e.takeFault()
 }
 

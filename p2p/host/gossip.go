@@ -36,11 +36,14 @@ const (
 	// txValidators bounds the validations of payments at once. They wait for the node while
 	// it connects a block, and one more is dropped: 256 come in 300 ms of 850 payments/s,
 	// and are 128 MB at worst.
-	txValidators               = 256
-	maxSubscriptions           = 20       // of one announcement; we have two topics
-	rpcSlack                   = 16 << 10 // bytes around the largest message
-	maxColocated               = 5        // peers of one public address before they lose score
-	gaterThreshold             = 0.33     // dropped to validated messages
+	txValidators     = 256
+	maxSubscriptions = 20       // of one announcement; we have two topics
+	rpcSlack         = 16 << 10 // bytes around the largest message
+	// maxControl bounds an RPC without its messages, in bytes; what says more is split. In
+	// memory one takes several times as much, and 32 wait, beside one of each peer.
+	maxControl                 = 64 << 10
+	maxColocated               = 5    // peers of one public address before they lose score
+	gaterThreshold             = 0.33 // dropped to validated messages
 	gaterDecay                 = 2 * time.Minute
 	gaterSourceDecay           = time.Hour
 	scoreDecay                 = time.Hour
@@ -120,6 +123,7 @@ func gossipOptions(h *Host) []pubsub.Option {
 		pubsub.WithSeenMessagesTTL(seenTTL),
 		pubsub.WithSeenMessagesStrategy(timecache.Strategy_FirstSeen),
 		pubsub.WithMaxMessageSize(p2p.MaxGossip + rpcSlack),
+		pubsub.WithMaxControlMessageSize(maxControl),
 		pubsub.WithPeerOutboundQueueSize(outboundQueue),
 		pubsub.WithValidateQueueSize(validateQueue),
 		pubsub.WithValidateThrottle(validateThrottle),

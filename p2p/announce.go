@@ -134,7 +134,11 @@ func (e *Engine) Fill(now time.Time, from PeerID, m *BlockTxs) *consensus.Block 
 	}
 	r := e.find(p, m.Block)
 	if r == nil || r.partial == nil {
-		e.blame(now, p, scoreExcess, "transactions of a block that nobody asked for")
+		if i := slices.Index(p.owes, m.Block); i >= 0 { // somebody else was faster
+			p.owes = slices.Delete(p.owes, i, i+1)
+		} else {
+			e.blame(now, p, scoreExcess, "transactions of a block that nobody asked for")
+		}
 		return nil
 	}
 	e.unrequest(p, m.Block)

@@ -160,6 +160,35 @@ func TestSlots(t *testing.T) {
 	w.until(time.Second, "the block", allAt(w.chain.Hash("a1"), victim))
 }
 
+// TestLateTransactions: where two peers were asked for what a block lacks, the slower one
+// did what it was asked for.
+func TestLateTransactions(t *testing.T) {
+	w := newWorld(t, 34)
+	victim := w.add("victim")
+	first, second := w.attacker(victim, "first", true), w.attacker(victim, "second", false)
+	w.chain.Mine("genesis", "a1", holding(loose(1, 0), loose(2, 0)))
+	hash := w.chain.Hash("a1")
+	first(p2p.NewAnnounce(w.chain.Block("a1"), 1))
+	victim.addTx(loose(1, 0))
+	second(p2p.NewAnnounce(w.chain.Block("a1"), 2)) // leaves less open
+	if len(victim.info("first").InFlight)+len(victim.info("second").InFlight) != 2 {
+		t.Fatal("not both were asked")
+	}
+	first(&p2p.BlockTxs{Block: hash, Txs: []*consensus.Tx{loose(1, 0), loose(2, 0)}})
+	if victim.tree.Tip().Hash != hash {
+		t.Fatal("the block is not there")
+	}
+	late := &p2p.BlockTxs{Block: hash, Txs: []*consensus.Tx{loose(2, 0)}}
+	second(late)
+	if s := victim.info("second").Score; s != 0 {
+		t.Errorf("an answer that came late cost %d points", s)
+	}
+	second(late)
+	if s := victim.info("second").Score; s != 1 {
+		t.Errorf("the same once more cost %d points", s)
+	}
+}
+
 // TestGarbageFilled: the attacker's version is completed by its own wrong
 // transactions. The hash is not marked, and the body comes by its hash.
 func TestGarbageFilled(t *testing.T) {

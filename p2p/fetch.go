@@ -200,10 +200,14 @@ func (e *Engine) unrequest(p *peer, hash consensus.Hash) bool {
 	return true
 }
 
-// done takes all requests for a body from the books.
+// done takes all requests for a body from the books. Whoever was asked for a part of it
+// may still answer.
 func (e *Engine) done(hash consensus.Hash) {
 	for _, r := range slices.Clone(e.requests[hash]) {
 		e.unrequest(r.peer, hash)
+		if p := r.peer; r.partial != nil {
+			p.owes = append(p.owes[max(0, len(p.owes)-maxInFlight+1):], hash)
+		}
 	}
 }
 

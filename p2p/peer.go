@@ -55,6 +55,7 @@ type peer struct {
 
 	// Bodies.
 	inFlight []*request
+	owes     []consensus.Hash // blocks whose transactions it was asked for and that came from another, at most maxInFlight
 	lastBody time.Time
 	lastNews time.Time // announcement that was the first of its block
 	lacks    []lack

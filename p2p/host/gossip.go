@@ -33,6 +33,10 @@ const (
 	// more than a test network mines while it is remembered. One more is dropped, whereupon the
 	// peer gater keeps payments out for a minute.
 	blockValidators = 64
+	// peerAnnounces bounds those of one peer once plentyBlocks are being judged, so that variants
+	// of one announcement, which wait for each other, do not keep another peer's out.
+	peerAnnounces = 8
+	plentyBlocks  = 48
 	// txValidators bounds the validations of payments at once. They wait for the node while
 	// it connects a block, and one more is dropped: 256 come in 300 ms of 850 payments/s,
 	// and are 128 MB at worst.
@@ -68,11 +72,12 @@ type gossip struct {
 	txs    *pubsub.Topic
 	blocks *pubsub.Topic
 	shy    shunned
+	turns  *turns // of announcements
 }
 
 // newGossip starts the router; it ends with h.ctx.
 func newGossip(h *Host) (*gossip, error) {
-	g := &gossip{host: h, mesh: newMesh(h.traffic)}
+	g := &gossip{host: h, mesh: newMesh(h.traffic), turns: newTurns(plentyBlocks, peerAnnounces)}
 	ps, err := pubsub.NewGossipSub(h.ctx, h.lib, append(gossipOptions(h), pubsub.WithRawTracer(g.mesh), pubsub.WithBlacklist(&g.shy))...)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
@@ -217,6 +222,13 @@ func (g *gossip) validate(ctx context.Context, from peer.ID, m *pubsub.Message) 
 	topic := g.topicOf(msg)
 	if topic == nil || topic.String() != m.GetTopic() {
 		return pubsub.ValidationReject
+	}
+	if topic == g.blocks {
+		if !g.turns.take(from) {
+			g.host.traffic.dropped.add(m.Data)
+			return pubsub.ValidationIgnore
+		}
+		defer g.turns.give(from)
 	}
 	// Gossip may overtake the session that the same connection is about to get.
 	s := g.host.awaitSession(ctx, name(from), sessionWait)

@@ -33,14 +33,17 @@ const (
 	// more than a test network mines while it is remembered. One more is dropped, whereupon the
 	// peer gater keeps payments out for a minute.
 	blockValidators = 64
-	// peerAnnounces bounds those of one peer once plentyBlocks are being judged, so that variants
+	// peerBlocks bounds those of one peer once plentyBlocks are being judged, so that variants
 	// of one announcement, which wait for each other, do not keep another peer's out.
-	peerAnnounces = 8
-	plentyBlocks  = 48
+	peerBlocks   = 8
+	plentyBlocks = 48
 	// txValidators bounds the validations of payments at once. They wait for the node while
 	// it connects a block, and one more is dropped: 256 come in 300 ms of 850 payments/s,
-	// and are 128 MB at worst.
+	// and are 128 MB at worst. Beyond them reservedTxs are for peers that have no more than
+	// peerTxs, so that a flood of a few peers does not keep all others out.
 	txValidators     = 256
+	reservedTxs      = 64
+	peerTxs          = 16
 	maxSubscriptions = 20       // of one announcement; we have two topics
 	rpcSlack         = 16 << 10 // bytes around the largest message
 	// maxControl bounds an RPC without its messages, in bytes; what says more is split. In
@@ -67,22 +70,22 @@ type publication struct {
 
 // gossip is the GossipSub router with our two topics joined.
 type gossip struct {
-	host   *Host
-	mesh   *mesh
-	txs    *pubsub.Topic
-	blocks *pubsub.Topic
-	shy    shunned
-	turns  *turns // of announcements
+	host                *Host
+	mesh                *mesh
+	txs                 *pubsub.Topic
+	blocks              *pubsub.Topic
+	shy                 shunned
+	txTurns, blockTurns *turns
 }
 
 // newGossip starts the router; it ends with h.ctx.
 func newGossip(h *Host) (*gossip, error) {
-	g := &gossip{host: h, mesh: newMesh(h.traffic), turns: newTurns(plentyBlocks, peerAnnounces)}
+	g := &gossip{host: h, mesh: newMesh(h.traffic), txTurns: newTurns(txValidators, peerTxs), blockTurns: newTurns(plentyBlocks, peerBlocks)}
 	ps, err := pubsub.NewGossipSub(h.ctx, h.lib, append(gossipOptions(h), pubsub.WithRawTracer(g.mesh), pubsub.WithBlacklist(&g.shy))...)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
-	if g.txs, err = g.join(ps, h.cfg.txTopic(), txValidators); err != nil {
+	if g.txs, err = g.join(ps, h.cfg.txTopic(), txValidators+reservedTxs); err != nil {
 		return nil, err
 	}
 	if g.blocks, err = g.join(ps, h.cfg.blockTopic(), blockValidators); err != nil {
@@ -223,13 +226,15 @@ func (g *gossip) validate(ctx context.Context, from peer.ID, m *pubsub.Message) 
 	if topic == nil || topic.String() != m.GetTopic() {
 		return pubsub.ValidationReject
 	}
+	turns := g.txTurns
 	if topic == g.blocks {
-		if !g.turns.take(from) {
-			g.host.traffic.dropped.add(m.Data)
-			return pubsub.ValidationIgnore
-		}
-		defer g.turns.give(from)
+		turns = g.blockTurns
 	}
+	if !turns.take(from) {
+		g.host.traffic.dropped.add(m.Data)
+		return pubsub.ValidationIgnore
+	}
+	defer turns.give(from)
 	// Gossip may overtake the session that the same connection is about to get.
 	s := g.host.awaitSession(ctx, name(from), sessionWait)
 	if s == nil {

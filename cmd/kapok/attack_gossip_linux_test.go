@@ -261,8 +261,12 @@ func forkedHeaders(a *assault) {
 	})
 }
 
-// noBodies checks that no attacker was asked for a body.
+// noBodies checks that no attacker was asked for a body, and that there is no branch.
 func noBodies(a *assault) {
+	var tips []struct{ Height int }
+	if err := a.net.victim.client.Call(a.net.life, "getchaintips", &tips); err != nil || len(tips) != 1 {
+		a.Errorf("%d branches are kept: %v (%v)", len(tips)-1, tips, err)
+	}
 	for i, m := range a.attackers {
 		if n := m.times(p2p.TypeGetBlocks) + m.times(p2p.TypeGetBlockTxs); n > 0 {
 			a.Errorf("attacker %d was asked for bodies %d times", i, n)

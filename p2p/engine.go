@@ -73,6 +73,10 @@ type Engine struct {
 
 	clockOff time.Duration // how far our clock is ahead of the peers', where that is too far
 	clockAt  time.Time     // when that was looked at
+
+	seekTip  *consensus.BlockIndex // that a search for the next body began at; see seek
+	seekAt   time.Time             // of the next search, at the earliest
+	seekWait time.Duration         // between the last search and that
 }
 
 // New returns an engine without peers.
@@ -139,6 +143,7 @@ func (e *Engine) Tick(now time.Time) error {
 	e.forgetTxs(now)
 	e.plan.stale = true
 	e.Fetch(now)
+	e.seek(now)
 	return e.takeFault()
 }
 

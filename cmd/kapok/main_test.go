@@ -15,10 +15,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// commands are what this test binary is, by name.
+var commands = map[string]func(){"kapok": main}
+
 // TestMain makes this test binary the command kapok, on the PATH of scripts and
 // of whatever else the tests start.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"kapok": main})
+	testscript.Main(m, commands)
 }
 
 // scriptDeadline is how long a script's background node has to come to what the

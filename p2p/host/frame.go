@@ -30,8 +30,9 @@ func frameBudget(size int) time.Duration {
 
 // readFrame reads one frame of at most limit bytes. It waits for the first byte
 // as long as it takes; from then on the deadlines of limits.go apply. Memory
-// grows with the bytes that came, not with those that were announced.
-func readFrame(s stream, limit int) ([]byte, error) {
+// grows with the bytes that came, not with those that were announced, and in counts
+// what goes beyond the first chunk; the caller says when that is over.
+func readFrame(s stream, limit int, in *incoming) ([]byte, error) {
 	var header [frameHeader]byte
 	if err := s.SetReadDeadline(time.Time{}); err != nil {
 		return nil, err
@@ -61,6 +62,7 @@ func readFrame(s stream, limit int) ([]byte, error) {
 		next := min(chunkSize, size-from)
 		if cap(body)-from < next { // double it, up to its size
 			body = slices.Grow(body, min(max(from, next), size-from))
+			in.grow(cap(body))
 		}
 		body = body[:from+next]
 		if err := s.SetReadDeadline(earlier(time.Now().Add(chunkTimeout), end)); err != nil {

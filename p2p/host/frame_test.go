@@ -32,7 +32,7 @@ func slowly(t *testing.T, b []byte, interval time.Duration) time.Duration {
 				pause(t.Context(), interval)
 			}
 		})
-		_, err := readFrame(here, 1<<20)
+		_, err := readFrame(here, 1<<20, nil)
 		took = time.Since(start)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("error %v, expected a deadline", err)
@@ -73,7 +73,7 @@ func TestFrameBudget(t *testing.T) {
 				}
 			}
 		})
-		_, err := readFrame(here, 1<<20)
+		_, err := readFrame(here, 1<<20, nil)
 		if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took != frameBudget(size) {
 			t.Errorf("error %v after %v, expected a deadline after %v", err, took, frameBudget(size))
 		}
@@ -110,7 +110,7 @@ func TestIdleBetweenFrames(t *testing.T) {
 			}
 		}()
 		for range 2 {
-			if body, err := readFrame(here, 5); err != nil || string(body) != "hello" {
+			if body, err := readFrame(here, 5, nil); err != nil || string(body) != "hello" {
 				t.Errorf("frame %q, error %v", body, err)
 			}
 		}
@@ -145,7 +145,7 @@ func FuzzReadFrame(f *testing.F) {
 		const limit = 100_000
 		var body []byte
 		var err error
-		frugal.Call(t, "readFrame", len(b), func() { body, err = readFrame(reader{bytes.NewReader(b), one}, limit) })
+		frugal.Call(t, "readFrame", len(b), func() { body, err = readFrame(reader{bytes.NewReader(b), one}, limit, nil) })
 		if err != nil {
 			if body != nil {
 				t.Fatal("a body beside an error")

@@ -33,14 +33,24 @@ const (
 	// more than a test network mines while it is remembered. One more is dropped, whereupon the
 	// peer gater keeps payments out for a minute.
 	blockValidators = 64
+	// peerBlocks bounds those of one peer once plentyBlocks are being judged, so that variants
+	// of one announcement, which wait for each other, do not keep another peer's out.
+	peerBlocks   = 8
+	plentyBlocks = 48
 	// txValidators bounds the validations of payments at once. They wait for the node while
 	// it connects a block, and one more is dropped: 256 come in 300 ms of 850 payments/s,
-	// and are 128 MB at worst.
-	txValidators               = 256
-	maxSubscriptions           = 20       // of one announcement; we have two topics
-	rpcSlack                   = 16 << 10 // bytes around the largest message
-	maxColocated               = 5        // peers of one public address before they lose score
-	gaterThreshold             = 0.33     // dropped to validated messages
+	// and are 128 MB at worst. Beyond them reservedTxs are for peers that have no more than
+	// peerTxs, so that a flood of a few peers does not keep all others out.
+	txValidators     = 256
+	reservedTxs      = 64
+	peerTxs          = 16
+	maxSubscriptions = 20       // of one announcement; we have two topics
+	rpcSlack         = 16 << 10 // bytes around the largest message
+	// maxControl bounds an RPC without its messages, in bytes; what says more is split. In
+	// memory one takes several times as much, and 32 wait, beside one of each peer.
+	maxControl                 = 64 << 10
+	maxColocated               = 5    // peers of one public address before they lose score
+	gaterThreshold             = 0.33 // dropped to validated messages
 	gaterDecay                 = 2 * time.Minute
 	gaterSourceDecay           = time.Hour
 	scoreDecay                 = time.Hour
@@ -61,21 +71,22 @@ type publication struct {
 
 // gossip is the GossipSub router with our two topics joined.
 type gossip struct {
-	host   *Host
-	mesh   *mesh
-	txs    *pubsub.Topic
-	blocks *pubsub.Topic
-	shy    shunned
+	host                *Host
+	mesh                *mesh
+	txs                 *pubsub.Topic
+	blocks              *pubsub.Topic
+	shy                 shunned
+	txTurns, blockTurns *turns
 }
 
 // newGossip starts the router; it ends with h.ctx.
 func newGossip(h *Host) (*gossip, error) {
-	g := &gossip{host: h, mesh: newMesh(h.traffic)}
+	g := &gossip{host: h, mesh: newMesh(h.traffic), txTurns: newTurns(txValidators, peerTxs), blockTurns: newTurns(plentyBlocks, peerBlocks)}
 	ps, err := pubsub.NewGossipSub(h.ctx, h.lib, append(gossipOptions(h), pubsub.WithRawTracer(g.mesh), pubsub.WithBlacklist(&g.shy))...)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
-	if g.txs, err = g.join(ps, h.cfg.txTopic(), txValidators); err != nil {
+	if g.txs, err = g.join(ps, h.cfg.txTopic(), txValidators+reservedTxs); err != nil {
 		return nil, err
 	}
 	if g.blocks, err = g.join(ps, h.cfg.blockTopic(), blockValidators); err != nil {
@@ -121,6 +132,7 @@ func gossipOptions(h *Host) []pubsub.Option {
 		pubsub.WithSeenMessagesTTL(seenTTL),
 		pubsub.WithSeenMessagesStrategy(timecache.Strategy_FirstSeen),
 		pubsub.WithMaxMessageSize(p2p.MaxGossip + rpcSlack),
+		pubsub.WithMaxControlMessageSize(maxControl),
 		pubsub.WithPeerOutboundQueueSize(outboundQueue),
 		pubsub.WithValidateQueueSize(validateQueue),
 		pubsub.WithValidateThrottle(validateThrottle),
@@ -216,6 +228,15 @@ func (g *gossip) validate(ctx context.Context, from peer.ID, m *pubsub.Message) 
 	if topic == nil || topic.String() != m.GetTopic() {
 		return pubsub.ValidationReject
 	}
+	turns := g.txTurns
+	if topic == g.blocks {
+		turns = g.blockTurns
+	}
+	if !turns.take(from) {
+		g.host.traffic.dropped.add(m.Data)
+		return pubsub.ValidationIgnore
+	}
+	defer turns.give(from)
 	// Gossip may overtake the session that the same connection is about to get.
 	s := g.host.awaitSession(ctx, name(from), sessionWait)
 	if s == nil {

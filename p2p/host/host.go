@@ -43,6 +43,7 @@ type Host struct {
 	fatal   chan error    // ends Run
 	publish chan publication
 	queued  atomic.Int64 // bytes in all send queues
+	intake  *intake      // of all peers
 	// unpublished counts the gossip messages of our own that found no room in publish,
 	// since it was last empty.
 	unpublished atomic.Int64
@@ -88,6 +89,7 @@ func New(c Config) (*Host, error) {
 		log:      cfg.Logger,
 		gater:    newGater(),
 		traffic:  newTraffic(),
+		intake:   newIntake(maxIncoming),
 		ready:    make(chan struct{}),
 		fatal:    make(chan error, 1),
 		publish:  make(chan publication, maxPublish),

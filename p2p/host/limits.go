@@ -26,6 +26,9 @@ const (
 	// A whole frame gets frameTimeout plus its size at frameRate bytes/s.
 	frameTimeout = 60 * time.Second
 	frameRate    = 64_000
+	// maxIncoming bounds the unfinished frames of all peers together, in bytes: 24 full
+	// blocks. Beyond it the peer whose frame began first is dropped.
+	maxIncoming = 96 << 20
 )
 
 // Send queues.

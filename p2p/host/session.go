@@ -138,8 +138,10 @@ func (s *session) stopped() error {
 
 // read passes the peer's messages to the handler until the stream fails.
 func (s *session) read() error {
+	in := &incoming{all: s.host.intake, cut: s.stop}
+	defer in.grow(0)
 	for {
-		frame, err := readFrame(s.stream, p2p.MaxMessage)
+		frame, err := readFrame(s.stream, p2p.MaxMessage, in)
 		if errors.Is(err, io.EOF) || errors.Is(err, network.ErrReset) {
 			return errHungUp
 		}
@@ -148,6 +150,7 @@ func (s *session) read() error {
 		}
 		s.host.traffic.received(&s.host.traffic.streamIn, s.id, frame)
 		m, err := p2p.Decode(frame)
+		in.grow(0)
 		if err != nil {
 			return fmt.Errorf("the peer sent a message that does not decode: %w", err)
 		}

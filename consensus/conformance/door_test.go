@@ -260,6 +260,10 @@ func (n *seat) hear(from p2p.PeerID, msg p2p.Msg) []p2p.Outgoing {
 	n.s.check(err)
 	_, err = n.Receive(n.s.now, from, decoded, false)
 	n.s.check(err)
+	for more := true; more; {
+		more, err = n.Rebuild(n.s.now)
+		n.s.check(err)
+	}
 	return n.Outbox()
 }
 

@@ -108,6 +108,10 @@ func (n *seat) talk(rng *rand.Rand, peers ...*remote) {
 		r.sent = r.sent[1:]
 		_, err = n.Receive(n.s.now, r.id, msg, false)
 		n.s.check(err)
+		for more := true; more; {
+			more, err = n.Rebuild(n.s.now)
+			n.s.check(err)
+		}
 	}
 }
 

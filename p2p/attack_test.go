@@ -54,41 +54,6 @@ func TestWithheldBlock(t *testing.T) {
 	}
 }
 
-// TestWithheldCopy: an attacker passes on the honest announcement byte for byte, so that
-// gossip drops it where it comes from an honest peer, and sends nothing more. That the
-// honest peer has the block is not known then, and found out.
-func TestWithheldCopy(t *testing.T) {
-	w := newWorld(t, 32)
-	victim, honest, other := w.add("victim"), w.add("honest"), w.add("other")
-	w.link(victim, honest)
-	w.link(other, victim)
-	say := w.attacker(victim, "mallory", true)
-	w.run(5 * time.Second) // the first polls are over
-	w.chain.Mine("genesis", "a1", holding(loose(1, 0), loose(2, 0)))
-	honest.mute = func(o p2p.Outgoing) bool { _, ok := o.Msg.(*p2p.Announce); return ok }
-	other.mute = honest.mute
-	say(p2p.NewAnnounce(w.chain.Block("a1"), 1))
-	honest.give(w.chain.Block("a1"))
-	w.until(5*time.Second, "the block from the honest peer", allAt(w.chain.Hash("a1"), victim))
-	if len(victim.Dropped) > 0 || victim.info("honest").Score > 0 {
-		t.Error("dropped:", victim.Dropped, "or blamed:", victim.info("honest").Score)
-	}
-}
-
-// TestBodyOfNobody: an announced block whose body nobody has is looked for less and less.
-func TestBodyOfNobody(t *testing.T) {
-	w := newWorld(t, 33)
-	victim, honest := w.add("victim"), w.add("honest")
-	w.link(victim, honest)
-	w.chain.Mine("genesis", "a1", holding(loose(1, 0)))
-	say := w.attacker(victim, "mallory", true)
-	say(p2p.NewAnnounce(w.chain.Block("a1"), 1))
-	w.run(10 * time.Minute)
-	if n := honest.told["GetHeaders"]; n > 2*10*60/30 || n < 10*60/30 {
-		t.Errorf("the honest peer was asked for headers %d times in ten minutes", n)
-	}
-}
-
 // TestGarbageShortIDs: five peers send the honest header with short ids of
 // nothing; the block arrives within a second (attack 23).
 func TestGarbageShortIDs(t *testing.T) {

@@ -70,13 +70,8 @@ type Engine struct {
 	received  recent[consensus.Hash] // bodies that came from peers
 	askedTxs  map[consensus.Hash]time.Time
 	relay     BlockRelay
-
 	clockOff time.Duration // how far our clock is ahead of the peers', where that is too far
 	clockAt  time.Time     // when that was looked at
-
-	seekTip  *consensus.BlockIndex // that a search for the next body began at; see seek
-	seekAt   time.Time             // of the next search, at the earliest
-	seekWait time.Duration         // between the last search and that
 }
 
 // New returns an engine without peers.
@@ -143,7 +138,6 @@ func (e *Engine) Tick(now time.Time) error {
 	e.forgetTxs(now)
 	e.plan.stale = true
 	e.Fetch(now)
-	e.seek(now)
 	return e.takeFault()
 }
 

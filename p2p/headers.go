@@ -1,7 +1,6 @@
 package p2p
 
 import (
-	"slices"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -131,31 +130,6 @@ func (e *Engine) tickHeaders(now time.Time, p *peer) {
 		e.drop(p, "no headers within "+headersTimeout.String())
 	} else if e.syncing == p && (waited >= headersLate || p.showsNothing(now)) {
 		e.syncing = nil
-	}
-}
-
-// seek looks for a peer that has the next missing body, where nobody who is known to have
-// it sends it. Who announces a block has it, but gossip drops what has come before, from
-// somebody who may withhold the body. An answer to a locator of the tip names blocks that
-// the peer has. The tip's next move ends the search; until then it gets slower.
-func (e *Engine) seek(now time.Time) {
-	tip := e.src.Tip()
-	if len(e.plan.blocks) == 0 || tip != e.seekTip {
-		e.seekTip, e.seekAt, e.seekWait = tip, now.Add(stallAfter), stallAfter
-		return
-	}
-	next := e.plan.blocks[0]
-	comes := slices.ContainsFunc(e.requests[next.Hash], func(r *request) bool { return !r.stalled(now) })
-	if comes || now.Before(e.seekAt) {
-		return
-	}
-	e.seekWait = min(2*e.seekWait, pollEvery)
-	e.seekAt = now.Add(e.seekWait)
-	for _, p := range e.order {
-		if p.greeted() && !p.has(next) && p.headersAsked.IsZero() {
-			p.pollAt = now.Add(pollEvery)
-			e.getHeaders(now, p, locator(tip))
-		}
 	}
 }
 

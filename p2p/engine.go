@@ -70,6 +70,7 @@ type Engine struct {
 	received  recent[consensus.Hash] // bodies that came from peers
 	askedTxs  map[consensus.Hash]time.Time
 	relay     BlockRelay
+
 	clockOff time.Duration // how far our clock is ahead of the peers', where that is too far
 	clockAt  time.Time     // when that was looked at
 }

@@ -65,6 +65,7 @@ type Engine struct {
 
 	syncing   *peer // asked for the bulk of the headers
 	plan      plan
+	head      head
 	requests  map[consensus.Hash][]*request
 	announced recent[consensus.Hash] // blocks that need no further announcement
 	received  recent[consensus.Hash] // bodies that came from peers

@@ -37,17 +37,37 @@ type plan struct {
 	at     time.Time
 }
 
+// head is the first missing body of the best branch, which all others wait for.
+type head struct {
+	block *consensus.BlockIndex // nil: nothing is missing
+	askAt time.Time             // not before that is everybody asked who has it
+	wait  time.Duration         // until the next time
+}
+
+// noteHead looks whether the first missing body is another one now.
+func (e *Engine) noteHead() {
+	var first *consensus.BlockIndex
+	if len(e.plan.blocks) > 0 {
+		first = e.plan.blocks[0]
+	}
+	if first != e.head.block {
+		e.head = head{block: first, wait: stallAfter}
+	}
+}
+
 // Fetch asks for the headers and bodies that are missing, and answers requests
 // that waited for a body. It is called when a header or a body was stored.
 func (e *Engine) Fetch(now time.Time) {
 	e.serveAll(now)
 	e.syncHeaders(now)
 	e.replan(now)
+	e.noteHead()
 	if len(e.plan.blocks) == 0 {
 		return
 	}
 	batches := make(map[*peer][]consensus.Hash)
 	ready := e.readyPeers(now)
+	e.whoHas(now, ready)
 	for _, b := range e.plan.blocks {
 		if len(ready) == 0 {
 			break

@@ -137,7 +137,7 @@ func (e *Engine) Fill(now time.Time, from PeerID, m *BlockTxs) *consensus.Block 
 		e.blame(now, p, scoreExcess, "transactions of a block that nobody asked for")
 		return nil
 	}
-	e.unrequest(p, m.Block)
+	e.answered(now, p, m.Block)
 	p.lastBody = now
 	block, err := r.partial.Fill(m.Txs)
 	if err != nil {

@@ -64,9 +64,10 @@ from every peer that claims another chain with more work than the tip; every 30 
 each peer is asked for news. Where a chain has too little work so far, its headers are
 asked for twice, the first time to see the work only (consensus.Presync).
 Bodies come from all peers that have them, up to 16 in flight each, within a
-window of 1024 beyond the first one missing. Where nothing comes from a peer
-for 2 s, its requests are made to a second and a third one too; for 2 minutes,
-it is dropped.
+window of 1024 beyond the first one missing. Where a peer does not send for 2 s
+what it was asked for first, or the first one missing, its requests are made to a
+second and a third one too; after 2 minutes, and one for each body before, it is
+dropped.
 
 A new block comes as an announcement: the header, the coinbase, and a short id
 of each other transaction. It is put together from the mempool; what is missing

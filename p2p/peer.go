@@ -54,7 +54,8 @@ type peer struct {
 	presyncWait  time.Duration // the last pause between two; zero after one that led to something
 
 	// Bodies.
-	inFlight []*request
+	inFlight []*request // oldest first
+	inOrder  time.Time  // when it last answered the oldest of them
 	lastBody time.Time
 	lastNews time.Time // announcement that was the first of its block
 	lacks    []lack

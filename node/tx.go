@@ -75,6 +75,9 @@ func (n *Node) notConfirmed(tx *consensus.Tx) error {
 
 // receiveTx judges a payment from a peer.
 func (n *Node) receiveTx(now time.Time, from p2p.PeerID, tx *consensus.Tx, gossip bool) (p2p.Verdict, error) {
+	if !n.engine.TakesTxs(from) {
+		return p2p.Ignore, nil
+	}
 	wtxid := tx.WTxID()
 	n.engine.Got(now, from, wtxid)
 	if n.pool.ByWTxID(wtxid) != nil {

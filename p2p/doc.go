@@ -38,7 +38,8 @@ Handle, which answers with a verdict, or with a fault of ours:
 	           for the first: the first may be garbage.
 	BlockTxs   Fill
 	Block      asked := Got(now, from, hash); judge and store the body; Fetch
-	Tx         asked := Got(now, from, wtxid); add it to the mempool; where it
+	Tx         ignore it unless TakesTxs(from);
+	           asked := Got(now, from, wtxid); add it to the mempool; where it
 	           came by stream, AnnounceTx(now, tx, from); where its parents are
 	           not known, AskParents(now, from, txids)
 

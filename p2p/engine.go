@@ -154,7 +154,7 @@ func (e *Engine) Handle(now time.Time, from PeerID, m Msg) (Verdict, error) {
 		e.blame(now, p, scoreExcess, "messages before its hello")
 		return Ignore, nil
 	}
-	if !e.afford(now, p, m) {
+	if !e.afford(now, p, m) || p.blockOnly() && !aboutBlocks(m) {
 		return Ignore, nil
 	}
 	switch m := m.(type) {

@@ -118,6 +118,15 @@ func (p *peer) greeted() bool { return p.hello != nil && !p.dropped }
 // blockOnly reports whether nothing but blocks travels between us.
 func (p *peer) blockOnly() bool { return p.BlockOnly || p.hello != nil && p.hello.BlockOnly() }
 
+// aboutBlocks reports whether a message may cross a connection for blocks alone.
+func aboutBlocks(m Msg) bool {
+	switch m.(type) {
+	case *Tx, *MempoolIDs, *Offer, *GetTxs, *TxsDone, *Peers:
+		return false
+	}
+	return true
+}
+
 // has reports whether the peer is known to have this block.
 func (p *peer) has(b *consensus.BlockIndex) bool {
 	return p.best != nil && p.best.Ancestor(b.Height) == b

@@ -30,15 +30,22 @@ func (e *Engine) flushOffers(p *peer) {
 	}
 }
 
+// TakesTxs reports whether payments of a peer are looked at: not where nothing but
+// blocks travels between us, so that nobody finds out by them who else we know.
+func (e *Engine) TakesTxs(from PeerID) bool {
+	p := e.peers[from]
+	return p == nil || !p.blockOnly()
+}
+
 // AskParents asks the sender of an orphan for the transactions that it spends.
 func (e *Engine) AskParents(now time.Time, from PeerID, txids []consensus.Hash) {
-	if p := e.peers[from]; p != nil && p.greeted() {
+	if p := e.peers[from]; p != nil && p.greeted() && !p.blockOnly() {
 		e.wantTxs(now, p, txids)
 	}
 }
 
 func (e *Engine) onOffer(now time.Time, p *peer, m *Offer) {
-	if e.catchingUp() || p.blockOnly() {
+	if e.catchingUp() {
 		return
 	}
 	e.wantTxs(now, p, m.WTxIDs)
@@ -115,7 +122,7 @@ func (e *Engine) onMempoolIDs(now time.Time, p *peer, m *MempoolIDs) {
 		return
 	}
 	p.idsAt = now
-	if e.catchingUp() || p.blockOnly() {
+	if e.catchingUp() {
 		return
 	}
 	if m.Salt != p.theirSalt {

@@ -2,6 +2,7 @@ package p2p_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -269,6 +270,60 @@ func TestBlockOnly(t *testing.T) {
 	}
 	if len(a.book) != 1 || len(b.book) != 0 {
 		t.Errorf("addresses %v and %v, expected only b's, by its hello", a.book, b.book)
+	}
+}
+
+// TestBlockOnlyKeepsQuiet: who watches a node over a connection for blocks alone,
+// from either end of it, can neither ask it for a payment nor hand one in.
+func TestBlockOnlyKeepsQuiet(t *testing.T) {
+	for _, dialled := range []bool{true, false} {
+		t.Run(fmt.Sprintf("dialled %v", dialled), func(t *testing.T) {
+			w := newWorld(t, 802)
+			n, watcher := w.add("n"), w.add("watcher")
+			if dialled {
+				n.blocksFrom = watcher.ID
+				w.link(n, watcher)
+			} else {
+				watcher.blocksFrom = n.ID
+				w.link(watcher, n)
+			}
+			w.run(time.Second)
+			known, foreign := loose(1, 0), loose(2, 0)
+			n.addTx(known)
+			clear(watcher.told)
+			say := func(m p2p.Msg, gossip bool) {
+				_, err := n.Receive(w.Now, watcher.ID, m, gossip)
+				w.ok(err)
+				w.Settle(n)
+				w.run(time.Second)
+			}
+			for _, gossip := range []bool{false, true} {
+				say(&p2p.GetTxs{Hashes: []consensus.Hash{known.TxID(), known.WTxID()}}, gossip)
+				say(&p2p.MempoolIDs{Salt: 1, IDs: []uint64{1, 2}}, gossip)
+				say(&p2p.Offer{WTxIDs: []consensus.Hash{foreign.WTxID()}}, gossip)
+				say(&p2p.TxsDone{}, gossip)
+				say(&p2p.Tx{Tx: foreign}, gossip)
+				say(&p2p.Tx{Tx: childOf(loose(3, 0))}, gossip)
+				say(&p2p.Peers{Addrs: []string{"/ip4/8.8.8.8/tcp/1"}}, gossip)
+				if n.engine.AskParents(w.Now, watcher.ID, []consensus.Hash{{7}}); len(n.Outbox()) > 0 {
+					t.Error("it was asked for parents")
+				}
+			}
+			for kind, count := range watcher.told {
+				if !slices.Contains([]string{"Ping", "Pong", "GetHeaders", "Headers"}, kind) {
+					t.Errorf("the watcher was sent %d × %s", count, kind)
+				}
+			}
+			if len(n.pool) != 1 || len(n.orphans) != 0 {
+				t.Errorf("%d payments and %d orphans, expected the one that was there", len(n.pool), len(n.orphans))
+			}
+			if info := n.info("watcher"); !info.LastTx.IsZero() || info.Score != 0 {
+				t.Errorf("payments are to its credit, or its blame: %+v", info)
+			}
+			if slices.Contains(n.book, "/ip4/8.8.8.8/tcp/1") {
+				t.Error("its addresses were taken")
+			}
+		})
 	}
 }
 

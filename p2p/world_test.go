@@ -248,6 +248,9 @@ func (n *node) addBlock(from p2p.PeerID, block *consensus.Block) *consensus.Rule
 // judgeTx treats a transaction as an orphan whose parent is a loose one that
 // this node has not seen.
 func (n *node) judgeTx(from p2p.PeerID, tx *consensus.Tx, gossip bool) p2p.Verdict {
+	if !n.engine.TakesTxs(from) {
+		return p2p.Ignore
+	}
 	wtxid := tx.WTxID()
 	n.engine.Got(n.w.Now, from, wtxid)
 	switch parent := tx.Inputs[0].PrevOut; {

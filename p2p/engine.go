@@ -26,6 +26,8 @@ type Source interface {
 	// MempoolTxs lists the mempool in an order that is the same in every run.
 	MempoolTxs() []TxRef
 	MempoolTx(wtxid consensus.Hash) *consensus.Tx
+	MempoolByTxID(txid consensus.Hash) *consensus.Tx
+	MempoolLen() int // transactions
 }
 
 // Config is what an Engine is made from.
@@ -131,6 +133,7 @@ func (e *Engine) Tick(now time.Time) error {
 		e.tickHeaders(now, p)
 		e.tickBodies(now, p)
 		e.tickMempool(now, p)
+		e.answerTxs(now, p)
 		e.tickAddrs(now, p)
 	}
 	e.forgetTxs(now)
@@ -183,7 +186,7 @@ func (e *Engine) Handle(now time.Time, from PeerID, m Msg) (Verdict, error) {
 	case *Offer:
 		e.onOffer(now, p, m)
 	case *GetTxs:
-		e.onGetTxs(p, m)
+		e.onGetTxs(now, p, m)
 	case *TxsDone:
 		p.pullingAt = time.Time{}
 		e.pull(now, p)

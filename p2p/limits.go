@@ -59,6 +59,10 @@ const (
 	serveRate  = 16 << 20 // bytes of bodies a second
 	workBurst  = 2_000    // units (see cost)
 	workRate   = 1_000    // units a second
+	workSpare  = 1_000    // units that answers to GetTxs leave for everything else
+
+	scanPerUnit = 200 // transactions of the mempool that are walked through in a unit
+	maxScanCost = 900 // units: less than workBurst - workSpare, or it would never be answered
 )
 
 // Misbehaviour. A peer is dropped at dropScore.

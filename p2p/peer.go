@@ -85,6 +85,7 @@ type peer struct {
 	pullsAt    time.Time // when pulls was last emptied
 	offers     []consensus.Hash
 	lastTx     time.Time
+	asksTxs    *GetTxs // waits for its answer; nil: none does
 
 	addrsAt   time.Time
 	addrsFrom time.Time // since then it told of so many addresses
@@ -225,15 +226,16 @@ func (e *Engine) drop(p *peer, why string) {
 
 // afford takes the cost of a request from the peer's allowance.
 func (e *Engine) afford(now time.Time, p *peer, m Msg) bool {
-	if p.work.take(now, cost(m)) {
+	if p.work.take(now, e.cost(m)) {
 		return true
 	}
 	e.blame(now, p, scoreExcess, fmt.Sprintf("more requests than %d units a second allow", workRate))
 	return false
 }
 
-// cost is roughly the work that a message makes, in units of 20 microseconds.
-func cost(m Msg) int64 {
+// cost is roughly the work that a message makes, in units of 20 microseconds. That of a
+// GetTxs is taken when it is answered.
+func (e *Engine) cost(m Msg) int64 {
 	switch m := m.(type) {
 	case *GetHeaders:
 		return 20
@@ -242,9 +244,7 @@ func cost(m Msg) int64 {
 	case *GetBlockTxs:
 		return 5
 	case *MempoolIDs:
-		return 50
-	case *GetTxs:
-		return 10 + int64(len(m.IDs)+len(m.Hashes))/2
+		return 50 + e.scanCost()
 	case *Offer:
 		return 1 + int64(len(m.WTxIDs))/50
 	case *Peers:
@@ -252,3 +252,15 @@ func cost(m Msg) int64 {
 	}
 	return 1
 }
+
+// txsCost is the same for the answer to a GetTxs.
+func (e *Engine) txsCost(p *peer, m *GetTxs) int64 {
+	units := 10 + int64(len(m.IDs)+len(m.Hashes))/2
+	if p.gave(m) {
+		units += e.scanCost()
+	}
+	return units
+}
+
+// scanCost is a walk through the mempool, 100 ns for each transaction (BenchmarkPull).
+func (e *Engine) scanCost() int64 { return min(int64(e.src.MempoolLen())/scanPerUnit, maxScanCost) }

@@ -18,14 +18,14 @@ import (
 // world is package virtual's, for tests, with a chain that its nodes mine.
 type world struct {
 	*virtual.World
-	t      *testing.T
+	t      testing.TB
 	params *consensus.Params
 	chain  *chaintest.Chain
 	start  time.Time
 	script *strings.Builder // the transcript, where one is kept
 }
 
-func newWorld(t *testing.T, seed uint64) *world {
+func newWorld(t testing.TB, seed uint64) *world {
 	params := consensus.Regtest()
 	start := time.Unix(int64(params.GenesisTime), 0).UTC().Add(365 * 24 * time.Hour)
 	w := &world{World: virtual.New(start, seed), t: t, params: params, chain: chaintest.New(t, params), start: start}
@@ -41,8 +41,9 @@ type node struct {
 	engine  *p2p.Engine
 	tree    *consensus.Tree
 	bodies  map[consensus.Hash]*consensus.Block
-	order   []p2p.TxRef // of the mempool
-	pool    map[consensus.Hash]*consensus.Tx
+	order   []p2p.TxRef                      // of the mempool
+	pool    map[consensus.Hash]*consensus.Tx // by wtxid
+	byTxID  map[consensus.Hash]*consensus.Tx
 	orphans []orphan
 	refuse  map[consensus.Hash]int // wtxids to be ignored so many times
 	told    map[string]int         // messages received, by kind
@@ -64,7 +65,7 @@ func (w *world) add(id string) *node {
 	n := &node{
 		w: w, tree: consensus.NewTree(w.params),
 		bodies: map[consensus.Hash]*consensus.Block{w.params.GenesisHash(): w.params.Genesis()},
-		pool:   make(map[consensus.Hash]*consensus.Tx), refuse: make(map[consensus.Hash]int),
+		pool:   make(map[consensus.Hash]*consensus.Tx), refuse: make(map[consensus.Hash]int), byTxID: make(map[consensus.Hash]*consensus.Tx),
 		told: make(map[string]int),
 	}
 	n.engine = p2p.New(p2p.Config{Params: w.params, Agent: "/" + id + "/", Addr: "/dns4/" + id, Addresses: n}, n,
@@ -284,18 +285,19 @@ func (n *node) judgeTx(from p2p.PeerID, tx *consensus.Tx, gossip bool) p2p.Verdi
 }
 
 func (n *node) hasTxID(txid consensus.Hash) bool {
-	return slices.ContainsFunc(n.order, func(r p2p.TxRef) bool { return r.TxID == txid })
+	return n.byTxID[txid] != nil
 }
 
 func (n *node) addTx(tx *consensus.Tx) {
 	ref := p2p.TxRef{TxID: tx.TxID(), WTxID: tx.WTxID()}
 	n.order = append(n.order, ref)
-	n.pool[ref.WTxID] = tx
+	n.pool[ref.WTxID], n.byTxID[ref.TxID] = tx, tx
 }
 
 func (n *node) forget(wtxid consensus.Hash) {
-	if n.pool[wtxid] != nil {
+	if tx := n.pool[wtxid]; tx != nil {
 		delete(n.pool, wtxid)
+		delete(n.byTxID, tx.TxID())
 		n.order = slices.DeleteFunc(n.order, func(r p2p.TxRef) bool { return r.WTxID == wtxid })
 	}
 }
@@ -324,6 +326,8 @@ func (n *node) BestHeader() *consensus.BlockIndex               { return n.tree.
 func (n *node) Lookup(h consensus.Hash) *consensus.BlockIndex   { return n.tree.Lookup(h) }
 func (n *node) Locator() []consensus.Hash                       { return n.tree.Locator(n.tree.BestHeader()) }
 func (n *node) MempoolTx(w consensus.Hash) *consensus.Tx        { return n.pool[w] }
+func (n *node) MempoolByTxID(t consensus.Hash) *consensus.Tx    { return n.byTxID[t] }
+func (n *node) MempoolLen() int                                 { return len(n.pool) }
 func (n *node) Body(h consensus.Hash) (*consensus.Block, error) { return n.bodies[h], nil }
 
 func (n *node) MempoolTxs() []p2p.TxRef {

@@ -26,7 +26,7 @@ func (n *Node) Receive(now time.Time, from p2p.PeerID, msg p2p.Msg, gossip bool)
 		if block == nil {
 			return p2p.Ignore, nil
 		}
-		return n.receiveRebuilt(now, from, block)
+		return n.receiveRebuilt(now, from, block, p2p.Completed)
 	}
 	return n.engine.Handle(now, from, msg)
 }
@@ -101,7 +101,7 @@ func (n *Node) receiveAnnounce(now time.Time, from p2p.PeerID, m *p2p.Announce, 
 		return verdict, nil
 	}
 	if block := n.engine.Rebuild(now, from, m); block != nil {
-		_, err = n.receiveRebuilt(now, from, block)
+		_, err = n.receiveRebuilt(now, from, block, p2p.Rebuilt)
 	}
 	return verdict, err
 }
@@ -109,7 +109,7 @@ func (n *Node) receiveAnnounce(now time.Time, from p2p.PeerID, m *p2p.Announce, 
 // receiveRebuilt takes a block that was put together from short ids. They are
 // not committed to by the header: where the result is wrong nobody is to blame,
 // and the body is fetched by its hash.
-func (n *Node) receiveRebuilt(now time.Time, from p2p.PeerID, block *consensus.Block) (p2p.Verdict, error) {
+func (n *Node) receiveRebuilt(now time.Time, from p2p.PeerID, block *consensus.Block, way p2p.Way) (p2p.Verdict, error) {
 	_, err := n.addBlock(now, "", block)
 	if rule := consensus.AsRuleError(err); rule != nil {
 		if rule.Kind == consensus.Mutated {
@@ -119,6 +119,7 @@ func (n *Node) receiveRebuilt(now time.Time, from p2p.PeerID, block *consensus.B
 	}
 	if err == nil {
 		n.engine.Got(now, from, block.Hash())
+		n.engine.Took(now, from, way)
 	}
 	return p2p.Accept, err
 }
@@ -137,6 +138,7 @@ func (n *Node) receiveBlock(now time.Time, from p2p.PeerID, block *consensus.Blo
 	switch rule := consensus.AsRuleError(err); {
 	case err == nil:
 		n.engine.Learn(now, from, index)
+		n.engine.Took(now, from, p2p.Whole)
 	case rule == nil:
 		return p2p.Ignore, err
 	case rule.Kind == consensus.Mutated:

@@ -37,17 +37,19 @@ Handle, which answers with a verdict, or with a fault of ours:
 	           called for every announcement of a block without a body, not only
 	           for the first: the first may be garbage.
 	BlockTxs   Fill
-	Block      asked := Got(now, from, hash); judge and store the body; Fetch
+	Block      asked := Got(now, from, hash); judge and store the body; where it is
+	           stored, Took(now, from, Whole); Fetch
 	Tx         ignore it unless TakesTxs(from);
 	           asked := Got(now, from, wtxid); add it to the mempool; where it
-	           came by stream, AnnounceTx(now, tx, from); where its parents are
-	           not known, AskParents(now, from, txids)
+	           is taken, TookTx(now, from), and where it came by stream too,
+	           AnnounceTx(now, tx, from); where its parents are not known,
+	           AskParents(now, from, txids)
 
 A block that Rebuild or Fill returns is judged and stored like any other, with
 two differences. Short ids are not committed to by the header, so where it is
 not the block that the header commits to (kind Mutated), FetchBody(now, from,
 hash), and neither the peer nor the hash is blamed. And where it is stored,
-Got(now, from, hash) follows.
+Got(now, from, hash) follows, and Took.
 
 Whenever a block was connected: Fetch, since bodies are handed on only then, and
 peers may wait for this one. Whenever the tip moved for good: WantsAnnounce(hash) and, if so, Announce. A

@@ -276,10 +276,8 @@ func (e *Engine) Got(now time.Time, from PeerID, hash consensus.Hash) (asked boo
 		return false
 	}
 	if e.answered(now, p, hash) {
-		p.lastBody = now
 		p.told.add(hash)
 		p.noteLack(now, hash) // whatever becomes of it, not from this peer again
-		e.relay.Whole++
 		e.received.add(hash)
 		return true
 	}
@@ -291,7 +289,6 @@ func (e *Engine) Got(now time.Time, from PeerID, hash consensus.Hash) (asked boo
 		}
 		return false
 	}
-	p.lastTx = now
 	if _, asked = e.askedTxs[hash]; asked {
 		delete(e.askedTxs, hash)
 	}

@@ -19,10 +19,10 @@ type PeerInfo struct {
 	BestHash      consensus.Hash
 	Ping, MinPing time.Duration // zero: not measured yet
 	TimeOffset    time.Duration // its clock less ours, when it said hello
-	LastBlock     time.Time     // body that it was asked for, or first news of a block; zero: never
-	LastTx        time.Time
-	InFlight      []uint32 // heights of the bodies that it was asked for
-	Score         int      // misbehaviour; it is dropped at 100
+	LastBlock     time.Time     // body that was stored, or first news of a block; zero: never
+	LastTx        time.Time     // payment that was accepted; zero: never
+	InFlight      []uint32      // heights of the bodies that it was asked for
+	Score         int           // misbehaviour; it is dropped at 100
 }
 
 // Drop is a peer to be disconnected.
@@ -56,8 +56,8 @@ type peer struct {
 	// Bodies.
 	inFlight []*request // oldest first
 	inOrder  time.Time  // when it last answered the oldest of them
-	lastBody time.Time
-	lastNews time.Time // announcement that was the first of its block
+	lastBody time.Time  // that was stored
+	lastNews time.Time  // announcement that was the first of its block
 	lacks    []lack
 	serving  []serving
 	bytes    bucket

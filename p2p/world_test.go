@@ -169,13 +169,15 @@ func (n *node) Receive(now time.Time, from p2p.PeerID, msg p2p.Msg, gossip bool)
 		return n.judgeAnnounce(from, m, gossip), nil
 	case *p2p.BlockTxs:
 		if block := n.engine.Fill(now, from, m); block != nil {
-			n.addRebuilt(from, block)
+			n.addRebuilt(from, block, p2p.Completed)
 		}
 		return p2p.Accept, nil
 	case *p2p.Block:
 		n.engine.Got(now, from, m.Block.Hash())
 		if rule := n.addBlock(from, m.Block); rule != nil {
 			n.engine.Punish(now, from, rule)
+		} else {
+			n.engine.Took(now, from, p2p.Whole)
 		}
 		n.engine.Fetch(now)
 		return p2p.Accept, nil
@@ -205,7 +207,7 @@ func (n *node) judgeAnnounce(from p2p.PeerID, m *p2p.Announce, gossip bool) p2p.
 		n.engine.Fetch(now)
 	default:
 		if block := n.engine.Rebuild(now, from, m); block != nil {
-			n.addRebuilt(from, block)
+			n.addRebuilt(from, block, p2p.Rebuilt)
 		}
 	}
 	if first {
@@ -223,12 +225,13 @@ func (n *node) addHeader(from p2p.PeerID, h *consensus.Header) (*consensus.Block
 	return b, nil
 }
 
-func (n *node) addRebuilt(from p2p.PeerID, block *consensus.Block) {
+func (n *node) addRebuilt(from p2p.PeerID, block *consensus.Block, way p2p.Way) {
 	if rule := n.addBlock(from, block); rule != nil {
 		n.engine.FetchBody(n.w.Now, from, block.Hash())
 		return
 	}
 	n.engine.Got(n.w.Now, from, block.Hash())
+	n.engine.Took(n.w.Now, from, way)
 	n.engine.Fetch(n.w.Now)
 }
 
@@ -268,6 +271,7 @@ func (n *node) judgeTx(from p2p.PeerID, tx *consensus.Tx, gossip bool) p2p.Verdi
 		return p2p.Ignore
 	}
 	n.addTx(tx)
+	n.engine.TookTx(n.w.Now, from)
 	if !gossip {
 		n.engine.AnnounceTx(n.w.Now, tx, from)
 	}

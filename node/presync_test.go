@@ -95,13 +95,7 @@ func (b *bench) meet(peer *bait, work uint64, inbound bool) {
 
 func (b *bench) say(from *bait, m p2p.Msg) p2p.Verdict {
 	b.t.Helper()
-	verdict, err := b.victim.Receive(b.Now, from.id, m, false)
-	b.check(err)
-	for more := true; more; {
-		more, err = b.victim.Rebuild(b.Now)
-		b.check(err)
-	}
-	return verdict
+	return b.hear(b.victim, from.id, m)
 }
 
 // listen takes what the node says, and returns what it asks of whom, in order.

@@ -11,7 +11,9 @@ const (
 	// quietSpacings is how many spacings without a block are suspicious; by chance
 	// alone that happens once in twenty blocks.
 	quietSpacings = 3
-	// quietAtLeast is how long it takes on networks whose blocks are quick.
+	// quietAtLeast is how long it takes on networks whose blocks are quick, and where
+	// the tip was found longer ago than that: a node that has just started, or that
+	// catches up, is told of blocks at once unless its peers keep them from it.
 	quietAtLeast = time.Minute
 )
 
@@ -33,9 +35,15 @@ func (q *quiet) look(now time.Time, tip *consensus.BlockIndex) {
 // and before the first block of a chain as long as there are no peers.
 func (n *Node) Quiet(now time.Time) time.Duration {
 	limit := max(quietSpacings*time.Duration(n.params.Spacing)*time.Second, quietAtLeast)
+	if n.quiet.tip == nil || n.params.Rule == consensus.RuleFixed {
+		return 0
+	}
+	if now.Sub(time.Unix(int64(n.quiet.tip.Header.Time), 0)) >= limit {
+		limit = quietAtLeast
+	}
 	long := now.Sub(n.quiet.since)
 	switch {
-	case n.quiet.tip == nil || n.params.Rule == consensus.RuleFixed || long < limit:
+	case long < limit:
 		return 0
 	case n.quiet.tip.Height == 0 && len(n.engine.Peers()) == 0:
 		return 0

@@ -46,9 +46,9 @@ func TestQuiet(t *testing.T) {
 				t.Fatalf("a new node with a mute peer: quiet for %s", q)
 			}
 			chain := chaintest.New(t, c.params)
-			chain.Grow("genesis - a1 - a2")
 			for i, name := range []string{"a1", "a2"} {
-				if _, err := n.SubmitBlock(w.Now, chain.Block(name)); err != nil {
+				block := chain.Mine([]string{"genesis", "a1"}[i], name, chaintest.At(uint32(w.Now.Unix())))
+				if _, err := n.SubmitBlock(w.Now, block); err != nil {
 					t.Fatal(err)
 				}
 				w.flush(n)
@@ -64,6 +64,35 @@ func TestQuiet(t *testing.T) {
 			}
 			if look(-time.Hour) != 0 || look(10*time.Second) != 0 {
 				t.Error("a clock that was set back raises the alarm")
+			}
+		})
+	}
+}
+
+// TestQuietFromTheStart: a node that starts with a tip found longer ago than the limit
+// is in doubt after a minute; with a younger one it waits as any other.
+func TestQuietFromTheStart(t *testing.T) {
+	params := consensus.Regtest()
+	params.Name, params.Rule, params.HalfLife = "slow", consensus.RuleASERTRelative, 14_400
+	if err := params.Init(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ age, after time.Duration }{
+		{time.Hour, time.Minute}, {30 * time.Minute, time.Minute}, {10 * time.Minute, 20 * time.Minute}, {0, 30 * time.Minute},
+	} {
+		t.Run(c.age.String(), func(t *testing.T) {
+			w := newWorld(t, params, 1, 0)
+			n := w.reside(storage.OpenMemory(params, true))
+			chain := chaintest.New(t, params)
+			w.submit(n, chain.Mine("genesis", "a1", chaintest.At(uint32(w.Now.Add(-c.age).Unix()))))
+			began := w.Now
+			for n.Quiet(w.Now) == 0 && w.Now.Sub(began) < time.Hour {
+				w.check(n.Tick(w.Now))
+				n.Outbox()
+				w.Now = w.Now.Add(time.Second)
+			}
+			if after := w.Now.Sub(began); after != c.after {
+				t.Errorf("in doubt after %s, not after %s", after, c.after)
 			}
 		})
 	}

@@ -26,7 +26,7 @@ func (n *Node) Receive(now time.Time, from p2p.PeerID, msg p2p.Msg, gossip bool)
 		if block == nil {
 			return p2p.Ignore, nil
 		}
-		return n.receiveRebuilt(now, from, block)
+		return n.receiveRebuilt(now, from, block, p2p.Completed)
 	}
 	return n.engine.Handle(now, from, msg)
 }
@@ -136,7 +136,7 @@ func (n *Node) Rebuild(now time.Time) (more bool, err error) {
 	a := n.announced[0]
 	n.announced = append(n.announced[:0:0], n.announced[1:]...)
 	if block := n.engine.Rebuild(now, a.from, a.msg); block != nil {
-		_, err = n.receiveRebuilt(now, a.from, block)
+		_, err = n.receiveRebuilt(now, a.from, block, p2p.Rebuilt)
 	}
 	return len(n.announced) > 0, err
 }
@@ -144,7 +144,7 @@ func (n *Node) Rebuild(now time.Time) (more bool, err error) {
 // receiveRebuilt takes a block that was put together from short ids. They are
 // not committed to by the header: where the result is wrong nobody is to blame,
 // and the body is fetched by its hash.
-func (n *Node) receiveRebuilt(now time.Time, from p2p.PeerID, block *consensus.Block) (p2p.Verdict, error) {
+func (n *Node) receiveRebuilt(now time.Time, from p2p.PeerID, block *consensus.Block, way p2p.Way) (p2p.Verdict, error) {
 	_, err := n.addBlock(now, "", block)
 	if rule := consensus.AsRuleError(err); rule != nil {
 		if rule.Kind == consensus.Mutated {
@@ -154,6 +154,7 @@ func (n *Node) receiveRebuilt(now time.Time, from p2p.PeerID, block *consensus.B
 	}
 	if err == nil {
 		n.engine.Got(now, from, block.Hash())
+		n.engine.Took(now, from, way)
 	}
 	return p2p.Accept, err
 }
@@ -172,6 +173,7 @@ func (n *Node) receiveBlock(now time.Time, from p2p.PeerID, block *consensus.Blo
 	switch rule := consensus.AsRuleError(err); {
 	case err == nil:
 		n.engine.Learn(now, from, index)
+		n.engine.Took(now, from, p2p.Whole)
 	case rule == nil:
 		return p2p.Ignore, err
 	case rule.Kind == consensus.Mutated:

@@ -63,3 +63,12 @@ func (s source) MempoolTx(wtxid consensus.Hash) *consensus.Tx {
 	}
 	return nil
 }
+
+func (s source) MempoolByTxID(txid consensus.Hash) *consensus.Tx {
+	if entry := s.n.pool.Get(txid); entry != nil {
+		return entry.Tx
+	}
+	return nil
+}
+
+func (s source) MempoolLen() int { return s.n.pool.Len() }

@@ -75,6 +75,9 @@ func (n *Node) notConfirmed(tx *consensus.Tx) error {
 
 // receiveTx judges a payment from a peer.
 func (n *Node) receiveTx(now time.Time, from p2p.PeerID, tx *consensus.Tx, gossip bool) (p2p.Verdict, error) {
+	if !n.engine.TakesTxs(from) {
+		return p2p.Ignore, nil
+	}
 	wtxid := tx.WTxID()
 	n.engine.Got(now, from, wtxid)
 	if n.pool.ByWTxID(wtxid) != nil {
@@ -93,6 +96,7 @@ func (n *Node) receiveTx(now time.Time, from p2p.PeerID, tx *consensus.Tx, gossi
 	var missing *mempool.MissingInputs
 	switch rule := consensus.AsRuleError(err); {
 	case err == nil:
+		n.engine.TookTx(now, from)
 		if !gossip { // which forwards by itself what it brought
 			n.engine.AnnounceTx(now, tx, from)
 		}
@@ -131,6 +135,7 @@ func (n *Node) resolveOrphans(now time.Time) error {
 		_, err := n.addTx(now, orphan.Tx)
 		switch rule := consensus.AsRuleError(err); {
 		case err == nil:
+			n.engine.TookTx(now, p2p.PeerID(orphan.From))
 			n.engine.AnnounceTx(now, orphan.Tx, p2p.PeerID(orphan.From))
 		case rule == nil:
 			return err

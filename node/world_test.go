@@ -7,6 +7,7 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/node"
+	"github.com/kapok-chain/kapok/p2p"
 	"github.com/kapok-chain/kapok/sim"
 	"github.com/kapok-chain/kapok/sim/virtual"
 	"github.com/kapok-chain/kapok/storage"
@@ -69,6 +70,18 @@ func (w *world) flush(r *resident) {
 func (w *world) submit(r *resident, blocks ...*consensus.Block) {
 	w.t.Helper()
 	w.check(w.Submit(r, blocks...))
+}
+
+// hear gives a node a message, and lets it put together what was announced.
+func (w *world) hear(r *resident, from p2p.PeerID, m p2p.Msg) p2p.Verdict {
+	w.t.Helper()
+	verdict, err := r.Receive(w.Now, from, m, false)
+	w.check(err)
+	for more := true; more; {
+		more, err = r.Rebuild(w.Now)
+		w.check(err)
+	}
+	return verdict
 }
 
 // agree reports whether all nodes have this tip and the same coins.

@@ -100,7 +100,6 @@ func (e *Engine) Rebuild(now time.Time, from PeerID, m *Announce) *consensus.Blo
 		if err != nil {
 			return nil
 		}
-		e.relay.Rebuilt++
 		return block
 	}
 	if e.find(p, hash) == nil && len(p.inFlight) < maxInFlight && e.worthAsking(now, p, hash, len(missing)) {
@@ -140,24 +139,55 @@ func (e *Engine) Fill(now time.Time, from PeerID, m *BlockTxs) *consensus.Block 
 		e.blame(now, p, scoreExcess, "transactions of a block that nobody asked for")
 		return nil
 	}
-	e.unrequest(p, m.Block)
+	e.answered(now, p, m.Block)
 	p.settles(m.Block)
-	p.lastBody = now
 	block, err := r.partial.Fill(m.Txs)
 	if err != nil {
 		e.FetchBody(now, from, m.Block)
 		return nil
 	}
-	e.relay.Completed++
 	return block
 }
 
-// BlockRelay counts the ways by which bodies came from peers, since the start.
+// BlockRelay counts the ways by which bodies came from peers, since the start: those
+// that were judged and stored, each once.
 type BlockRelay struct {
 	Rebuilt   uint64 // put together from an announcement and the mempool, without a round trip
 	Completed uint64 // the same, with transactions that the announcer was asked for
-	Whole     uint64 // asked for, and sent whole
+	Whole     uint64 // sent whole
 }
 
 // BlockRelay returns how bodies came until now.
 func (e *Engine) BlockRelay() BlockRelay { return e.relay }
+
+// Way is how a body came.
+type Way int
+
+// The ways that a BlockRelay counts.
+const (
+	Rebuilt   Way = iota // from Rebuild
+	Completed            // from Fill
+	Whole                // a Block
+)
+
+// Took notes that a body of this peer was judged and stored.
+func (e *Engine) Took(now time.Time, from PeerID, way Way) {
+	switch way {
+	case Rebuilt:
+		e.relay.Rebuilt++
+	case Completed:
+		e.relay.Completed++
+	case Whole:
+		e.relay.Whole++
+	}
+	if p := e.peers[from]; p != nil {
+		p.lastBody = now
+	}
+}
+
+// TookTx notes that a payment of this peer has entered the mempool.
+func (e *Engine) TookTx(now time.Time, from PeerID) {
+	if p := e.peers[from]; p != nil {
+		p.lastTx = now
+	}
+}

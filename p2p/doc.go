@@ -37,16 +37,19 @@ Handle, which answers with a verdict, or with a fault of ours:
 	           called for every announcement of a block without a body, not only
 	           for the first: the first may be garbage.
 	BlockTxs   Fill
-	Block      asked := Got(now, from, hash); judge and store the body; Fetch
-	Tx         asked := Got(now, from, wtxid); add it to the mempool; where it
-	           came by stream, AnnounceTx(now, tx, from); where its parents are
-	           not known, AskParents(now, from, txids)
+	Block      asked := Got(now, from, hash); judge and store the body; where it is
+	           stored, Took(now, from, Whole); Fetch
+	Tx         ignore it unless TakesTxs(from);
+	           asked := Got(now, from, wtxid); add it to the mempool; where it
+	           is taken, TookTx(now, from), and where it came by stream too,
+	           AnnounceTx(now, tx, from); where its parents are not known,
+	           AskParents(now, from, txids)
 
 A block that Rebuild or Fill returns is judged and stored like any other, with
 two differences. Short ids are not committed to by the header, so where it is
 not the block that the header commits to (kind Mutated), FetchBody(now, from,
 hash), and neither the peer nor the hash is blamed. And where it is stored,
-Got(now, from, hash) follows.
+Got(now, from, hash) follows, and Took.
 
 Whenever a block was connected: Fetch, since bodies are handed on only then, and
 peers may wait for this one. Whenever the tip moved for good: WantsAnnounce(hash) and, if so, Announce. A
@@ -64,9 +67,10 @@ from every peer that claims another chain with more work than the tip; every 30 
 each peer is asked for news. Where a chain has too little work so far, its headers are
 asked for twice, the first time to see the work only (consensus.Presync).
 Bodies come from all peers that have them, up to 16 in flight each, within a
-window of 1024 beyond the first one missing. Where nothing comes from a peer
-for 2 s, its requests are made to a second and a third one too; for 2 minutes,
-it is dropped.
+window of 1024 beyond the first one missing. Where a peer does not send for 2 s
+what it was asked for first, or the first one missing, its requests are made to a
+second and a third one too; after 2 minutes, and one for each body before, it is
+dropped.
 
 A new block comes as an announcement: the header, the coinbase, and a short id
 of each other transaction. It is put together from the mempool; what is missing

@@ -26,6 +26,8 @@ type Source interface {
 	// MempoolTxs lists the mempool in an order that is the same in every run.
 	MempoolTxs() []TxRef
 	MempoolTx(wtxid consensus.Hash) *consensus.Tx
+	MempoolByTxID(txid consensus.Hash) *consensus.Tx
+	MempoolLen() int // transactions
 }
 
 // Config is what an Engine is made from.
@@ -65,6 +67,7 @@ type Engine struct {
 
 	syncing   *peer // asked for the bulk of the headers
 	plan      plan
+	head      head
 	requests  map[consensus.Hash][]*request
 	announced recent[consensus.Hash] // blocks that need no further announcement
 	received  recent[consensus.Hash] // bodies that came from peers
@@ -133,6 +136,7 @@ func (e *Engine) Tick(now time.Time) error {
 		e.tickHeaders(now, p)
 		e.tickBodies(now, p)
 		e.tickMempool(now, p)
+		e.answerTxs(now, p)
 		e.tickAddrs(now, p)
 	}
 	e.tickClock(now)
@@ -157,7 +161,7 @@ func (e *Engine) Handle(now time.Time, from PeerID, m Msg) (Verdict, error) {
 		e.blame(now, p, scoreExcess, "messages before its hello")
 		return Ignore, nil
 	}
-	if !e.afford(now, p, m) {
+	if !e.afford(now, p, m) || p.blockOnly() && !aboutBlocks(m) {
 		return Ignore, nil
 	}
 	switch m := m.(type) {
@@ -186,7 +190,7 @@ func (e *Engine) Handle(now time.Time, from PeerID, m Msg) (Verdict, error) {
 	case *Offer:
 		e.onOffer(now, p, m)
 	case *GetTxs:
-		e.onGetTxs(p, m)
+		e.onGetTxs(now, p, m)
 	case *TxsDone:
 		p.pullingAt = time.Time{}
 		e.pull(now, p)

@@ -15,19 +15,24 @@ type request struct {
 	peer    *peer
 	block   *consensus.BlockIndex
 	at      time.Time
+	until   time.Time     // then the peer is dropped, whatever else it sent
 	partial *PartialBlock // asked for the transactions that this one misses; nil: the whole body
 }
 
-// stalled reports whether nothing has come for so long that somebody else is
-// asked too. A peer that delivers one body after the other does not stall.
-func (r *request) stalled(now time.Time) bool { return r.silence(now) >= stallAfter }
-
-func (r *request) silence(now time.Time) time.Duration {
-	since := r.at
-	if r.peer.lastBody.After(since) {
-		since = r.peer.lastBody
+// stalled reports whether it has taken so long that somebody else is asked too. Peers
+// answer in the order in which they were asked, so one that does so, however slowly the
+// bodies come, does not stall; one that leaves out the oldest stalls with all of
+// them. The first missing body has been waited for since it is the first, whatever
+// its peer sends meanwhile.
+func (e *Engine) stalled(now time.Time, r *request) bool {
+	since := r.peer.inOrder
+	if r.block == e.head.block && e.head.since.Before(since) {
+		since = e.head.since
 	}
-	return now.Sub(since)
+	if r.at.After(since) {
+		since = r.at
+	}
+	return now.Sub(since) >= stallAfter
 }
 
 // plan lists the bodies to fetch, lowest first on each branch.
@@ -37,17 +42,38 @@ type plan struct {
 	at     time.Time
 }
 
+// head is the first missing body of the best branch, which all others wait for.
+type head struct {
+	block *consensus.BlockIndex // nil: nothing is missing
+	since time.Time             // when it became the first
+	askAt time.Time             // not before that is everybody asked who has it
+	wait  time.Duration         // until the next time
+}
+
+// noteHead looks whether the first missing body is another one now.
+func (e *Engine) noteHead(now time.Time) {
+	var first *consensus.BlockIndex
+	if len(e.plan.blocks) > 0 {
+		first = e.plan.blocks[0]
+	}
+	if first != e.head.block {
+		e.head = head{block: first, since: now, wait: stallAfter}
+	}
+}
+
 // Fetch asks for the headers and bodies that are missing, and answers requests
 // that waited for a body. It is called when a header or a body was stored.
 func (e *Engine) Fetch(now time.Time) {
 	e.serveAll(now)
 	e.syncHeaders(now)
 	e.replan(now)
+	e.noteHead(now)
 	if len(e.plan.blocks) == 0 {
 		return
 	}
 	batches := make(map[*peer][]consensus.Hash)
 	ready := e.readyPeers(now)
+	e.whoHas(now, ready)
 	for _, b := range e.plan.blocks {
 		if len(ready) == 0 {
 			break
@@ -125,14 +151,14 @@ func (e *Engine) targets() []*consensus.BlockIndex {
 
 // mayAsk reports whether one more peer may be asked for a body.
 func (e *Engine) mayAsk(now time.Time, open []*request) bool {
-	return len(open) < maxParallel && !slices.ContainsFunc(open, func(r *request) bool { return !r.stalled(now) })
+	return len(open) < maxParallel && !slices.ContainsFunc(open, func(r *request) bool { return !e.stalled(now, r) })
 }
 
 // readyPeers lists the peers that may be asked for a new batch.
 func (e *Engine) readyPeers(now time.Time) []*peer {
 	var ready []*peer
 	for _, p := range e.order {
-		silent := slices.ContainsFunc(p.inFlight, func(r *request) bool { return r.stalled(now) })
+		silent := slices.ContainsFunc(p.inFlight, func(r *request) bool { return e.stalled(now, r) })
 		if p.greeted() && p.best != nil && !silent && len(p.inFlight) <= refillBelow {
 			ready = append(ready, p)
 		}
@@ -167,9 +193,11 @@ func (e *Engine) slotFor(p *peer, open []*request) bool {
 	return !p.Inbound || outbound || len(open) < maxParallel-1
 }
 
-// request enters a request into the books; the caller sends it.
+// request enters a request into the books; the caller sends it. Those before it may
+// each take their time on a slow link.
 func (e *Engine) request(now time.Time, p *peer, b *consensus.BlockIndex, partial *PartialBlock) {
 	r := &request{peer: p, block: b, at: now, partial: partial}
+	r.until = now.Add(bodyTimeout + time.Duration(len(p.inFlight))*bodyTransfer)
 	p.inFlight = append(p.inFlight, r)
 	e.requests[b.Hash] = append(e.requests[b.Hash], r)
 }
@@ -182,6 +210,15 @@ func (e *Engine) find(p *peer, hash consensus.Hash) *request {
 		}
 	}
 	return nil
+}
+
+// answered takes a request from the books that the peer has sent something for, right
+// or wrong, and reports whether there was one.
+func (e *Engine) answered(now time.Time, p *peer, hash consensus.Hash) bool {
+	if len(p.inFlight) > 0 && p.inFlight[0].block.Hash == hash {
+		p.inOrder = now
+	}
+	return e.unrequest(p, hash)
 }
 
 // unrequest takes one peer's request from the books, if there is one.
@@ -222,10 +259,13 @@ func (e *Engine) release(p *peer) {
 	e.plan.stale = true
 }
 
-// tickBodies drops a peer that was asked for bodies and sends none.
+// tickBodies drops a peer that owes a body for too long.
 func (e *Engine) tickBodies(now time.Time, p *peer) {
-	if slices.ContainsFunc(p.inFlight, func(r *request) bool { return r.silence(now) >= bodyTimeout }) {
-		e.drop(p, "no block within "+bodyTimeout.String())
+	for _, r := range p.inFlight {
+		if !now.Before(r.until) {
+			e.drop(p, "no block within "+r.until.Sub(r.at).String())
+			return
+		}
 	}
 }
 
@@ -238,11 +278,9 @@ func (e *Engine) Got(now time.Time, from PeerID, hash consensus.Hash) (asked boo
 	if p == nil {
 		return false
 	}
-	if e.unrequest(p, hash) {
-		p.lastBody = now
+	if e.answered(now, p, hash) {
 		p.told.add(hash)
 		p.noteLack(now, hash) // whatever becomes of it, not from this peer again
-		e.relay.Whole++
 		e.received.add(hash)
 		return true
 	}
@@ -254,7 +292,6 @@ func (e *Engine) Got(now time.Time, from PeerID, hash consensus.Hash) (asked boo
 		}
 		return false
 	}
-	p.lastTx = now
 	if _, asked = e.askedTxs[hash]; asked {
 		delete(e.askedTxs, hash)
 	}

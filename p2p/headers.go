@@ -82,6 +82,36 @@ func (e *Engine) getHeaders(now time.Time, p *peer, locator []consensus.Hash) {
 	e.send(p, &GetHeaders{Locator: locator})
 }
 
+// askNews asks a peer for what it has beyond the parent of the best header: one that
+// has nothing but that header names it, and so says that it has the body too.
+func (e *Engine) askNews(now time.Time, p *peer) {
+	p.pollAt = now.Add(pollEvery)
+	if best := e.src.BestHeader(); best.Height > 0 {
+		e.getHeaders(now, p, locator(best.Parent))
+		return
+	}
+	e.getHeaders(now, p, e.src.Locator())
+}
+
+// whoHas asks everybody for news where nobody can be asked for the first missing body:
+// who has it may have told of it by gossip, which drops all copies but the first. It is
+// done again after twice as long each time, up to pollEvery.
+func (e *Engine) whoHas(now time.Time, ready []*peer) {
+	b := e.head.block
+	if b == nil || now.Before(e.head.askAt) || !e.mayAsk(now, e.requests[b.Hash]) || e.pick(now, b, ready) != nil {
+		return
+	}
+	for _, p := range e.order {
+		if p.greeted() && !p.has(b) && p.headersAsked.IsZero() && !now.Before(p.presyncAfter) {
+			e.askNews(now, p)
+			e.head.askAt = now.Add(e.head.wait)
+		}
+	}
+	if now.Before(e.head.askAt) {
+		e.head.wait = min(2*e.head.wait, pollEvery)
+	}
+}
+
 // syncHeaders asks one peer at a time for the bulk of the headers: the one that
 // claims the most work. Then those are asked that claim another chain with more
 // work than the tip has: the bodies of the best header may be withheld. A claim is
@@ -120,8 +150,7 @@ func (e *Engine) tickHeaders(now time.Time, p *peer) {
 		if p.askLater {
 			e.AskHeaders(now, p.ID)
 		} else if !now.Before(p.pollAt) && e.syncing == nil {
-			p.pollAt = now.Add(pollEvery)
-			e.getHeaders(now, p, e.src.Locator())
+			e.askNews(now, p)
 		}
 		return
 	}

@@ -78,7 +78,7 @@ func (e *Engine) onPong(now time.Time, p *peer, m *Pong) {
 
 // onPeers passes on what a peer says, as far as it has not said too much.
 func (e *Engine) onPeers(now time.Time, p *peer, m *Peers) {
-	if e.cfg.Addresses == nil || p.blockOnly() {
+	if e.cfg.Addresses == nil {
 		return
 	}
 	if now.Sub(p.addrsFrom) >= addrsEvery {

@@ -15,8 +15,9 @@ const (
 	pollAfterNews    = 2 * time.Second  // of quiet after a hello or news of a block, then the peer is asked for more
 	pollEvery        = 30 * time.Second // headers, from each peer: an announcement may have been lost
 	askHeadersEvery  = time.Second      // a peer that announces blocks of unknown parents
-	stallAfter       = 2 * time.Second  // without any body: another peer is asked too (CVE-2024-52922)
-	bodyTimeout      = 2 * time.Minute  // without any body: dropped; 60 s + 4 MB at 64 kB/s
+	stallAfter       = 2 * time.Second  // without the body that is due: another peer is asked too (CVE-2024-52922)
+	bodyTransfer     = time.Minute      // 4 MB at 64 kB/s
+	bodyTimeout      = 2 * time.Minute  // without a body: dropped; 60 s + bodyTransfer, and that for each asked for before
 	lacksFor         = 5 * time.Second  // a peer that had no body, or a bad one, is not asked again
 	parkFor          = 10 * time.Second // a request for a body that is on its way to us waits
 	reconcileEvery   = 30 * time.Second // mempool ids, to each peer
@@ -59,6 +60,10 @@ const (
 	serveRate  = 16 << 20 // bytes of bodies a second
 	workBurst  = 2_000    // units (see cost)
 	workRate   = 1_000    // units a second
+	workSpare  = 1_000    // units that answers to GetTxs leave for everything else
+
+	scanPerUnit = 200 // transactions of the mempool that are walked through in a unit
+	maxScanCost = 900 // units: less than workBurst - workSpare, or it would never be answered
 )
 
 // Misbehaviour. A peer is dropped at dropScore.

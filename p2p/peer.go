@@ -20,10 +20,10 @@ type PeerInfo struct {
 	BestHash      consensus.Hash
 	Ping, MinPing time.Duration // zero: not measured yet
 	TimeOffset    time.Duration // its clock less ours, when it last told: in its hello, and with each ping
-	LastBlock     time.Time     // body that it was asked for, or first news of a block; zero: never
-	LastTx        time.Time
-	InFlight      []uint32 // heights of the bodies that it was asked for
-	Score         int      // misbehaviour; it is dropped at 100
+	LastBlock     time.Time     // body that was stored, or first news of a block; zero: never
+	LastTx        time.Time     // payment that was accepted; zero: never
+	InFlight      []uint32      // heights of the bodies that it was asked for
+	Score         int           // misbehaviour; it is dropped at 100
 }
 
 // Drop is a peer to be disconnected.
@@ -55,10 +55,11 @@ type peer struct {
 	presyncWait  time.Duration // the last pause between two; zero after one that led to something
 
 	// Bodies.
-	inFlight []*request
+	inFlight []*request       // oldest first
 	owed     []consensus.Hash // blocks whose transactions it was asked for, and which came otherwise: the answer is on its way
-	lastBody time.Time
-	lastNews time.Time // announcement that was the first of its block
+	inOrder  time.Time        // when it last answered the oldest of them
+	lastBody time.Time        // that was stored
+	lastNews time.Time        // announcement that was the first of its block
 	lacks    []lack
 	serving  []serving
 	bytes    bucket
@@ -86,6 +87,7 @@ type peer struct {
 	pullsAt    time.Time // when pulls was last emptied
 	offers     []consensus.Hash
 	lastTx     time.Time
+	asksTxs    *GetTxs // waits for its answer; nil: none does
 
 	addrsAt   time.Time
 	addrsFrom time.Time // since then it told of so many addresses
@@ -118,6 +120,15 @@ func (p *peer) greeted() bool { return p.hello != nil && !p.dropped }
 
 // blockOnly reports whether nothing but blocks travels between us.
 func (p *peer) blockOnly() bool { return p.BlockOnly || p.hello != nil && p.hello.BlockOnly() }
+
+// aboutBlocks reports whether a message may cross a connection for blocks alone.
+func aboutBlocks(m Msg) bool {
+	switch m.(type) {
+	case *Tx, *MempoolIDs, *Offer, *GetTxs, *TxsDone, *Peers:
+		return false
+	}
+	return true
+}
 
 // has reports whether the peer is known to have this block.
 func (p *peer) has(b *consensus.BlockIndex) bool {
@@ -235,15 +246,16 @@ func (e *Engine) drop(p *peer, why string) {
 
 // afford takes the cost of a request from the peer's allowance.
 func (e *Engine) afford(now time.Time, p *peer, m Msg) bool {
-	if p.work.take(now, cost(m)) {
+	if p.work.take(now, e.cost(m)) {
 		return true
 	}
 	e.blame(now, p, scoreExcess, fmt.Sprintf("more requests than %d units a second allow", workRate))
 	return false
 }
 
-// cost is roughly the work that a message makes, in units of 20 microseconds.
-func cost(m Msg) int64 {
+// cost is roughly the work that a message makes, in units of 20 microseconds. That of a
+// GetTxs is taken when it is answered.
+func (e *Engine) cost(m Msg) int64 {
 	switch m := m.(type) {
 	case *GetHeaders:
 		return 20
@@ -252,9 +264,7 @@ func cost(m Msg) int64 {
 	case *GetBlockTxs:
 		return 5
 	case *MempoolIDs:
-		return 50
-	case *GetTxs:
-		return 10 + int64(len(m.IDs)+len(m.Hashes))/2
+		return 50 + e.scanCost()
 	case *Offer:
 		return 1 + int64(len(m.WTxIDs))/50
 	case *Peers:
@@ -262,3 +272,15 @@ func cost(m Msg) int64 {
 	}
 	return 1
 }
+
+// txsCost is the same for the answer to a GetTxs.
+func (e *Engine) txsCost(p *peer, m *GetTxs) int64 {
+	units := 10 + int64(len(m.IDs)+len(m.Hashes))/2
+	if p.gave(m) {
+		units += e.scanCost()
+	}
+	return units
+}
+
+// scanCost is a walk through the mempool, 100 ns for each transaction (BenchmarkPull).
+func (e *Engine) scanCost() int64 { return min(int64(e.src.MempoolLen())/scanPerUnit, maxScanCost) }

@@ -17,7 +17,11 @@ type puppet struct {
 	w   *world
 	out []p2p.Outgoing
 
-	asked int // for headers
+	asked int              // for headers
+	ids   *p2p.MempoolIDs  // the last ones
+	got   []consensus.Hash // wtxids of payments
+	done  int              // TxsDone
+	again p2p.Msg          // said at each of them; nil: nothing
 }
 
 // puppets are peers of a node; the node dials.
@@ -54,6 +58,14 @@ func (p *puppet) Receive(_ time.Time, from p2p.PeerID, m p2p.Msg, _ bool) (p2p.V
 	case *p2p.GetHeaders:
 		p.asked++
 		p.out = append(p.out, p2p.Outgoing{To: from, Msg: &p2p.Headers{}})
+	case *p2p.MempoolIDs:
+		p.ids = m
+	case *p2p.Tx:
+		p.got = append(p.got, m.Tx.WTxID())
+	case *p2p.TxsDone:
+		if p.done++; p.again != nil {
+			p.out = append(p.out, p2p.Outgoing{To: from, Msg: p.again})
+		}
 	}
 	return p2p.Ignore, nil
 }

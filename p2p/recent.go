@@ -59,9 +59,12 @@ func (b *bucket) refill(now time.Time) {
 }
 
 // take takes n tokens where there are that many.
-func (b *bucket) take(now time.Time, n int64) bool {
+func (b *bucket) take(now time.Time, n int64) bool { return b.takeAbove(now, n, 0) }
+
+// takeAbove takes n tokens where that leaves so many.
+func (b *bucket) takeAbove(now time.Time, n, rest int64) bool {
 	b.refill(now)
-	if b.level < n {
+	if b.level-n < rest {
 		return false
 	}
 	b.level -= n

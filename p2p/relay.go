@@ -30,15 +30,22 @@ func (e *Engine) flushOffers(p *peer) {
 	}
 }
 
+// TakesTxs reports whether payments of a peer are looked at: not where nothing but
+// blocks travels between us, so that nobody finds out by them who else we know.
+func (e *Engine) TakesTxs(from PeerID) bool {
+	p := e.peers[from]
+	return p == nil || !p.blockOnly()
+}
+
 // AskParents asks the sender of an orphan for the transactions that it spends.
 func (e *Engine) AskParents(now time.Time, from PeerID, txids []consensus.Hash) {
-	if p := e.peers[from]; p != nil && p.greeted() {
+	if p := e.peers[from]; p != nil && p.greeted() && !p.blockOnly() {
 		e.wantTxs(now, p, txids)
 	}
 }
 
 func (e *Engine) onOffer(now time.Time, p *peer, m *Offer) {
-	if e.catchingUp() || p.blockOnly() {
+	if e.catchingUp() {
 		return
 	}
 	e.wantTxs(now, p, m.WTxIDs)
@@ -115,22 +122,27 @@ func (e *Engine) onMempoolIDs(now time.Time, p *peer, m *MempoolIDs) {
 		return
 	}
 	p.idsAt = now
-	if e.catchingUp() || p.blockOnly() {
+	if e.catchingUp() {
 		return
 	}
 	if m.Salt != p.theirSalt {
 		p.theirSalt = m.Salt
 		clear(p.pulls)
 	}
+	have := make(map[uint64]bool, len(m.IDs))
+	for _, id := range m.IDs {
+		have[id] = false
+	}
 	key := saltKey(m.Salt)
-	refs := e.src.MempoolTxs()
-	have := make(map[uint64]struct{}, len(refs))
-	for _, ref := range refs {
-		have[key.id(ref.WTxID)] = struct{}{}
+	for _, ref := range e.src.MempoolTxs() {
+		id := key.id(ref.WTxID)
+		if _, listed := have[id]; listed {
+			have[id] = true
+		}
 	}
 	p.want = nil
 	for _, id := range m.IDs {
-		if _, ok := have[id]; ok || p.pulls[id] >= pullsPerTx {
+		if have[id] || p.pulls[id] >= pullsPerTx {
 			continue
 		}
 		if n := p.pulls[id]; n > 0 || len(p.pulls) < maxPulls {
@@ -155,14 +167,31 @@ func (e *Engine) pull(now time.Time, p *peer) {
 	e.send(p, m)
 }
 
-// onGetTxs answers with the transactions that are there, up to maxTxsBytes.
-func (e *Engine) onGetTxs(p *peer, m *GetTxs) {
+// onGetTxs answers as soon as the peer's allowance suffices: whoever pulls a large
+// mempool asks as fast as it is answered. An empty request is never honest.
+func (e *Engine) onGetTxs(now time.Time, p *peer, m *GetTxs) {
+	switch {
+	case len(m.IDs)+len(m.Hashes) == 0:
+		e.blame(now, p, scoreExcess, "asked for no transactions")
+		e.send(p, &TxsDone{})
+	case p.asksTxs != nil:
+		e.blame(now, p, scoreExcess, "asked for transactions before it was answered")
+	default:
+		p.asksTxs = m
+		e.answerTxs(now, p)
+	}
+}
+
+// answerTxs sends the transactions that a peer waits for and that are there, up to
+// maxTxsBytes.
+func (e *Engine) answerTxs(now time.Time, p *peer) {
+	m := p.asksTxs
+	if m == nil || !p.work.takeAbove(now, e.txsCost(p, m), workSpare) {
+		return
+	}
+	p.asksTxs = nil
 	size := 0
-	for _, wtxid := range e.resolve(p, m) {
-		tx := e.src.MempoolTx(wtxid)
-		if tx == nil {
-			continue
-		}
+	for _, tx := range e.resolve(p, m) {
 		if size += tx.Size(); size > maxTxsBytes && size > tx.Size() {
 			break
 		}
@@ -171,24 +200,38 @@ func (e *Engine) onGetTxs(p *peer, m *GetTxs) {
 	e.send(p, &TxsDone{})
 }
 
-// resolve finds the wtxids that a GetTxs means, in the mempool's order: parents
-// are where their children are.
-func (e *Engine) resolve(p *peer, m *GetTxs) []consensus.Hash {
-	hashes := make(map[consensus.Hash]bool, len(m.Hashes))
-	for _, hash := range m.Hashes {
-		hashes[hash] = true
-	}
-	ids := make(map[uint64]bool, len(m.IDs))
-	if m.Salt == p.salt {
-		for _, id := range m.IDs {
-			ids[id] = true
+// gave reports whether a request has ids of the MempoolIDs that we sent this peer.
+func (p *peer) gave(m *GetTxs) bool { return len(m.IDs) > 0 && m.Salt == p.salt }
+
+// resolve finds the transactions that a GetTxs means, each once: those named by their
+// hash in the order asked for, the rest in the mempool's order, in which parents are
+// where their children are.
+func (e *Engine) resolve(p *peer, m *GetTxs) (found []*consensus.Tx) {
+	taken := make(map[*consensus.Tx]bool, len(m.Hashes)+len(m.IDs))
+	take := func(tx *consensus.Tx) {
+		if tx != nil && !taken[tx] {
+			taken[tx] = true
+			found = append(found, tx)
 		}
 	}
+	for _, hash := range m.Hashes {
+		tx := e.src.MempoolTx(hash)
+		if tx == nil {
+			tx = e.src.MempoolByTxID(hash)
+		}
+		take(tx)
+	}
+	if !p.gave(m) {
+		return found
+	}
+	ids := make(map[uint64]bool, len(m.IDs))
+	for _, id := range m.IDs {
+		ids[id] = true
+	}
 	key := saltKey(p.salt)
-	var found []consensus.Hash
 	for _, ref := range e.src.MempoolTxs() {
-		if hashes[ref.WTxID] || hashes[ref.TxID] || len(ids) > 0 && ids[key.id(ref.WTxID)] {
-			found = append(found, ref.WTxID)
+		if ids[key.id(ref.WTxID)] {
+			take(e.src.MempoolTx(ref.WTxID))
 		}
 	}
 	return found

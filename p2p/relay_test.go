@@ -2,6 +2,7 @@ package p2p_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +84,85 @@ func TestLargeMempoolsReconcile(t *testing.T) {
 	}
 	w.link(a, b)
 	w.until(10*time.Second, "equal mempools", func() bool { return len(a.pool) == 1900 && len(b.pool) == 1900 })
+}
+
+// TestGetTxs: what is asked for by hash is looked up, in the order asked for and each
+// once; only ids that were given make the node look through its mempool; and a request
+// for nothing is answered, and costs a point.
+func TestGetTxs(t *testing.T) {
+	w := newWorld(t, 46)
+	n := w.add("n")
+	txs := make([]*consensus.Tx, 5)
+	for i := range txs {
+		txs[i] = loose(i, 0)
+		n.addTx(txs[i])
+	}
+	peer := w.puppets(n, "peer")[0]
+	salt, ids := peer.ids.Salt, peer.ids.IDs
+	if len(ids) != len(txs) {
+		t.Fatalf("%d ids were sent", len(ids))
+	}
+	by := func(i int) consensus.Hash { return txs[i].WTxID() }
+	for _, c := range []struct {
+		name   string
+		m      p2p.GetTxs
+		answer []int
+		scans  int
+		points int
+	}{
+		{"nothing", p2p.GetTxs{Salt: salt}, nil, 0, 1},
+		{"hashes", p2p.GetTxs{Salt: salt, Hashes: []consensus.Hash{by(3), txs[1].TxID(), by(3), {9}, txs[3].TxID()}}, []int{3, 1}, 0, 0},
+		{"ids of another salt", p2p.GetTxs{Salt: salt + 1, IDs: ids}, nil, 0, 0},
+		{"ids", p2p.GetTxs{Salt: salt, IDs: []uint64{ids[4], ids[0], 7}}, []int{0, 4}, 1, 0},
+		{"both", p2p.GetTxs{Salt: salt, IDs: []uint64{ids[4], ids[2]}, Hashes: []consensus.Hash{by(4)}}, []int{4, 2}, 1, 0},
+	} {
+		points := n.info("peer").Score
+		n.scans, peer.got, peer.done = 0, nil, 0
+		peer.says(n, &c.m)
+		var want []consensus.Hash
+		for _, i := range c.answer {
+			want = append(want, by(i))
+		}
+		if !slices.Equal(peer.got, want) || peer.done != 1 {
+			t.Errorf("%s: %d came and %d TxsDone, want %v", c.name, len(peer.got), peer.done, c.answer)
+		}
+		if n.scans != c.scans || n.info("peer").Score-points != c.points {
+			t.Errorf("%s: %d looks through the mempool, %d points", c.name, n.scans, n.info("peer").Score-points)
+		}
+	}
+}
+
+// TestGetTxsIsPaidFor: with a large mempool each look through it costs the peer so much
+// that it may do so a few times a second only, and honest peers wait for their turn.
+func TestGetTxsIsPaidFor(t *testing.T) {
+	w := newWorld(t, 47)
+	n := w.add("n")
+	const many = 100_000
+	for i := range many {
+		n.addTx(loose(i, 0))
+	}
+	peer := w.puppets(n, "peer")[0]
+	ask := &p2p.GetTxs{Salt: peer.ids.Salt, IDs: peer.ids.IDs[:p2p.MaxGetTxs]}
+	n.scans = 0
+	peer.again = ask
+	peer.says(n, ask)
+	w.run(10 * time.Second)
+	if n.scans < 15 || n.scans > 25 { // 542 units each
+		t.Errorf("%d looks through the mempool in 10 s", n.scans)
+	}
+	if peer.done < n.scans-1 || len(peer.got) < (n.scans-1)*p2p.MaxGetTxs {
+		t.Errorf("%d looks, %d answers with %d payments", n.scans, peer.done, len(peer.got))
+	}
+	w.blameless(n)
+	n.scans, peer.again = 0, nil
+	for range 90 { // whoever does not wait is not answered
+		peer.out = append(peer.out, p2p.Outgoing{To: n.ID, Msg: ask})
+	}
+	w.Settle(peer)
+	w.run(time.Second)
+	if n.scans > 8 || n.info("peer").Score < 80 {
+		t.Errorf("%d looks through the mempool in a second, %d points", n.scans, n.info("peer").Score)
+	}
 }
 
 // TestLargeTx: what gossip does not carry goes by stream, down a line.
@@ -269,6 +349,60 @@ func TestBlockOnly(t *testing.T) {
 	}
 	if len(a.book) != 1 || len(b.book) != 0 {
 		t.Errorf("addresses %v and %v, expected only b's, by its hello", a.book, b.book)
+	}
+}
+
+// TestBlockOnlyKeepsQuiet: who watches a node over a connection for blocks alone,
+// from either end of it, can neither ask it for a payment nor hand one in.
+func TestBlockOnlyKeepsQuiet(t *testing.T) {
+	for _, dialled := range []bool{true, false} {
+		t.Run(fmt.Sprintf("dialled %v", dialled), func(t *testing.T) {
+			w := newWorld(t, 802)
+			n, watcher := w.add("n"), w.add("watcher")
+			if dialled {
+				n.blocksFrom = watcher.ID
+				w.link(n, watcher)
+			} else {
+				watcher.blocksFrom = n.ID
+				w.link(watcher, n)
+			}
+			w.run(time.Second)
+			known, foreign := loose(1, 0), loose(2, 0)
+			n.addTx(known)
+			clear(watcher.told)
+			say := func(m p2p.Msg, gossip bool) {
+				_, err := n.Receive(w.Now, watcher.ID, m, gossip)
+				w.ok(err)
+				w.Settle(n)
+				w.run(time.Second)
+			}
+			for _, gossip := range []bool{false, true} {
+				say(&p2p.GetTxs{Hashes: []consensus.Hash{known.TxID(), known.WTxID()}}, gossip)
+				say(&p2p.MempoolIDs{Salt: 1, IDs: []uint64{1, 2}}, gossip)
+				say(&p2p.Offer{WTxIDs: []consensus.Hash{foreign.WTxID()}}, gossip)
+				say(&p2p.TxsDone{}, gossip)
+				say(&p2p.Tx{Tx: foreign}, gossip)
+				say(&p2p.Tx{Tx: childOf(loose(3, 0))}, gossip)
+				say(&p2p.Peers{Addrs: []string{"/ip4/8.8.8.8/tcp/1"}}, gossip)
+				if n.engine.AskParents(w.Now, watcher.ID, []consensus.Hash{{7}}); len(n.Outbox()) > 0 {
+					t.Error("it was asked for parents")
+				}
+			}
+			for kind, count := range watcher.told {
+				if !slices.Contains([]string{"Ping", "Pong", "GetHeaders", "Headers"}, kind) {
+					t.Errorf("the watcher was sent %d × %s", count, kind)
+				}
+			}
+			if len(n.pool) != 1 || len(n.orphans) != 0 {
+				t.Errorf("%d payments and %d orphans, expected the one that was there", len(n.pool), len(n.orphans))
+			}
+			if info := n.info("watcher"); !info.LastTx.IsZero() || info.Score != 0 {
+				t.Errorf("payments are to its credit, or its blame: %+v", info)
+			}
+			if slices.Contains(n.book, "/ip4/8.8.8.8/tcp/1") {
+				t.Error("its addresses were taken")
+			}
+		})
 	}
 }
 

@@ -120,6 +120,81 @@ func TestStalledPeer(t *testing.T) {
 	}
 }
 
+// withHeaders is a peer of the victim, who knows from it the headers of a path and has
+// asked it alone for the first bodies.
+func (w *world) withHeaders(victim *node, id string, path []*consensus.Block) *puppet {
+	p := w.puppets(victim, id)[0]
+	m := &p2p.Headers{}
+	for _, b := range path {
+		m.Headers = append(m.Headers, b.Header)
+	}
+	p.says(victim, m)
+	return p
+}
+
+// trickle lets a peer send one body each 1.5 s of those that it owes, the last one
+// first, and never the first.
+func (p *puppet) trickle(victim *node, path []*consensus.Block) {
+	p.w.run(1400 * time.Millisecond)
+	if owes := victim.info(string(p.ID)).InFlight; len(owes) > 0 && owes[len(owes)-1] != 1 {
+		p.says(victim, &p2p.Block{Block: path[owes[len(owes)-1]-1]})
+	}
+}
+
+// TestTrickle: a peer that answers its other requests, one each 1.5 s, but never the
+// lowest, stalls all the same: the bodies come from another peer.
+func TestTrickle(t *testing.T) {
+	w := newWorld(t, 10)
+	w.chain.Grow("genesis - a1..a60")
+	victim, honest := w.add("victim"), w.add("honest")
+	honest.give(w.chain.Path("a60")...)
+	trickler := w.withHeaders(victim, "trickler", w.chain.Path("a60"))
+	w.link(victim, honest)
+	began := w.Now
+	for !allAt(w.chain.Hash("a60"), victim)() && w.Now.Sub(began) < time.Minute {
+		trickler.trickle(victim, w.chain.Path("a60"))
+	}
+	if took := w.Now.Sub(began); took > 10*time.Second {
+		t.Errorf("all bodies after %v", took)
+	}
+}
+
+// TestTricklerIsDropped: where nobody else has them, it is dropped when the lowest is
+// two minutes late, though something came from it all the time.
+func TestTricklerIsDropped(t *testing.T) {
+	w := newWorld(t, 11)
+	w.chain.Grow("genesis - a1..a200")
+	victim := w.add("victim")
+	trickler := w.withHeaders(victim, "trickler", w.chain.Path("a200"))
+	began := w.Now
+	for len(victim.Dropped) == 0 && w.Now.Sub(began) < 5*time.Minute {
+		trickler.trickle(victim, w.chain.Path("a200"))
+	}
+	if took := w.Now.Sub(began); len(victim.Dropped) != 1 || victim.Dropped[0].Reason != "no block within 2m0s" || took > 2*time.Minute+2*time.Second {
+		t.Errorf("after %v: %v", took, victim.Dropped)
+	}
+}
+
+// TestSlowPeer: who sends one body each 1.5 s, in the order asked for, is slow and
+// nothing else: nobody else is asked for what it is sending.
+func TestSlowPeer(t *testing.T) {
+	w := newWorld(t, 12)
+	w.chain.Grow("genesis - a1..a16")
+	path := w.chain.Path("a16")
+	victim, honest := w.add("victim"), w.add("honest")
+	honest.give(path...)
+	slow := w.withHeaders(victim, "slow", path)
+	w.link(victim, honest)
+	for _, b := range path {
+		w.run(1400 * time.Millisecond)
+		slow.says(victim, &p2p.Block{Block: b})
+	}
+	w.until(0, "the tip", allAt(w.chain.Hash("a16"), victim))
+	if n := honest.told["GetBlocks"]; n != 0 {
+		t.Errorf("the other peer was asked %d times", n)
+	}
+}
+
 func TestSilentPeerIsDropped(t *testing.T) {
 	w := newWorld(t, 5)
 	w.chain.Grow("genesis - a1..a20")

@@ -18,14 +18,14 @@ import (
 // world is package virtual's, for tests, with a chain that its nodes mine.
 type world struct {
 	*virtual.World
-	t      *testing.T
+	t      testing.TB
 	params *consensus.Params
 	chain  *chaintest.Chain
 	start  time.Time
 	script *strings.Builder // the transcript, where one is kept
 }
 
-func newWorld(t *testing.T, seed uint64) *world {
+func newWorld(t testing.TB, seed uint64) *world {
 	params := consensus.Regtest()
 	start := time.Unix(int64(params.GenesisTime), 0).UTC().Add(365 * 24 * time.Hour)
 	w := &world{World: virtual.New(start, seed), t: t, params: params, chain: chaintest.New(t, params), start: start}
@@ -41,8 +41,9 @@ type node struct {
 	engine  *p2p.Engine
 	tree    *consensus.Tree
 	bodies  map[consensus.Hash]*consensus.Block
-	order   []p2p.TxRef // of the mempool
-	pool    map[consensus.Hash]*consensus.Tx
+	order   []p2p.TxRef                      // of the mempool
+	pool    map[consensus.Hash]*consensus.Tx // by wtxid
+	byTxID  map[consensus.Hash]*consensus.Tx
 	orphans []orphan
 	refuse  map[consensus.Hash]int // wtxids to be ignored so many times
 	told    map[string]int         // messages received, by kind
@@ -64,7 +65,7 @@ func (w *world) add(id string) *node {
 	n := &node{
 		w: w, tree: consensus.NewTree(w.params),
 		bodies: map[consensus.Hash]*consensus.Block{w.params.GenesisHash(): w.params.Genesis()},
-		pool:   make(map[consensus.Hash]*consensus.Tx), refuse: make(map[consensus.Hash]int),
+		pool:   make(map[consensus.Hash]*consensus.Tx), refuse: make(map[consensus.Hash]int), byTxID: make(map[consensus.Hash]*consensus.Tx),
 		told: make(map[string]int),
 	}
 	n.engine = p2p.New(p2p.Config{Params: w.params, Agent: "/" + id + "/", Addr: "/dns4/" + id, Addresses: n}, n,
@@ -168,13 +169,15 @@ func (n *node) Receive(now time.Time, from p2p.PeerID, msg p2p.Msg, gossip bool)
 		return n.judgeAnnounce(from, m, gossip), nil
 	case *p2p.BlockTxs:
 		if block := n.engine.Fill(now, from, m); block != nil {
-			n.addRebuilt(from, block)
+			n.addRebuilt(from, block, p2p.Completed)
 		}
 		return p2p.Accept, nil
 	case *p2p.Block:
 		n.engine.Got(now, from, m.Block.Hash())
 		if rule := n.addBlock(from, m.Block); rule != nil {
 			n.engine.Punish(now, from, rule)
+		} else {
+			n.engine.Took(now, from, p2p.Whole)
 		}
 		n.engine.Fetch(now)
 		return p2p.Accept, nil
@@ -204,7 +207,7 @@ func (n *node) judgeAnnounce(from p2p.PeerID, m *p2p.Announce, gossip bool) p2p.
 		n.engine.Fetch(now)
 	default:
 		if block := n.engine.Rebuild(now, from, m); block != nil {
-			n.addRebuilt(from, block)
+			n.addRebuilt(from, block, p2p.Rebuilt)
 		}
 	}
 	if first {
@@ -222,12 +225,13 @@ func (n *node) addHeader(from p2p.PeerID, h *consensus.Header) (*consensus.Block
 	return b, nil
 }
 
-func (n *node) addRebuilt(from p2p.PeerID, block *consensus.Block) {
+func (n *node) addRebuilt(from p2p.PeerID, block *consensus.Block, way p2p.Way) {
 	if rule := n.addBlock(from, block); rule != nil {
 		n.engine.FetchBody(n.w.Now, from, block.Hash())
 		return
 	}
 	n.engine.Got(n.w.Now, from, block.Hash())
+	n.engine.Took(n.w.Now, from, way)
 	n.engine.Fetch(n.w.Now)
 }
 
@@ -248,6 +252,9 @@ func (n *node) addBlock(from p2p.PeerID, block *consensus.Block) *consensus.Rule
 // judgeTx treats a transaction as an orphan whose parent is a loose one that
 // this node has not seen.
 func (n *node) judgeTx(from p2p.PeerID, tx *consensus.Tx, gossip bool) p2p.Verdict {
+	if !n.engine.TakesTxs(from) {
+		return p2p.Ignore
+	}
 	wtxid := tx.WTxID()
 	n.engine.Got(n.w.Now, from, wtxid)
 	switch parent := tx.Inputs[0].PrevOut; {
@@ -264,6 +271,7 @@ func (n *node) judgeTx(from p2p.PeerID, tx *consensus.Tx, gossip bool) p2p.Verdi
 		return p2p.Ignore
 	}
 	n.addTx(tx)
+	n.engine.TookTx(n.w.Now, from)
 	if !gossip {
 		n.engine.AnnounceTx(n.w.Now, tx, from)
 	}
@@ -281,18 +289,19 @@ func (n *node) judgeTx(from p2p.PeerID, tx *consensus.Tx, gossip bool) p2p.Verdi
 }
 
 func (n *node) hasTxID(txid consensus.Hash) bool {
-	return slices.ContainsFunc(n.order, func(r p2p.TxRef) bool { return r.TxID == txid })
+	return n.byTxID[txid] != nil
 }
 
 func (n *node) addTx(tx *consensus.Tx) {
 	ref := p2p.TxRef{TxID: tx.TxID(), WTxID: tx.WTxID()}
 	n.order = append(n.order, ref)
-	n.pool[ref.WTxID] = tx
+	n.pool[ref.WTxID], n.byTxID[ref.TxID] = tx, tx
 }
 
 func (n *node) forget(wtxid consensus.Hash) {
-	if n.pool[wtxid] != nil {
+	if tx := n.pool[wtxid]; tx != nil {
 		delete(n.pool, wtxid)
+		delete(n.byTxID, tx.TxID())
 		n.order = slices.DeleteFunc(n.order, func(r p2p.TxRef) bool { return r.WTxID == wtxid })
 	}
 }
@@ -321,6 +330,8 @@ func (n *node) BestHeader() *consensus.BlockIndex               { return n.tree.
 func (n *node) Lookup(h consensus.Hash) *consensus.BlockIndex   { return n.tree.Lookup(h) }
 func (n *node) Locator() []consensus.Hash                       { return n.tree.Locator(n.tree.BestHeader()) }
 func (n *node) MempoolTx(w consensus.Hash) *consensus.Tx        { return n.pool[w] }
+func (n *node) MempoolByTxID(t consensus.Hash) *consensus.Tx    { return n.byTxID[t] }
+func (n *node) MempoolLen() int                                 { return len(n.pool) }
 func (n *node) Body(h consensus.Hash) (*consensus.Block, error) { return n.bodies[h], nil }
 
 func (n *node) MempoolTxs() []p2p.TxRef {

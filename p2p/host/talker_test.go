@@ -92,6 +92,8 @@ func (n *newborn) Locator() []consensus.Hash                        { return n.t
 func (*newborn) Pruned(*consensus.BlockIndex) bool                  { return false }
 func (*newborn) MempoolTxs() []p2p.TxRef                            { return nil }
 func (*newborn) MempoolTx(consensus.Hash) *consensus.Tx             { return nil }
+func (*newborn) MempoolByTxID(consensus.Hash) *consensus.Tx         { return nil }
+func (*newborn) MempoolLen() int                                    { return 0 }
 func (*newborn) Body(consensus.Hash) (*consensus.Block, error) {
 	return consensus.Regtest().Genesis(), nil
 }

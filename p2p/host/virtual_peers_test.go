@@ -445,7 +445,7 @@ func TestVirtualKeepAlive(t *testing.T) {
 			}
 			go func() { // it answers what else would drop it
 				for {
-					frame, err := readFrame(st, p2p.MaxMessage)
+					frame, err := readFrame(st, p2p.MaxMessage, nil)
 					if err != nil {
 						return
 					}

@@ -97,6 +97,9 @@ func (s *Presync) Start() *BlockIndex { return s.start }
 // Last is the hash of the header that the next ones are to follow.
 func (s *Presync) Last() Hash { return s.tail.last.Hash }
 
+// Height is that of the last header that was looked at in this pass.
+func (s *Presync) Height() uint32 { return s.tail.last.Height }
+
 // Over reports whether no more headers are wanted: all that were needed were
 // returned, or the chain was given up.
 func (s *Presync) Over() bool { return s.over }

@@ -266,6 +266,7 @@ type Peer struct {
 	TimeOffset    time.Duration
 	Height        uint32 // of the best block that it is known to have
 	StartHeight   uint32 // that it said in its hello
+	PresyncHeight uint32 // of the first look at its headers before they are kept; zero: there is none
 	Score         float64
 	BytesReceived uint64
 	BytesSent     uint64

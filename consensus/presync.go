@@ -23,7 +23,7 @@ import (
 // Of a peer that means well nothing is lost by any of this: a chain that becomes
 // another one between the passes is given up, and may be begun anew.
 //
-// Memory: 4 kB, and 512 kB at most for the bits of 2.7 billion headers, until the
+// Memory: 3 kB, and 512 kB at most for the bits of 2.7 billion headers, until the
 // work was shown; then 731 kB more at most. A Presync must not be copied.
 type Presync struct {
 	start *BlockIndex

@@ -23,7 +23,7 @@ import (
 // Of a peer that means well nothing is lost by any of this: a chain that becomes
 // another one between the passes is given up, and may be begun anew.
 //
-// Memory: 4 kB, and 512 kB at most for the bits of 2.7 billion headers, until the
+// Memory: 3 kB, and 512 kB at most for the bits of 2.7 billion headers, until the
 // work was shown; then 731 kB more at most. A Presync must not be copied.
 type Presync struct {
 	start *BlockIndex
@@ -96,6 +96,9 @@ func (s *Presync) Start() *BlockIndex { return s.start }
 
 // Last is the hash of the header that the next ones are to follow.
 func (s *Presync) Last() Hash { return s.tail.last.Hash }
+
+// Height is that of the last header that was looked at in this pass.
+func (s *Presync) Height() uint32 { return s.tail.last.Height }
 
 // Over reports whether no more headers are wanted: all that were needed were
 // returned, or the chain was given up.

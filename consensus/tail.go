@@ -6,7 +6,7 @@ import "time"
 // which the median time is taken, and the one further back that the difficulty
 // rule looks at (farthest). The oldest of the last has that one for its parent, so
 // that every rule finds what it needs where it always does, and nothing else.
-// It takes 4 kB, however long the chain is, and must not be copied.
+// It takes 3 kB, however long the chain is, and must not be copied.
 type tail struct {
 	params *Params
 	last   *BlockIndex // where the chain begins, or in recent

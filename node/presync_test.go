@@ -199,12 +199,18 @@ func TestPresyncOfALongChain(t *testing.T) {
 	b := newBench(t, demanding(t, 5100))
 	peer := newBait("peer", easyHeaders(b.Params, b.genesis(), b.Params.GenesisTime, 7300, 1), b.genesis())
 	b.meet(peer, 20_000, false)
-	for range 3 {
+	for i := range 3 {
 		asks := b.listen()
 		if len(asks) != 1 || b.kept() != 0 {
 			t.Fatalf("%d requests and %d headers kept in the first pass", len(asks), b.kept())
 		}
+		if height := b.victim.Peers()[0].PresyncHeight; height != uint32(i*p2p.MaxHeaders) {
+			t.Errorf("the peer's first pass is at height %d after %d messages", height, i)
+		}
 		b.say(peer, peer.answer(asks[0].Msg.(*p2p.GetHeaders)))
+	}
+	if height := b.victim.Peers()[0].PresyncHeight; height != 0 {
+		t.Errorf("the peer's first pass is at height %d in the second one", height)
 	}
 	b.talk()
 	if n := b.kept(); n != 7300 || peer.dropped != "" {

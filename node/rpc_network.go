@@ -61,7 +61,7 @@ func (b rpcBackend) Peers() []rpc.Peer {
 			Version: info.Version, Inbound: info.Inbound, Manual: conn.Manual, BlockOnly: info.BlockOnly, Since: info.Since,
 			LastReceived: conn.LastIn, LastSent: conn.LastOut, LastBlock: info.LastBlock, LastTx: info.LastTx,
 			Ping: info.Ping, MinPing: info.MinPing, TimeOffset: info.TimeOffset, Height: info.BestHeight,
-			StartHeight: info.StartHeight, Score: float64(info.Score), GossipScore: conn.GossipScore, BytesReceived: conn.In, BytesSent: conn.Out,
+			StartHeight: info.StartHeight, PresyncHeight: info.PresyncHeight, Score: float64(info.Score), GossipScore: conn.GossipScore, BytesReceived: conn.In, BytesSent: conn.Out,
 			InFlight: info.InFlight, SentPerMsg: bytesByName(conn.Sent), RecvPerMsg: bytesByName(conn.Received),
 		}
 	}

@@ -18,6 +18,7 @@ type PeerInfo struct {
 	StartHeight   uint32 // said in its hello
 	BestHeight    uint32 // of the best block that it is known to have
 	BestHash      consensus.Hash
+	PresyncHeight uint32        // of the first pass over its headers, zero while there is none
 	Ping, MinPing time.Duration // zero: not measured yet
 	TimeOffset    time.Duration // its clock less ours, when it last told: in its hello, and with each ping
 	LastBlock     time.Time     // body that was stored, or first news of a block; zero: never
@@ -189,6 +190,9 @@ func (p *peer) info() PeerInfo {
 	i.BlockOnly = p.blockOnly()
 	if p.best != nil {
 		i.BestHeight, i.BestHash = p.best.Height, p.best.Hash
+	}
+	if p.presync != nil && p.presync.FirstPass() {
+		i.PresyncHeight = p.presync.Height()
 	}
 	for _, r := range p.inFlight {
 		i.InFlight = append(i.InFlight, r.block.Height)

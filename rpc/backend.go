@@ -277,6 +277,7 @@ type Peer struct {
 	TimeOffset    time.Duration // its clock less ours
 	Height        uint32        // of the best block that it is known to have
 	StartHeight   uint32        // that it said in its hello
+	PresyncHeight uint32        // of the first look at its headers before they are kept; zero: there is none
 	Score         float64       // of misbehaviour; it is dropped at 100
 	GossipScore   float64       // GossipSub's: below 0 for what was wrong
 	BytesReceived uint64

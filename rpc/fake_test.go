@@ -252,7 +252,7 @@ func (f *fake) Peers() []Peer {
 	if f.main {
 		return nil
 	}
-	return []Peer{{ID: "12D3you", Number: 3, Addr: "/ip4/198.51.100.7/tcp/39420", Agent: "/kapok:0.1.0/", Transport: "tcp", Version: 1, Since: time.Unix(1600000000, 0), Ping: 1500 * time.Microsecond, Height: 110, GossipScore: -1.5, SentPerMsg: map[string]uint64{"tx": 2}}}
+	return []Peer{{ID: "12D3you", Number: 3, Addr: "/ip4/198.51.100.7/tcp/39420", Agent: "/kapok:0.1.0/", Transport: "tcp", Version: 1, PresyncHeight: 4000, Since: time.Unix(1600000000, 0), Ping: 1500 * time.Microsecond, Height: 110, GossipScore: -1.5, SentPerMsg: map[string]uint64{"tx": 2}}}
 }
 func (f *fake) AddPeer(_ context.Context, addr string, keep bool) error {
 	if keep {

@@ -210,13 +210,17 @@ func renderPeer(p *Peer) peerJSON {
 	case p.BlockOnly:
 		connection = "block-relay-only"
 	}
+	presynced := -1
+	if p.PresyncHeight > 0 {
+		presynced = int(p.PresyncHeight)
+	}
 	host, _, _ := splitAddr(p.Addr)
 	return peerJSON{
 		ID: p.Number, Addr: hostPort(p.Addr), Network: addressFamily(host), Services: services, ServiceNames: serviceNames(),
 		RelayTxs: !p.BlockOnly, LastSend: unix(p.LastSent), LastReceive: unix(p.LastReceived), LastTx: unix(p.LastTx),
 		LastBlock: unix(p.LastBlock), BytesSent: p.BytesSent, BytesReceived: p.BytesReceived, Since: unix(p.Since),
 		TimeOffset: int64(p.TimeOffset / time.Second), Ping: seconds(p.Ping), MinPing: seconds(p.MinPing),
-		Version: p.Version, Agent: p.Agent, Inbound: p.Inbound, StartHeight: p.StartHeight, Presynced: -1,
+		Version: p.Version, Agent: p.Agent, Inbound: p.Inbound, StartHeight: p.StartHeight, Presynced: presynced,
 		SyncedHeaders: p.Height, SyncedBlocks: p.Height, InFlight: orEmpty(p.InFlight), AddrRelay: !p.BlockOnly,
 		Permissions: []string{}, SentPerMsg: orEmptyMap(p.SentPerMsg), ReceivedPerMsg: orEmptyMap(p.RecvPerMsg),
 		Connection: connection, TransportType: "v2", PeerID: p.ID, Multiaddr: p.Addr, Transport: p.Transport, Score: p.Score,

@@ -48,7 +48,7 @@ func (h *Host) accept(st network.Stream) {
 		return
 	}
 	s := h.newSession(st, peers.Inbound)
-	verdict := h.admitInbound(s)
+	verdict := h.admit(s)
 	err := st.SetWriteDeadline(time.Now().Add(handshakeTimeout))
 	if err == nil {
 		_, err = st.Write([]byte{byte(verdict)})

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p"
 )
@@ -239,4 +241,42 @@ func TestDroppedGossipIsCounted(t *testing.T) {
 	a.wait(t, "dropped payments", func([]event) bool { return b.Messages().Dropped[p2p.TypeTx].Messages > 0 })
 	close(busy)
 	b.waitFor(t, "gossip", a.ID(), txValidators)
+}
+
+// TestStrangersGossip: what a peer without a session gossips is looked at by nobody, and
+// so does not keep an honest peer's copy out, nor anything else, however much it is.
+func TestStrangersGossip(t *testing.T) {
+	victim, good := start(t, lean()), start(t, lean())
+	good.connect(t, victim)
+	victim.waitFor(t, "connected", good.ID(), 1)
+	meshed(t, victim, good)
+	bad, err := New(lean()) // opens no session
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bad.Close() })
+	if err := bad.lib.Connect(within(t), peer.AddrInfo{ID: victim.id, Addrs: victim.swarm.ListenAddresses()}); err != nil {
+		t.Fatal(err)
+	}
+	victim.wait(t, "the stranger's mesh", func([]event) bool { return bad.gossip.mesh.has(bad.cfg.blockTopic(), victim.id) })
+	announce := func(nonce uint64) *p2p.Announce { return &p2p.Announce{Nonce: nonce, Coinbase: payment(9, 10).Tx} }
+	const many = blockValidators + 16
+	for nonce := range uint64(many) {
+		if err := bad.gossip.blocks.Publish(t.Context(), p2p.Encode(announce(nonce))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	victim.wait(t, "the stranger's gossip", func([]event) bool {
+		m := victim.Messages()
+		return m.Strangers[p2p.TypeAnnounce].Messages+m.GossipIn[p2p.TypeAnnounce].Messages == many
+	})
+	good.Send(p2p.Outgoing{Msg: announce(many - 1)}) // which the stranger was first with
+	good.Send(p2p.Outgoing{Msg: announce(many)})
+	victim.waitFor(t, "gossip", good.ID(), 2)
+	if n := has(victim.seen(), "gossip", ""); n != 2 {
+		t.Errorf("%d messages were heard, expected 2", n)
+	}
+	if m := victim.Messages(); m.Dropped != (Tally{}) || m.Throttled != 0 {
+		t.Errorf("dropped %v, throttled %d", m.Dropped, m.Throttled)
+	}
 }

@@ -58,8 +58,7 @@ const (
 	// hurriedConnAge is the same while half of maxTransient are without one: more
 	// than five round trips of an honest peer.
 	hurriedConnAge = 3 * time.Second
-	// sessionWait is how long a gossip message of a connected peer waits for the
-	// session that is being set up.
+	// sessionWait is how long a dial waits for the session that the other side sets up.
 	sessionWait = 2 * time.Second
 	// tickInterval is how often Handler.Tick is called.
 	tickInterval  = 200 * time.Millisecond

@@ -20,7 +20,7 @@ type traffic struct {
 	numbers atomic.Int64  // of connections so far
 
 	// Messages of all peers since the start.
-	streamOut, streamIn, gossipOut, gossipIn, duplicates, dropped, unsent tally
+	streamOut, streamIn, gossipOut, gossipIn, duplicates, dropped, unsent, strangers tally
 
 	throttled atomic.Uint64 // batches of gossip that were not looked into
 }

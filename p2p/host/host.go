@@ -419,12 +419,3 @@ func (h *Host) Deny(id p2p.PeerID, on bool) {
 
 // ID returns this node's own id.
 func (h *Host) ID() p2p.PeerID { return name(h.id) }
-
-// Traffic returns the bytes that came from and went to a peer since its session
-// began, in all protocols and before encryption.
-func (h *Host) Traffic(id p2p.PeerID) (in, out uint64) {
-	if s := h.session(id); s != nil {
-		return h.traffic.of(s.id)
-	}
-	return 0, 0
-}

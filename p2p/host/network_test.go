@@ -31,7 +31,7 @@ func TestConnectByHostAndPort(t *testing.T) {
 	if err := a.Connect(within(t), b.ShortAddrs()[0]); err != nil {
 		t.Errorf("connecting again: %v", err)
 	}
-	if n := a.count(); n != 1 {
+	if n := len(a.all()); n != 1 {
 		t.Errorf("%d sessions, expected 1", n)
 	}
 	if known := len(a.swarm.Peerstore().PeersWithAddrs()); known > 2 {

@@ -53,13 +53,6 @@ func (h *Host) all() []*session {
 	return sessions
 }
 
-// count returns the number of sessions.
-func (h *Host) count() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.sessions)
-}
-
 // awaitSession returns the session with a peer, waiting for one that is being
 // set up; nil when there is none after limit.
 func (h *Host) awaitSession(ctx context.Context, id p2p.PeerID, limit time.Duration) *session {

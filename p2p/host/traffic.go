@@ -40,15 +40,6 @@ func (t *traffic) follow(id peer.ID) {
 
 func (t *traffic) forget(id peer.ID) { t.peers.Delete(id) }
 
-// of returns what came from and went to a peer in its session, in bytes.
-func (t *traffic) of(id peer.ID) (in, out uint64) {
-	if c, ok := t.peers.Load(id); ok {
-		c := c.(*counter)
-		return c.in.Load(), c.out.Load()
-	}
-	return 0, 0
-}
-
 func (t *traffic) LogSentMessage(int64) {}
 func (t *traffic) LogRecvMessage(int64) {}
 

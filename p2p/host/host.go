@@ -207,7 +207,7 @@ func (h *Host) Run(ctx context.Context, handler Handler) error {
 	close(h.ready)
 
 	h.spawn(h.ticks)
-	h.spawn(h.sweep)
+	h.spawn(h.sweeping)
 	h.spawn(h.publishing)
 	if h.cfg.Book != nil {
 		h.spawn(h.outbound)
@@ -280,36 +280,42 @@ func (h *Host) ticks() {
 	}
 }
 
-// sweep hangs up on connections that have not led to a session: slots are for
-// peers that speak our protocol.
-func (h *Host) sweep() {
+// sweeping sweeps until the host closes.
+func (h *Host) sweeping() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case now := <-ticker.C:
-			idle := h.idle()
-			age := idleConnAge
-			if len(idle) > maxTransient/2 {
-				age = hurriedConnAge
-			}
-			for _, conn := range idle {
-				if now.Sub(conn.Stat().Opened) > age {
-					h.log.Debug("closing a connection without a session", "peer", conn.RemotePeer(), "addr", conn.RemoteMultiaddr())
-					_ = conn.CloseWithError(network.ConnProtocolNegotiationFailed)
-				}
-			}
+			h.sweep(now)
 		case <-h.ctx.Done():
 			return
 		}
 	}
 }
 
-// idle returns the connections without a session.
+// sweep hangs up on connections that have not led to a session: slots are for
+// peers that speak our protocol.
+func (h *Host) sweep(now time.Time) {
+	idle := h.idle()
+	age := idleConnAge
+	if len(idle) > maxTransient/2 {
+		age = hurriedConnAge
+	}
+	for _, conn := range idle {
+		if now.Sub(conn.Stat().Opened) > age {
+			h.log.Debug("closing a connection without a session", "peer", conn.RemotePeer(), "addr", conn.RemoteMultiaddr())
+			_ = conn.CloseWithError(network.ConnProtocolNegotiationFailed)
+		}
+	}
+}
+
+// idle returns the connections that carry no session: of a peer that has one, all but
+// its own. GossipSub moves to that one if it was on another.
 func (h *Host) idle() []network.Conn {
 	var idle []network.Conn
 	for _, conn := range h.swarm.Conns() {
-		if h.session(name(conn.RemotePeer())) == nil {
+		if s := h.session(name(conn.RemotePeer())); s == nil || s.stream.Conn().ID() != conn.ID() {
 			idle = append(idle, conn)
 		}
 	}

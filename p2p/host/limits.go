@@ -86,6 +86,9 @@ const (
 	// maxPeerMemory bounds what libp2p's buffers take for one peer, in bytes.
 	maxPeerMemory = 64 << 20
 	maxMemory     = 1 << 30
+	// maxPeerConns bounds the connections of one peer: both sides may have dialed, and
+	// one may be left over from before the peer was started again.
+	maxPeerConns = 3
 	// maxPeerStreams bounds the streams of one peer and protocol; we use one.
 	maxPeerStreams = 16
 	// maxTransient bounds the connections that are being set up, and those without a
@@ -148,7 +151,7 @@ func newResourceManager(c *Config) (network.ResourceManager, error) {
 			Conns: maxTransient, ConnsInbound: maxTransient, ConnsOutbound: maxTransient, FD: maxTransient,
 		},
 		PeerDefault: rcmgr.ResourceLimits{
-			Conns: 8, ConnsInbound: 8, ConnsOutbound: 8,
+			Conns: maxPeerConns, ConnsInbound: maxPeerConns, ConnsOutbound: maxPeerConns,
 			Streams: 4 * maxPeerStreams, StreamsInbound: 2 * maxPeerStreams, StreamsOutbound: 2 * maxPeerStreams,
 			Memory: maxPeerMemory,
 		},

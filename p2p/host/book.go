@@ -40,6 +40,8 @@ type Book struct {
 	book   *peers.Book
 	dialer peers.Dialer
 	mine   []netip.AddrPort // found to be ourselves
+	told   []string         // what Sample answers
+	anew   time.Time        // when that is drawn again
 }
 
 var _ p2p.Addresses = (*Book)(nil)
@@ -98,8 +100,9 @@ func (b *Book) save(anchors []netip.AddrPort) {
 		return
 	}
 	b.mu.Lock()
-	text, err := b.book.Encode(b.network, append(anchors, b.dialer.Anchors...))
+	now := b.book.Snapshot(b.network, append(anchors, b.dialer.Anchors...))
 	b.mu.Unlock()
+	text, err := now.Encode() // without the lock: the node waits for it when it hears of addresses
 	if err == nil {
 		err = replaceFile(b.path, text)
 	}
@@ -161,15 +164,24 @@ func (b *Book) holdsAny(addrs []ma.Multiaddr) bool {
 	})
 }
 
-// Sample implements p2p.Addresses.
-func (b *Book) Sample(n int) []string {
+// Sample implements p2p.Addresses. Whoever asks hears the same for a day or so, as of
+// Bitcoin Core: not even who comes again and again learns all of the book.
+func (b *Book) Sample(n int) []string { return b.sample(time.Now(), n) }
+
+func (b *Book) sample(now time.Time, n int) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var texts []string
-	for _, addr := range b.book.Sample(b.rng, n) {
-		texts = append(texts, multiaddr(addr))
+	if wait := b.anew.Sub(now); wait <= 0 || wait > sampleMax { // or the clock was set back
+		b.told = nil
+		for _, addr := range b.book.Sample(b.rng, n) {
+			b.told = append(b.told, multiaddr(addr))
+		}
+		b.anew = now.Add(sampleMin + time.Duration(b.rng.Int64N(int64(sampleMax-sampleMin))))
+		if len(b.told) < n { // a small book, all of which is told
+			b.anew = now.Add(sampleSmall)
+		}
 	}
-	return texts
+	return slices.Clone(b.told[:min(n, len(b.told))])
 }
 
 // next returns what is to be dialed now.

@@ -77,6 +77,11 @@ const (
 const (
 	dialInterval = 200 * time.Millisecond // at most one attempt begins in it
 	saveInterval = 10 * time.Minute
+	// What peers are told of the book is drawn anew after sampleMin to sampleMax, as in
+	// Bitcoin Core; while the book has less than is told, after sampleSmall.
+	sampleMin   = 21 * time.Hour
+	sampleMax   = 27 * time.Hour
+	sampleSmall = time.Minute
 )
 
 // Connections, where Config does not say otherwise.

@@ -156,11 +156,11 @@ func (b *Book) discovered(now time.Time, source netip.Prefix, addrs []ma.Multiad
 	}
 }
 
-// holdsAny reports whether the book may hold one of some addresses.
-func (b *Book) holdsAny(addrs []ma.Multiaddr) bool {
-	return slices.ContainsFunc(addrs, func(multi ma.Multiaddr) bool {
+// fit returns those of some addresses that the book may hold.
+func (b *Book) fit(addrs []ma.Multiaddr) []ma.Multiaddr {
+	return slices.DeleteFunc(slices.Clone(addrs), func(multi ma.Multiaddr) bool {
 		addr, ok := addrPort(multi)
-		return ok && b.book.Holds(addr)
+		return !ok || !b.book.Holds(addr)
 	})
 }
 

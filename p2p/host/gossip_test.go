@@ -280,3 +280,38 @@ func TestStrangersGossip(t *testing.T) {
 		t.Errorf("dropped %v, throttled %d", m.Dropped, m.Throttled)
 	}
 }
+
+// TestAnnouncementsOnce: what the engine sends to a peer by stream, and gossip would send
+// it so as well since the peer is in no mesh yet, is sent once, whichever comes first.
+func TestAnnouncementsOnce(t *testing.T) {
+	a, b := start(t, lean()), start(t, lean())
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	announce := func(nonce uint64) *p2p.Announce { return &p2p.Announce{Nonce: nonce, Coinbase: payment(9, 10).Tx} }
+	const many = 8
+	for n := range uint64(many) {
+		m := announce(n)
+		if n%2 == 0 {
+			a.Send(p2p.Outgoing{To: b.ID(), Msg: m})
+		}
+		a.gossip.bypass(a.gossip.blocks, p2p.Encode(m), a.id) // as if outside of the mesh, or young
+		a.session(b.ID()).announce(newFrame(p2p.Encode(m)))
+		if n%2 == 1 {
+			a.Send(p2p.Outgoing{To: b.ID(), Msg: m})
+		}
+	}
+	for range maxAnnounced {
+		a.Send(p2p.Outgoing{To: b.ID(), Msg: announce(many)})
+	}
+	a.Send(p2p.Outgoing{To: b.ID(), Msg: &p2p.Ping{}}) // behind them
+	b.waitFor(t, "message", a.ID(), many+2)
+	heard := b.messages("message", a.ID())
+	for n, m := range heard[:many+1] {
+		if got, ok := m.(*p2p.Announce); !ok || got.Nonce != uint64(n) {
+			t.Errorf("message %d is %#v", n, m)
+		}
+	}
+	if _, ok := heard[many+1].(*p2p.Ping); !ok || len(heard) != many+2 {
+		t.Errorf("%d messages, expected %d", len(heard), many+2)
+	}
+}

@@ -333,7 +333,11 @@ func (h *Host) Send(o p2p.Outgoing) {
 	}
 	if o.To != "" {
 		if s := h.session(o.To); s != nil {
-			s.send(newFrame(body))
+			if _, ok := o.Msg.(*p2p.Announce); ok {
+				s.announce(newFrame(body))
+			} else {
+				s.send(newFrame(body))
+			}
 			h.relieve()
 		}
 		return

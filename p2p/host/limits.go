@@ -44,6 +44,9 @@ const (
 	maxPublish      = 256
 	maxPublishTxs   = maxPublish - reservedPublish
 	reservedPublish = 16 // a second has far fewer blocks
+	// maxAnnounced is how many announcements are remembered that went to a peer by
+	// stream, so that none goes twice: both ways take them within milliseconds.
+	maxAnnounced = 16
 )
 
 // Life of a session.

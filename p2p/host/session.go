@@ -2,9 +2,11 @@ package host
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,8 +45,10 @@ type session struct {
 	blockOnly atomic.Bool
 	ended     bool // under call: Disconnected was called, or Connected never was
 
-	mu     sync.Mutex
-	reason error // why it was stopped; nil while it lives
+	mu        sync.Mutex
+	reason    error                           // why it was stopped; nil while it lives
+	announced [maxAnnounced][sha256.Size]byte // hashes of the last ones by this stream, in a ring
+	next      int                             // where the next one goes
 }
 
 // newSession returns a session over an agreed stream, which serve or abandon
@@ -187,6 +191,22 @@ func (s *session) write(ctx context.Context) error {
 func (s *session) send(frame []byte) {
 	if err := s.queue.push(frame); err != nil {
 		s.stop(fmt.Errorf("%w: %d bytes wait, the peer does not read", err, s.queue.size()))
+	}
+}
+
+// announce sends a frame with an announcement once: the engine sends it to the peers that
+// the node chose, and gossip to those that it would miss.
+func (s *session) announce(frame []byte) {
+	id := sha256.Sum256(frame)
+	s.mu.Lock()
+	twice := slices.Contains(s.announced[:], id)
+	if !twice {
+		s.announced[s.next] = id
+		s.next = (s.next + 1) % maxAnnounced
+	}
+	s.mu.Unlock()
+	if !twice {
+		s.send(frame)
 	}
 }
 

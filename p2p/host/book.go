@@ -199,6 +199,8 @@ func (b *Book) dialed(now time.Time, addr netip.AddrPort, err error, counts bool
 	switch {
 	case err == nil:
 		b.book.Succeeded(now, b.rng, addr)
+	case errors.Is(err, errConnected):
+		b.book.Failed(now, addr, false) // tried just now, and nothing is known
 	case errors.Is(err, ErrSelf):
 		b.book.Remove(addr)
 		if len(b.mine) < maxMine {

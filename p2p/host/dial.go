@@ -114,7 +114,7 @@ func (h *Host) lookup(ctx context.Context, info peer.AddrInfo) (peer.ID, error) 
 
 // open dials a peer, opens our stream, and registers the session once the peer
 // has accepted it. One for blocks alone has no part in gossip.
-func (h *Host) open(ctx context.Context, info peer.AddrInfo, kind peers.Kind) (_ *session, err error) {
+func (h *Host) open(ctx context.Context, info peer.AddrInfo, kind peers.Kind) (*session, error) {
 	if info.ID == h.id {
 		return nil, ErrSelf
 	}
@@ -124,50 +124,64 @@ func (h *Host) open(ctx context.Context, info peer.AddrInfo, kind peers.Kind) (_
 	if s := h.session(name(info.ID)); s != nil && s.stopped() == nil {
 		return s, nil
 	}
-	if kind == peers.BlockOnly {
-		h.gossip.shun(info.ID)
-		defer func() {
-			if err != nil {
-				h.gossip.unshun(info.ID)
-			}
-		}()
+	end, err := h.begins(info.ID, kind)
+	if err != nil {
+		return nil, err
 	}
+	s, mine, err := h.reach(ctx, info, kind)
+	if mine && h.begin() {
+		go func() {
+			defer h.wg.Done()
+			s.serve(h.ctx)
+			end()
+		}()
+		return s, nil
+	}
+	if mine {
+		s.abandon(ErrClosed)
+		s, err = nil, ErrClosed
+	}
+	end()
+	return s, err
+}
+
+// begins takes what a connection of a kind needs, until end is called.
+func (h *Host) begins(id peer.ID, kind peers.Kind) (end func(), err error) {
+	switch kind {
+	case peers.BlockOnly:
+		return func() { h.unshun(id) }, h.shun(id)
+	}
+	return func() {}, nil
+}
+
+// reach connects, and returns the session there is then. mine says that it is the
+// caller's, who has to serve or abandon it.
+func (h *Host) reach(ctx context.Context, info peer.AddrInfo, kind peers.Kind) (s *session, mine bool, err error) {
 	h.swarm.Backoff().Clear(info.ID) // the caller's delay is the one that counts
 	if err := h.lib.Connect(ctx, info); err != nil {
-		return nil, plain(err)
+		return nil, false, plain(err)
 	}
-	mine, err := h.claim(ctx, info.ID)
+	mine, err = h.claim(ctx, info.ID)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if !mine {
-		h.gossip.unshun(info.ID)
-		return h.settled(ctx, info.ID)
+	verdict := answerDuplicate
+	if mine {
+		s, verdict, err = h.handshake(ctx, info.ID, kind)
 	}
-	s, verdict, err := h.handshake(ctx, info.ID, kind)
-	if err == nil && verdict == answerAccept {
-		if addr, ok := addrPort(s.stream.Conn().RemoteMultiaddr()); ok && h.cfg.Book != nil {
-			h.cfg.Book.dialed(time.Now(), addr, nil, true)
-		}
-		if h.begin() {
-			go func() {
-				defer h.wg.Done()
-				s.serve(h.ctx)
-				h.gossip.unshun(info.ID)
-			}()
-			return s, nil
-		}
-		s.abandon(ErrClosed)
-		return nil, ErrClosed
+	switch {
+	case err != nil:
+		return nil, false, err
+	case verdict == answerDuplicate:
+		s, err = h.settled(ctx, info.ID)
+		return s, false, err
+	case verdict != answerAccept:
+		return nil, false, ErrRefused
 	}
-	if err != nil {
-		return nil, err
+	if addr, ok := s.dialed(); ok && h.cfg.Book != nil {
+		h.cfg.Book.dialed(time.Now(), addr, nil, true)
 	}
-	if verdict == answerDuplicate {
-		h.gossip.unshun(info.ID)
-		return h.settled(ctx, info.ID)
-	}
-	return nil, ErrRefused
+	return s, true, nil
 }
 
 // claim makes this goroutine the one that opens a stream to id; false where a

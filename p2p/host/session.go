@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -142,6 +143,15 @@ func (s *session) stop(reason error) {
 func (s *session) reset() {
 	s.queue.close()
 	_ = s.stream.Reset() // an error means that it is closed already
+}
+
+// dialed returns the address at which we found the peer; false where it dialed us.
+func (s *session) dialed() (netip.AddrPort, bool) {
+	conn := s.stream.Conn()
+	if conn.Stat().Direction != network.DirOutbound {
+		return netip.AddrPort{}, false
+	}
+	return addrPort(conn.RemoteMultiaddr())
 }
 
 // stopped returns why the session ends, nil while it lives.

@@ -209,7 +209,8 @@ func (h *Host) claim(ctx context.Context, id peer.ID) (bool, error) {
 }
 
 // handshake opens the stream to a claimed peer and reads the answer. The claim
-// ends with it; where the answer is answerAccept, the session is registered.
+// ends with it; where the answer is answerAccept, the session is registered, unless
+// the peer was banned meanwhile.
 func (h *Host) handshake(ctx context.Context, id peer.ID, kind peers.Kind) (*session, answer, error) {
 	st, verdict, err := h.greet(ctx, id)
 	var s *session
@@ -226,11 +227,16 @@ func (h *Host) handshake(ctx context.Context, id peer.ID, kind peers.Kind) (*ses
 		old.stop(errReplaced)
 		<-old.done
 	}
-	defer h.mu.Unlock()
 	close(h.pending[id])
 	delete(h.pending, id)
-	if s != nil {
+	banned := s != nil && !h.gater.admits(id, st.Conn().RemoteMultiaddr())
+	if s != nil && !banned {
 		h.register(s)
+	}
+	h.mu.Unlock()
+	if banned {
+		s.abandon(ErrDenied)
+		return nil, verdict, ErrDenied
 	}
 	return s, verdict, err
 }

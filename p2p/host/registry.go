@@ -87,7 +87,7 @@ func (h *Host) judge(s *session) (verdict answer, first *session) {
 	old := h.sessions[s.peer.ID]
 	_, dialing := h.pending[s.id]
 	switch {
-	case h.closed:
+	case h.closed || !h.gater.admits(s.id, s.stream.Conn().RemoteMultiaddr()): // banned since it connected
 		return answerBusy, nil
 	case old != nil && old.stopped() == nil && time.Since(old.since) < replaceAge:
 		return answerDuplicate, nil

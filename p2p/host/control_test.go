@@ -1,6 +1,8 @@
 package host
 
 import (
+	"context"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +115,41 @@ func TestSetActive(t *testing.T) {
 	}
 	if b.Conn("nobody") != (ConnInfo{}) {
 		t.Error("a connection with nobody")
+	}
+}
+
+// TestKeepBeforeRun: an address that is given before the node runs is dialed when it does.
+func TestKeepBeforeRun(t *testing.T) {
+	port, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer port.Close()
+	h, err := New(lean())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := start(t, lean())
+	for _, addr := range []string{port.Addr().String(), b.ShortAddrs()[0]} {
+		if err := h.Keep(addr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := port.SetDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := port.Accept(); err == nil {
+		conn.Close()
+		t.Error("dialed before there is a node to tell of it")
+	}
+	r := newRecorder()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx, r) }()
+	r.waitFor(t, "connected", b.ID(), 1)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -150,8 +150,32 @@ func (h *Host) begins(id peer.ID, kind peers.Kind) (end func(), err error) {
 	switch kind {
 	case peers.BlockOnly:
 		return func() { h.unshun(id) }, h.shun(id)
+	case peers.Manual, peers.Local:
+		return h.leave, h.enter()
 	}
 	return func() {}, nil
+}
+
+// enter takes one of the places for peers that the node did not choose from its book.
+func (h *Host) enter() error {
+	most := h.cfg.MaxOut
+	if h.cfg.Book != nil {
+		most = max(1, most-reservedOut)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.asked >= most {
+		return fmt.Errorf("%d peers that were asked for are connected or being dialed, the most allowed", most)
+	}
+	h.asked++
+	return nil
+}
+
+// leave gives the place back.
+func (h *Host) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asked--
 }
 
 // reach connects, and returns the session there is then. mine says that it is the
@@ -305,7 +329,7 @@ func (t *target) kind() peers.Kind {
 func (h *Host) keep(ctx context.Context, to target) {
 	delay, said := redialMin, ""
 	for ctx.Err() == nil {
-		if to.bootstrap && len(h.kind(peers.Full))+len(h.kind(peers.Manual)) >= peers.TargetFull && !h.handler.Quiet() {
+		if to.bootstrap && len(h.kind(peers.Full))+len(h.kind(peers.Manual))+len(h.kind(peers.Local)) >= peers.TargetFull && !h.handler.Quiet() {
 			pause(ctx, redialMax)
 			continue
 		}

@@ -63,6 +63,7 @@ type Host struct {
 	pending  map[peer.ID]chan struct{}     // peers whose stream we are opening
 	kept     map[string]context.CancelFunc // by address: what Keep dials
 	dialing  map[netip.AddrPort]peers.Kind // addresses of the book that are being tried
+	asked    int                           // peers that an operator or the local network named, with those being dialed
 	changed  chan struct{}                 // closed and replaced when a session is added
 }
 

@@ -76,8 +76,18 @@ const (
 	redialSettled = 10 * time.Second // a session this old resets the delay
 )
 
+// Discovery in the local network.
+const (
+	maxLocal      = 8  // peers
+	maxFound      = 16 // announcements that wait for their turn: one is dialed at a time
+	maxFoundAddrs = 8  // of one announcement: a machine has a few
+)
+
 // The address book.
 const (
+	// reservedOut is how many of Config.MaxOut connections are kept for peers that the
+	// node chooses from its book: one more than usual while no block comes, and a feeler.
+	reservedOut  = peers.TargetFull + peers.TargetBlockOnly + 2
 	dialInterval = 200 * time.Millisecond // at most one attempt begins in it
 	saveInterval = 10 * time.Minute
 	// What peers are told of the book is drawn anew after sampleMin to sampleMax, as in

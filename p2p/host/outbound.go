@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-
 	"github.com/kapok-chain/kapok/p2p"
 	"github.com/kapok-chain/kapok/p2p/peers"
 )
@@ -185,18 +183,4 @@ func (h *Host) saveBook() {
 		}
 	}
 	h.cfg.Book.save(anchors)
-}
-
-// found connects to a node that was discovered in the local network.
-func (h *Host) found(info peer.AddrInfo) {
-	if info.ID == h.id || !isEd25519(info.ID) || h.session(name(info.ID)) != nil || len(h.kind(peers.Manual)) >= maxKept {
-		return
-	}
-	h.spawn(func() {
-		ctx, cancel := context.WithTimeout(h.ctx, dialTimeout)
-		defer cancel()
-		if _, err := h.open(ctx, info, peers.Manual); err != nil {
-			h.log.Debug("cannot connect to a node of the local network", "peer", info.ID, "reason", err)
-		}
-	})
 }

@@ -204,6 +204,25 @@ func TestProbe(t *testing.T) {
 	meshed(t, a, b)
 }
 
+// TestRoomForOwnChoice: peers that an operator names do not take the connections that the
+// node keeps for those of its book.
+func TestRoomForOwnChoice(t *testing.T) {
+	c := inGroup(1)
+	c.MaxOut = reservedOut + 2
+	c.Book = OpenBook("", testGenesis, true, nil)
+	a := start(t, c)
+	for i := range 2 {
+		a.connect(t, start(t, inGroup(10+i)))
+	}
+	third := start(t, inGroup(20))
+	if err := a.Connect(within(t), third.Addrs()[0]); err == nil || !strings.Contains(err.Error(), "the most allowed") {
+		t.Errorf("error %v of the third", err)
+	}
+	a.Disconnect(a.kind(peers.Manual)[0].peer.ID) // which gives its place back
+	a.waitFor(t, "disconnected", "", 1)
+	a.wait(t, "the place", func([]event) bool { return a.Connect(within(t), third.Addrs()[0]) == nil })
+}
+
 // TestConnectedAlready: that a peer is connected already says nothing about the address
 // at which it is tried.
 func TestConnectedAlready(t *testing.T) {

@@ -164,6 +164,13 @@ func (b *Book) fit(addrs []ma.Multiaddr) []ma.Multiaddr {
 	})
 }
 
+// forget takes an address out of the book.
+func (b *Book) forget(addr netip.AddrPort) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.book.Remove(addr)
+}
+
 // Sample implements p2p.Addresses. Whoever asks hears the same for a day or so, as of
 // Bitcoin Core: not even who comes again and again learns all of the book.
 func (b *Book) Sample(n int) []string { return b.sample(time.Now(), n) }

@@ -118,7 +118,9 @@ func (h *Host) open(ctx context.Context, info peer.AddrInfo, kind peers.Kind) (*
 	if info.ID == h.id {
 		return nil, ErrSelf
 	}
-	if h.gater.isDenied(info.ID) {
+	if kind == peers.Manual {
+		h.gater.pardon(info.ID)
+	} else if h.gater.isDenied(info.ID) {
 		return nil, ErrDenied
 	}
 	if s := h.session(name(info.ID)); s != nil && s.stopped() == nil {

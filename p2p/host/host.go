@@ -414,18 +414,24 @@ func (h *Host) Disconnect(id p2p.PeerID) {
 	}
 }
 
-// Deny keeps a peer out, or lets it in again. A connected one is dropped.
-func (h *Host) Deny(id p2p.PeerID, on bool) {
+// Deny drops a peer that broke the rules, and keeps its id out for a day; the address
+// at which we found it leaves the book. One that an operator asked for is only dropped.
+// It does not wait.
+func (h *Host) Deny(id p2p.PeerID) {
 	p, err := peer.Decode(string(id))
 	if err != nil {
 		return // nobody has such an id
 	}
-	h.gater.deny(p, on)
-	if !on {
-		return
+	if s := h.session(id); s != nil {
+		s.stop(errDisconnected)
+		if s.kind == peers.Manual {
+			return
+		}
+		if addr, ok := s.dialed(); ok && h.cfg.Book != nil {
+			h.cfg.Book.forget(addr)
+		}
 	}
-	h.Disconnect(id)
-	h.spawn(func() { _ = h.swarm.ClosePeer(p) })
+	h.gater.deny(p, time.Now().Add(denyFor))
 }
 
 // ID returns this node's own id.

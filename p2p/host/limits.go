@@ -116,7 +116,9 @@ const (
 	// pushes one out. halfOpenAge is when libp2p gives a handshake up.
 	maxHalfOpen = 512
 	halfOpenAge = 15 * time.Second
-	// maxDenied bounds the peers that Deny remembers; the oldest goes first.
+	// denyFor is how long Deny keeps a peer out; maxDenied bounds the peers that it
+	// remembers, and the bans: the oldest goes first.
+	denyFor   = 24 * time.Hour
 	maxDenied = 4096
 )
 

@@ -101,7 +101,7 @@ func (s *session) serve(ctx context.Context) {
 	s.call.Unlock()
 	s.close()
 	if !errors.Is(reason, errReplaced) {
-		_ = h.swarm.ClosePeer(s.id) // the connection may be gone already
+		_ = s.stream.Conn().Close() // of this session alone: the peer may be back on another
 	}
 }
 

@@ -193,3 +193,30 @@ func TestFurtherConnections(t *testing.T) {
 		t.Error("the session ended with the further connections")
 	}
 }
+
+// TestPeerThatIsBack: the end of a session does not cut off the peer's next connection,
+// which may stand already.
+func TestPeerThatIsBack(t *testing.T) {
+	c := lean()
+	c.KeyFile = t.TempDir() + "/node.key"
+	victim, a := start(t, lean()), start(t, c)
+	a.connect(t, victim)
+	victim.waitFor(t, "connected", a.ID(), 1)
+	again, err := New(c) // the same peer
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { again.Close() })
+	if err := again.lib.Connect(within(t), peer.AddrInfo{ID: victim.id, Addrs: victim.swarm.ListenAddresses()}); err != nil {
+		t.Fatal(err)
+	}
+	victim.Disconnect(a.ID())
+	victim.waitFor(t, "disconnected", a.ID(), 1)
+	a.waitFor(t, "disconnected", victim.ID(), 1)
+	st, verdict, err := again.greet(within(t), victim.id)
+	if err != nil || verdict != answerAccept {
+		t.Fatalf("answer %d, error %v", verdict, err)
+	}
+	victim.waitFor(t, "connected", a.ID(), 2)
+	_ = st.Reset()
+}

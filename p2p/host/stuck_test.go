@@ -57,6 +57,7 @@ func (s *stuck) Reset() error {
 }
 
 func (c stuckConn) ID() string                    { return "stuck" }
+func (c stuckConn) Close() error                  { return nil }
 func (c stuckConn) RemotePeer() peer.ID           { return c.id }
 func (c stuckConn) RemoteMultiaddr() ma.Multiaddr { return ma.StringCast("/ip4/127.0.0.1/tcp/1") }
 

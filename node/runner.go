@@ -24,6 +24,7 @@ const eventBuffer = 1 << 14
 type Carrier interface {
 	Send(p2p.Outgoing)
 	Disconnect(id p2p.PeerID)
+	Deny(id p2p.PeerID) // disconnects, and keeps the peer out for some time
 }
 
 // Event is something that an observer may want to time.
@@ -238,7 +239,11 @@ func (r *Runner) pass(now time.Time) {
 	}
 	for _, drop := range r.node.Drops() {
 		r.log.Info("dropping a peer", "peer", drop.ID, "reason", drop.Reason)
-		if r.network != nil {
+		switch {
+		case r.network == nil:
+		case drop.Misbehaved:
+			r.network.Deny(drop.ID)
+		default:
 			r.network.Disconnect(drop.ID)
 		}
 	}

@@ -205,10 +205,10 @@ func (s *Service) hostConfig(cfg ServiceConfig) host.Config {
 	c := host.Config{
 		GenesisHash: cfg.Params.GenesisHash(), Listen: cfg.Listen, Peers: cfg.Peers, StrictPeers: cfg.StrictPeers,
 		KeyFile: filepath.Join(cfg.DataDir, keyFile), BanFile: filepath.Join(cfg.DataDir, banFile), Agent: cfg.Agent, Logger: cfg.Logger,
-		DisableQUIC: cfg.DisableQUIC, PSK: cfg.PSK, MDNS: cfg.MDNS, DHT: cfg.DHT, Shape: cfg.Shape,
+		DisableQUIC: cfg.DisableQUIC, PSK: cfg.PSK, Shape: cfg.Shape,
 	}
 	if !cfg.OnlyPeers {
-		c.Bootstrap, c.Book = cfg.Bootstrap, s.book
+		c.Bootstrap, c.Book, c.MDNS, c.DHT = cfg.Bootstrap, s.book, cfg.MDNS, cfg.DHT
 	}
 	return c
 }

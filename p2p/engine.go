@@ -97,7 +97,7 @@ func (e *Engine) Connected(now time.Time, id Peer) {
 	}
 	p := e.newPeer(now, id)
 	if len(e.peers) >= maxPeers {
-		e.drops = append(e.drops, Drop{p.ID, "too many peers"})
+		e.drops = append(e.drops, Drop{ID: p.ID, Reason: "too many peers"})
 		return
 	}
 	e.peers[p.ID] = p

@@ -29,8 +29,9 @@ type PeerInfo struct {
 
 // Drop is a peer to be disconnected.
 type Drop struct {
-	ID     PeerID
-	Reason string
+	ID         PeerID
+	Reason     string
+	Misbehaved bool // it broke rules, and is to be kept out for some time
 }
 
 // peer is the engine's page on one peer. Every table in it is bounded.
@@ -245,7 +246,7 @@ func (e *Engine) drop(p *peer, why string) {
 	}
 	p.dropped = true
 	e.release(p)
-	e.drops = append(e.drops, Drop{p.ID, why})
+	e.drops = append(e.drops, Drop{p.ID, why, p.score >= dropScore})
 }
 
 // afford takes the cost of a request from the peer's allowance.

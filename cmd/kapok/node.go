@@ -218,7 +218,7 @@ func serviceFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "listen", Usage: "listen for peers on `HOST:PORT` or a multiaddr (default: all addresses, the network's port; \"none\": not at all); QUIC has the same port"},
 		&cli.StringSliceFlag{Name: "peer", Usage: "keep a connection to the peer at `ADDRESS` (host:port or multiaddr)"},
 		&cli.StringSliceFlag{Name: "bootstrap", Usage: "begin with the peer at `ADDRESS` while there are fewer than eight others"},
-		&cli.BoolFlag{Name: "only-peers", Usage: "connect to nobody but those of --peer"},
+		&cli.BoolFlag{Name: "only-peers", Usage: "connect to nobody but those of --peer; not beside --bootstrap, --mdns or --dht"},
 		&cli.BoolFlag{Name: "mdns", Usage: "find nodes in the local network, and be found there"},
 		&cli.BoolFlag{Name: "dht", Usage: "find nodes by a distributed hash table of the network's own, and be found there"},
 		&cli.StringFlag{Name: "psk", Usage: "private network: `FILE` of the key that all its nodes share (TCP only)"},
@@ -257,6 +257,9 @@ func serviceConfigOf(c *cli.Context) (cfg node.ServiceConfig, err error) {
 		RPCListen: c.String("rpc"), RPCUser: c.String("rpc-user"), RPCPassword: c.String("rpc-password"),
 		PagesListen: c.String("http"), NoIndex: c.Bool("no-index"), Lean: c.Bool("lean"), DisableQUIC: c.Bool("no-quic"),
 		CoinCache: c.Int("coin-cache-mb") << 20, MempoolBytes: int64(c.Int("mempool-mb")) << 20,
+	}
+	if cfg.OnlyPeers && (len(cfg.Bootstrap) > 0 || cfg.MDNS || cfg.DHT) {
+		return cfg, usageError("--only-peers leaves it at --peer: choose it, or --bootstrap, --mdns and --dht")
 	}
 	if cfg.Logger, err = loggerOf(c); err != nil {
 		return cfg, err

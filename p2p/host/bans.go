@@ -41,8 +41,12 @@ func newBan(b Ban) (ban, error) {
 		return ban{Ban: b, prefix: netip.PrefixFrom(ip, ip.BitLen())}, nil
 	}
 	if prefix, err := netip.ParsePrefix(b.Target); err == nil {
-		b.Target = prefix.Masked().String()
-		return ban{Ban: b, prefix: prefix.Masked()}, nil
+		if ip := prefix.Addr(); ip.Is4In6() && prefix.Bits() >= 96 {
+			prefix = netip.PrefixFrom(ip.Unmap(), prefix.Bits()-96)
+		}
+		prefix = prefix.Masked()
+		b.Target = prefix.String()
+		return ban{Ban: b, prefix: prefix}, nil
 	}
 	id, err := peer.Decode(b.Target)
 	if err != nil {

@@ -40,6 +40,8 @@ type Book struct {
 	book   *peers.Book
 	dialer peers.Dialer
 	mine   []netip.AddrPort // found to be ourselves
+	told   []string         // what Sample answers
+	anew   time.Time        // when that is drawn again
 }
 
 var _ p2p.Addresses = (*Book)(nil)
@@ -98,8 +100,9 @@ func (b *Book) save(anchors []netip.AddrPort) {
 		return
 	}
 	b.mu.Lock()
-	text, err := b.book.Encode(b.network, append(anchors, b.dialer.Anchors...))
+	now := b.book.Snapshot(b.network, append(anchors, b.dialer.Anchors...))
 	b.mu.Unlock()
+	text, err := now.Encode() // without the lock: the node waits for it when it hears of addresses
 	if err == nil {
 		err = replaceFile(b.path, text)
 	}
@@ -153,23 +156,39 @@ func (b *Book) discovered(now time.Time, source netip.Prefix, addrs []ma.Multiad
 	}
 }
 
-// holdsAny reports whether the book may hold one of some addresses.
-func (b *Book) holdsAny(addrs []ma.Multiaddr) bool {
-	return slices.ContainsFunc(addrs, func(multi ma.Multiaddr) bool {
+// fit returns those of some addresses that the book may hold.
+func (b *Book) fit(addrs []ma.Multiaddr) []ma.Multiaddr {
+	return slices.DeleteFunc(slices.Clone(addrs), func(multi ma.Multiaddr) bool {
 		addr, ok := addrPort(multi)
-		return ok && b.book.Holds(addr)
+		return !ok || !b.book.Holds(addr)
 	})
 }
 
-// Sample implements p2p.Addresses.
-func (b *Book) Sample(n int) []string {
+// forget takes an address out of the book.
+func (b *Book) forget(addr netip.AddrPort) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var texts []string
-	for _, addr := range b.book.Sample(b.rng, n) {
-		texts = append(texts, multiaddr(addr))
+	b.book.Remove(addr)
+}
+
+// Sample implements p2p.Addresses. Whoever asks hears the same for a day or so, as of
+// Bitcoin Core: not even who comes again and again learns all of the book.
+func (b *Book) Sample(n int) []string { return b.sample(time.Now(), n) }
+
+func (b *Book) sample(now time.Time, n int) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if wait := b.anew.Sub(now); wait <= 0 || wait > sampleMax { // or the clock was set back
+		b.told = nil
+		for _, addr := range b.book.Sample(b.rng, n) {
+			b.told = append(b.told, multiaddr(addr))
+		}
+		b.anew = now.Add(sampleMin + time.Duration(b.rng.Int64N(int64(sampleMax-sampleMin))))
+		if len(b.told) < n { // a small book, all of which is told
+			b.anew = now.Add(sampleSmall)
+		}
 	}
-	return texts
+	return slices.Clone(b.told[:min(n, len(b.told))])
 }
 
 // next returns what is to be dialed now.
@@ -187,6 +206,8 @@ func (b *Book) dialed(now time.Time, addr netip.AddrPort, err error, counts bool
 	switch {
 	case err == nil:
 		b.book.Succeeded(now, b.rng, addr)
+	case errors.Is(err, errConnected):
+		b.book.Failed(now, addr, false) // tried just now, and nothing is known
 	case errors.Is(err, ErrSelf):
 		b.book.Remove(addr)
 		if len(b.mine) < maxMine {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -206,5 +207,44 @@ func TestLoadPSK(t *testing.T) {
 	}
 	if _, err := LoadPSK(path + "x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// TestSample: whoever asks again hears the same for a day, not the rest of the book. While
+// the book is so small that all of it is told, what is new is told soon.
+func TestSample(t *testing.T) {
+	const n = 32
+	b := OpenBook("", testGenesis, false, nil)
+	hear := func(from, to int) {
+		for i := range to - from {
+			source := p2p.Peer{Addr: fmt.Sprintf("/ip4/11.%d.2.3/tcp/50000", i)}
+			b.Heard(time.Now(), source, []string{fmt.Sprintf("/ip4/12.%d.0.1/tcp/9420", from+i)}, false)
+		}
+	}
+	now := time.Now()
+	if got := b.sample(now, n); len(got) != 0 {
+		t.Errorf("an empty book tells %v", got)
+	}
+	hear(0, 1)
+	if got := b.sample(now.Add(sampleSmall), n); len(got) != 1 {
+		t.Errorf("a small book tells %v", got)
+	}
+	hear(1, 200)
+	now = now.Add(2 * sampleSmall)
+	first := b.sample(now, n)
+	if len(first) != n {
+		t.Fatalf("%d addresses, expected %d", len(first), n)
+	}
+	kept := slices.Clone(first)
+	clear(first) // it is the caller's
+	for _, later := range []time.Duration{0, time.Minute, sampleMin - time.Minute} {
+		if got := b.sample(now.Add(later), n); !slices.Equal(got, kept) {
+			t.Errorf("after %v another answer", later)
+		}
+	}
+	for _, when := range []time.Time{now.Add(sampleMax), now.Add(-25 * time.Hour)} {
+		if got := b.sample(when, n); len(got) != n || slices.Equal(got, kept) {
+			t.Errorf("%v later, the answer is still the same", when.Sub(now))
+		}
 	}
 }

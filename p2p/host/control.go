@@ -78,8 +78,8 @@ func (h *Host) SetActive(on bool) {
 	}
 }
 
-// Keep dials a peer now, and again whenever the connection is lost, until
-// Forget or the end of Run.
+// Keep dials a peer, once Run was called, and again whenever the connection is lost,
+// until Forget or the end of Run.
 func (h *Host) Keep(addr string) error {
 	if err := CheckPeer(addr); err != nil {
 		return err
@@ -102,7 +102,11 @@ func (h *Host) Keep(addr string) error {
 	}
 	h.spawn(func() {
 		defer cancel()
-		h.keep(ctx, target{addr: addr})
+		select {
+		case <-h.ready:
+			h.keep(ctx, target{addr: addr})
+		case <-ctx.Done():
+		}
 	})
 	return nil
 }

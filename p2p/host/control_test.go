@@ -1,12 +1,17 @@
 package host
 
 import (
+	"context"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
+	ma "github.com/multiformats/go-multiaddr"
+
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/p2p/peers"
 )
 
 func TestKeepAndForget(t *testing.T) {
@@ -110,5 +115,74 @@ func TestSetActive(t *testing.T) {
 	}
 	if b.Conn("nobody") != (ConnInfo{}) {
 		t.Error("a connection with nobody")
+	}
+}
+
+// TestKeepBeforeRun: an address that is given before the node runs is dialed when it does.
+func TestKeepBeforeRun(t *testing.T) {
+	port, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer port.Close()
+	h, err := New(lean())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := start(t, lean())
+	for _, addr := range []string{port.Addr().String(), b.ShortAddrs()[0]} {
+		if err := h.Keep(addr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := port.SetDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := port.Accept(); err == nil {
+		conn.Close()
+		t.Error("dialed before there is a node to tell of it")
+	}
+	r := newRecorder()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx, r) }()
+	r.waitFor(t, "connected", b.ID(), 1)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBannedMeanwhile: a peer that is banned while its stream is being opened does not
+// get in.
+func TestBannedMeanwhile(t *testing.T) {
+	a := start(t, lean())
+	stream := newStuck(t)
+	close(stream.release)
+	s := a.newSession(stream, peers.Inbound)
+	if err := a.Ban(string(s.peer.ID), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if verdict := a.admit(s); verdict != answerBusy {
+		t.Errorf("answer %d, expected %d", verdict, answerBusy)
+	}
+	if a.session(s.peer.ID) != nil {
+		t.Error("there is a session with a banned peer")
+	}
+}
+
+// TestBanSpelling: a subnet is known in each of its forms.
+func TestBanSpelling(t *testing.T) {
+	for _, c := range []struct{ target, want, addr string }{
+		{"::ffff:11.2.3.4", "11.2.3.4", "/ip4/11.2.3.4/tcp/1"},
+		{"::ffff:11.2.3.4/112", "11.2.0.0/16", "/ip4/11.2.99.4/tcp/1"},
+		{"::ffff:11.2.3.4/128", "11.2.3.4/32", "/ip4/11.2.3.4/tcp/1"},
+		{"11.2.3.4/16", "11.2.0.0/16", "/ip6/::ffff:11.2.99.4/tcp/1"},
+		{"2600:1::7/32", "2600:1::/32", "/ip6/2600:1:5::1/tcp/1"},
+	} {
+		b, err := newBan(Ban{Target: c.target})
+		if err != nil || b.Target != c.want || !b.means("", ma.StringCast(c.addr)) {
+			t.Errorf("%s is understood as %s (%v), expected %s, which means %s", c.target, b.Target, err, c.want, c.addr)
+		}
 	}
 }

@@ -22,21 +22,34 @@ const (
 	maxInBucket, maxInTable = 2, 3
 )
 
-// startDHT joins the network's own Kademlia table, which stores nothing: it serves to
-// find nodes. What is found goes into the book, all of it as the word of one source.
-func (h *Host) startDHT() error {
+// newDHT joins the network's own Kademlia table, which stores nothing: it serves to
+// find nodes. It dials, as the book does, publicly routable addresses only: a stranger
+// may say that nodes are anywhere in our own network. What it connects to is closed
+// soon, as every connection without a session is.
+func (h *Host) newDHT() (*dht.IpfsDHT, error) {
 	options := []dht.Option{
 		dht.ProtocolPrefix(protocol.ID("/kapok/" + h.cfg.network())),
 		dht.Mode(dht.ModeServer),
 		dht.DisableValues(), dht.DisableProviders(), dht.DisableAutoRefresh(),
-		dht.QueryFilter(func(_ any, info peer.AddrInfo) bool { return h.cfg.Book.holdsAny(info.Addrs) }),
+		dht.QueryFilter(func(_ any, info peer.AddrInfo) bool { return len(h.cfg.Book.fit(info.Addrs)) > 0 }),
+		dht.AddressFilter(h.cfg.Book.fit),
 	}
 	if !h.cfg.LimitPrivate {
 		options = append(options, dht.RoutingTablePeerDiversityFilter(dht.NewRTPeerDiversityFilter(h.lib, maxInBucket, maxInTable)))
 	}
 	table, err := dht.New(h.lib, options...)
 	if err != nil {
-		return fmt.Errorf("the distributed hash table: %w", err)
+		return nil, fmt.Errorf("the distributed hash table: %w", err)
+	}
+	return table, nil
+}
+
+// startDHT walks through the table until the host closes. What is found goes into the
+// book, all of it as the word of one source.
+func (h *Host) startDHT() error {
+	table, err := h.newDHT()
+	if err != nil {
+		return err
 	}
 	h.spawn(func() {
 		defer table.Close()

@@ -49,7 +49,7 @@ func (h *Host) accept(st network.Stream) {
 		return
 	}
 	s := h.newSession(st, peers.Inbound)
-	verdict := h.admitInbound(s)
+	verdict := h.admit(s)
 	err := st.SetWriteDeadline(time.Now().Add(handshakeTimeout))
 	if err == nil {
 		_, err = st.Write([]byte{byte(verdict)})
@@ -115,60 +115,100 @@ func (h *Host) lookup(ctx context.Context, info peer.AddrInfo) (peer.ID, error) 
 
 // open dials a peer, opens our stream, and registers the session once the peer
 // has accepted it. One for blocks alone has no part in gossip.
-func (h *Host) open(ctx context.Context, info peer.AddrInfo, kind peers.Kind) (_ *session, err error) {
+func (h *Host) open(ctx context.Context, info peer.AddrInfo, kind peers.Kind) (*session, error) {
 	if info.ID == h.id {
 		return nil, ErrSelf
 	}
-	if h.gater.isDenied(info.ID) {
+	if kind == peers.Manual {
+		h.gater.pardon(info.ID)
+	} else if h.gater.isDenied(info.ID) {
 		return nil, ErrDenied
 	}
 	if s := h.session(name(info.ID)); s != nil && s.stopped() == nil {
 		return s, nil
 	}
-	if kind == peers.BlockOnly {
-		h.gossip.shun(info.ID)
-		defer func() {
-			if err != nil {
-				h.gossip.unshun(info.ID)
-			}
-		}()
+	end, err := h.begins(info.ID, kind)
+	if err != nil {
+		return nil, err
 	}
+	s, mine, err := h.reach(ctx, info, kind)
+	if mine && h.begin() {
+		go func() {
+			defer h.wg.Done()
+			s.serve(h.ctx)
+			end()
+		}()
+		return s, nil
+	}
+	if mine {
+		s.abandon(ErrClosed)
+		s, err = nil, ErrClosed
+	}
+	end()
+	return s, err
+}
+
+// begins takes what a connection of a kind needs, until end is called.
+func (h *Host) begins(id peer.ID, kind peers.Kind) (end func(), err error) {
+	switch kind {
+	case peers.BlockOnly:
+		return func() { h.unshun(id) }, h.shun(id)
+	case peers.Manual, peers.Local:
+		return h.leave, h.enter()
+	}
+	return func() {}, nil
+}
+
+// enter takes one of the places for peers that the node did not choose from its book.
+func (h *Host) enter() error {
+	most := h.cfg.MaxOut
+	if h.cfg.Book != nil {
+		most = max(1, most-reservedOut)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.asked >= most {
+		return fmt.Errorf("%d peers that were asked for are connected or being dialed, the most allowed", most)
+	}
+	h.asked++
+	return nil
+}
+
+// leave gives the place back.
+func (h *Host) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asked--
+}
+
+// reach connects, and returns the session there is then. mine says that it is the
+// caller's, who has to serve or abandon it.
+func (h *Host) reach(ctx context.Context, info peer.AddrInfo, kind peers.Kind) (s *session, mine bool, err error) {
 	h.swarm.Backoff().Clear(info.ID) // the caller's delay is the one that counts
 	if err := h.lib.Connect(ctx, info); err != nil {
-		return nil, plain(err)
+		return nil, false, plain(err)
 	}
-	mine, err := h.claim(ctx, info.ID)
+	mine, err = h.claim(ctx, info.ID)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if !mine {
-		h.gossip.unshun(info.ID)
-		return h.settled(ctx, info.ID)
+	verdict := answerDuplicate
+	if mine {
+		s, verdict, err = h.handshake(ctx, info.ID, kind)
 	}
-	s, verdict, err := h.handshake(ctx, info.ID, kind)
-	if err == nil && verdict == answerAccept {
-		if addr, ok := addrPort(s.stream.Conn().RemoteMultiaddr()); ok && h.cfg.Book != nil {
-			h.cfg.Book.dialed(time.Now(), addr, nil, true)
-		}
-		if h.begin() {
-			go func() {
-				defer h.wg.Done()
-				s.serve(h.ctx)
-				h.gossip.unshun(info.ID)
-			}()
-			return s, nil
-		}
-		s.abandon(ErrClosed)
-		return nil, ErrClosed
+	switch {
+	case err != nil:
+		return nil, false, err
+	case verdict == answerDuplicate:
+		s, err = h.settled(ctx, info.ID)
+		return s, false, err
+	case verdict != answerAccept:
+		return nil, false, ErrRefused
 	}
-	if err != nil {
-		return nil, err
+	if addr, ok := s.dialed(); ok && h.cfg.Book != nil {
+		h.cfg.Book.dialed(time.Now(), addr, nil, true)
 	}
-	if verdict == answerDuplicate {
-		h.gossip.unshun(info.ID)
-		return h.settled(ctx, info.ID)
-	}
-	return nil, ErrRefused
+	return s, true, nil
 }
 
 // claim makes this goroutine the one that opens a stream to id; false where a
@@ -196,7 +236,8 @@ func (h *Host) claim(ctx context.Context, id peer.ID) (bool, error) {
 }
 
 // handshake opens the stream to a claimed peer and reads the answer. The claim
-// ends with it; where the answer is answerAccept, the session is registered.
+// ends with it; where the answer is answerAccept, the session is registered, unless
+// the peer was banned meanwhile.
 func (h *Host) handshake(ctx context.Context, id peer.ID, kind peers.Kind) (*session, answer, error) {
 	st, verdict, err := h.greet(ctx, id)
 	var s *session
@@ -213,11 +254,16 @@ func (h *Host) handshake(ctx context.Context, id peer.ID, kind peers.Kind) (*ses
 		old.stop(errReplaced)
 		<-old.done
 	}
-	defer h.mu.Unlock()
 	close(h.pending[id])
 	delete(h.pending, id)
-	if s != nil {
+	banned := s != nil && !h.gater.admits(id, st.Conn().RemoteMultiaddr())
+	if s != nil && !banned {
 		h.register(s)
+	}
+	h.mu.Unlock()
+	if banned {
+		s.abandon(ErrDenied)
+		return nil, verdict, ErrDenied
 	}
 	return s, verdict, err
 }
@@ -287,7 +333,7 @@ func (t *target) kind() peers.Kind {
 func (h *Host) keep(ctx context.Context, to target) {
 	delay, said := redialMin, ""
 	for ctx.Err() == nil {
-		if to.bootstrap && len(h.kind(peers.Full))+len(h.kind(peers.Manual)) >= peers.TargetFull && !h.handler.Quiet() {
+		if to.bootstrap && len(h.kind(peers.Full))+len(h.kind(peers.Manual))+len(h.kind(peers.Local)) >= peers.TargetFull && !h.handler.Quiet() {
 			pause(ctx, redialMax)
 			continue
 		}

@@ -22,26 +22,21 @@ type gater struct {
 	halfOpen halfOpen
 
 	mu     sync.RWMutex
-	bans   map[string]ban // by target; at most maxDenied
-	denied map[peer.ID]struct{}
-	order  []peer.ID // of denial, oldest first
+	bans   map[string]ban        // by target; at most maxDenied
+	denied map[peer.ID]time.Time // until when
+	order  []peer.ID             // of denial, oldest first
 }
 
-func newGater() *gater { return &gater{bans: make(map[string]ban), denied: make(map[peer.ID]struct{})} }
+func newGater() *gater {
+	return &gater{bans: make(map[string]ban), denied: make(map[peer.ID]time.Time)}
+}
 
-// deny puts id on the list or takes it off.
-func (g *gater) deny(id peer.ID, on bool) {
+// deny keeps id out for a time.
+func (g *gater) deny(id peer.ID, until time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !on {
-		delete(g.denied, id)
-		g.order = slices.DeleteFunc(g.order, func(old peer.ID) bool { return old == id })
-		return
-	}
-	if _, known := g.denied[id]; known {
-		return
-	}
-	g.denied[id] = struct{}{}
+	g.take(id)
+	g.denied[id] = until
 	g.order = append(g.order, id)
 	for len(g.order) > maxDenied {
 		delete(g.denied, g.order[0])
@@ -49,11 +44,25 @@ func (g *gater) deny(id peer.ID, on bool) {
 	}
 }
 
+// pardon takes a denial back.
+func (g *gater) pardon(id peer.ID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.take(id)
+}
+
+// take takes id off the list; g.mu is held.
+func (g *gater) take(id peer.ID) {
+	if _, known := g.denied[id]; known {
+		delete(g.denied, id)
+		g.order = slices.DeleteFunc(g.order, func(old peer.ID) bool { return old == id })
+	}
+}
+
 func (g *gater) isDenied(id peer.ID) bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	_, denied := g.denied[id]
-	return denied
+	return time.Now().Before(g.denied[id]) // the zero time for a stranger
 }
 
 // ban enters a refusal.

@@ -82,7 +82,8 @@ type gossip struct {
 // newGossip starts the router; it ends with h.ctx.
 func newGossip(h *Host) (*gossip, error) {
 	g := &gossip{host: h, mesh: newMesh(h.traffic), txTurns: newTurns(txValidators, peerTxs), blockTurns: newTurns(plentyBlocks, peerBlocks)}
-	ps, err := pubsub.NewGossipSub(h.ctx, h.lib, append(gossipOptions(h), pubsub.WithRawTracer(g.mesh), pubsub.WithBlacklist(&g.shy))...)
+	ps, err := pubsub.NewGossipSub(h.ctx, h.lib, append(gossipOptions(h), pubsub.WithRawTracer(g.mesh), pubsub.WithBlacklist(&g.shy),
+		pubsub.WithAppSpecificRpcInspector(g.inspect))...)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}
@@ -208,9 +209,26 @@ func (g *gossip) topicOf(m p2p.Msg) *pubsub.Topic {
 	return nil
 }
 
+// inspect takes the messages out of what a peer without a session sent. GossipSub would
+// ask nobody else for them once it has seen them: so whoever connects and opens no
+// session could keep a block from us by being the first to send its announcement. A
+// peer whose session is being set up loses little: what it gossips comes from others,
+// when mempools are compared, or when it is asked for news.
+func (g *gossip) inspect(from peer.ID, rpc *pubsub.RPC) error {
+	if len(rpc.GetPublish()) > 0 {
+		if s := g.host.session(name(from)); s == nil || s.stopped() != nil {
+			for _, m := range rpc.GetPublish() {
+				g.host.traffic.strangers.add(m.GetData())
+			}
+			rpc.Publish = nil
+		}
+	}
+	return nil
+}
+
 // validate asks the handler about a message that the peer from forwarded. A
 // message is rejected, and costs score, only where it is wrong for everybody.
-func (g *gossip) validate(ctx context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
+func (g *gossip) validate(_ context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
 	if from == g.host.id {
 		return pubsub.ValidationAccept
 	}
@@ -237,10 +255,9 @@ func (g *gossip) validate(ctx context.Context, from peer.ID, m *pubsub.Message) 
 		return pubsub.ValidationIgnore
 	}
 	defer turns.give(from)
-	// Gossip may overtake the session that the same connection is about to get.
-	s := g.host.awaitSession(ctx, name(from), sessionWait)
+	s := g.host.session(name(from))
 	if s == nil {
-		return pubsub.ValidationIgnore
+		return pubsub.ValidationIgnore // it ended just now
 	}
 	verdict, alive := s.deliver(msg, true)
 	switch {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p"
 )
@@ -230,4 +232,77 @@ func TestDroppedGossipIsCounted(t *testing.T) {
 	a.wait(t, "dropped payments", func([]event) bool { return b.Messages().Dropped[p2p.TypeTx].Messages > 0 })
 	close(busy)
 	b.waitFor(t, "gossip", a.ID(), txValidators)
+}
+
+// TestStrangersGossip: what a peer without a session gossips is looked at by nobody, and
+// so does not keep an honest peer's copy out, nor anything else, however much it is.
+func TestStrangersGossip(t *testing.T) {
+	victim, good := start(t, lean()), start(t, lean())
+	good.connect(t, victim)
+	victim.waitFor(t, "connected", good.ID(), 1)
+	meshed(t, victim, good)
+	bad, err := New(lean()) // opens no session
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bad.Close() })
+	if err := bad.lib.Connect(within(t), peer.AddrInfo{ID: victim.id, Addrs: victim.swarm.ListenAddresses()}); err != nil {
+		t.Fatal(err)
+	}
+	victim.wait(t, "the stranger's mesh", func([]event) bool { return bad.gossip.mesh.has(bad.cfg.blockTopic(), victim.id) })
+	announce := func(nonce uint64) *p2p.Announce { return &p2p.Announce{Nonce: nonce, Coinbase: payment(9, 10).Tx} }
+	const many = blockValidators + 16
+	for nonce := range uint64(many) {
+		if err := bad.gossip.blocks.Publish(t.Context(), p2p.Encode(announce(nonce))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	victim.wait(t, "the stranger's gossip", func([]event) bool {
+		m := victim.Messages()
+		return m.Strangers[p2p.TypeAnnounce].Messages+m.GossipIn[p2p.TypeAnnounce].Messages == many
+	})
+	good.Send(p2p.Outgoing{Msg: announce(many - 1)}) // which the stranger was first with
+	good.Send(p2p.Outgoing{Msg: announce(many)})
+	victim.waitFor(t, "gossip", good.ID(), 2)
+	if n := has(victim.seen(), "gossip", ""); n != 2 {
+		t.Errorf("%d messages were heard, expected 2", n)
+	}
+	if m := victim.Messages(); m.Dropped != (Tally{}) || m.Throttled != 0 {
+		t.Errorf("dropped %v, throttled %d", m.Dropped, m.Throttled)
+	}
+}
+
+// TestAnnouncementsOnce: what the engine sends to a peer by stream, and gossip would send
+// it so as well since the peer is in no mesh yet, is sent once, whichever comes first.
+func TestAnnouncementsOnce(t *testing.T) {
+	a, b := start(t, lean()), start(t, lean())
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	announce := func(nonce uint64) *p2p.Announce { return &p2p.Announce{Nonce: nonce, Coinbase: payment(9, 10).Tx} }
+	const many = 8
+	for n := range uint64(many) {
+		m := announce(n)
+		if n%2 == 0 {
+			a.Send(p2p.Outgoing{To: b.ID(), Msg: m})
+		}
+		a.gossip.bypass(a.gossip.blocks, p2p.Encode(m), a.id) // as if outside of the mesh, or young
+		a.session(b.ID()).announce(newFrame(p2p.Encode(m)))
+		if n%2 == 1 {
+			a.Send(p2p.Outgoing{To: b.ID(), Msg: m})
+		}
+	}
+	for range maxAnnounced {
+		a.Send(p2p.Outgoing{To: b.ID(), Msg: announce(many)})
+	}
+	a.Send(p2p.Outgoing{To: b.ID(), Msg: &p2p.Ping{}}) // behind them
+	b.waitFor(t, "message", a.ID(), many+2)
+	heard := b.messages("message", a.ID())
+	for n, m := range heard[:many+1] {
+		if got, ok := m.(*p2p.Announce); !ok || got.Nonce != uint64(n) {
+			t.Errorf("message %d is %#v", n, m)
+		}
+	}
+	if _, ok := heard[many+1].(*p2p.Ping); !ok || len(heard) != many+2 {
+		t.Errorf("%d messages, expected %d", len(heard), many+2)
+	}
 }

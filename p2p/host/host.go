@@ -64,6 +64,7 @@ type Host struct {
 	pending  map[peer.ID]chan struct{}     // peers whose stream we are opening
 	kept     map[string]context.CancelFunc // by address: what Keep dials
 	dialing  map[netip.AddrPort]peers.Kind // addresses of the book that are being tried
+	asked    int                           // peers that an operator or the local network named, with those being dialed
 	changed  chan struct{}                 // closed and replaced when a session is added
 }
 
@@ -212,7 +213,7 @@ func (h *Host) Run(ctx context.Context, handler Handler) error {
 	close(h.ready)
 
 	h.spawn(h.ticks)
-	h.spawn(h.sweep)
+	h.spawn(h.sweeping)
 	h.spawn(h.publishing)
 	if h.cfg.Book != nil {
 		h.spawn(h.outbound)
@@ -285,36 +286,42 @@ func (h *Host) ticks() {
 	}
 }
 
-// sweep hangs up on connections that have not led to a session: slots are for
-// peers that speak our protocol.
-func (h *Host) sweep() {
+// sweeping sweeps until the host closes.
+func (h *Host) sweeping() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case now := <-ticker.C:
-			idle := h.idle()
-			age := idleConnAge
-			if len(idle) > maxTransient/2 {
-				age = hurriedConnAge
-			}
-			for _, conn := range idle {
-				if now.Sub(conn.Stat().Opened) > age {
-					h.log.Debug("closing a connection without a session", "peer", conn.RemotePeer(), "addr", conn.RemoteMultiaddr())
-					_ = conn.CloseWithError(network.ConnProtocolNegotiationFailed)
-				}
-			}
+			h.sweep(now)
 		case <-h.ctx.Done():
 			return
 		}
 	}
 }
 
-// idle returns the connections without a session.
+// sweep hangs up on connections that have not led to a session: slots are for
+// peers that speak our protocol.
+func (h *Host) sweep(now time.Time) {
+	idle := h.idle()
+	age := idleConnAge
+	if len(idle) > maxTransient/2 {
+		age = hurriedConnAge
+	}
+	for _, conn := range idle {
+		if now.Sub(conn.Stat().Opened) > age {
+			h.log.Debug("closing a connection without a session", "peer", conn.RemotePeer(), "addr", conn.RemoteMultiaddr())
+			_ = conn.CloseWithError(network.ConnProtocolNegotiationFailed)
+		}
+	}
+}
+
+// idle returns the connections that carry no session: of a peer that has one, all but
+// its own. GossipSub moves to that one if it was on another.
 func (h *Host) idle() []network.Conn {
 	var idle []network.Conn
 	for _, conn := range h.swarm.Conns() {
-		if h.session(name(conn.RemotePeer())) == nil {
+		if s := h.session(name(conn.RemotePeer())); s == nil || s.stream.Conn().ID() != conn.ID() {
 			idle = append(idle, conn)
 		}
 	}
@@ -332,7 +339,11 @@ func (h *Host) Send(o p2p.Outgoing) {
 	}
 	if o.To != "" {
 		if s := h.session(o.To); s != nil {
-			s.send(newFrame(body))
+			if _, ok := o.Msg.(*p2p.Announce); ok {
+				s.announce(newFrame(body))
+			} else {
+				s.send(newFrame(body))
+			}
 			h.relieve()
 		}
 		return
@@ -408,28 +419,25 @@ func (h *Host) Disconnect(id p2p.PeerID) {
 	}
 }
 
-// Deny keeps a peer out, or lets it in again. A connected one is dropped.
-func (h *Host) Deny(id p2p.PeerID, on bool) {
+// Deny drops a peer that broke the rules, and keeps its id out for a day; the address
+// at which we found it leaves the book. One that an operator asked for is only dropped.
+// It does not wait.
+func (h *Host) Deny(id p2p.PeerID) {
 	p, err := peer.Decode(string(id))
 	if err != nil {
 		return // nobody has such an id
 	}
-	h.gater.deny(p, on)
-	if !on {
-		return
+	if s := h.session(id); s != nil {
+		s.stop(errDisconnected)
+		if s.kind == peers.Manual {
+			return
+		}
+		if addr, ok := s.dialed(); ok && h.cfg.Book != nil {
+			h.cfg.Book.forget(addr)
+		}
 	}
-	h.Disconnect(id)
-	h.spawn(func() { _ = h.swarm.ClosePeer(p) })
+	h.gater.deny(p, time.Now().Add(denyFor))
 }
 
 // ID returns this node's own id.
 func (h *Host) ID() p2p.PeerID { return name(h.id) }
-
-// Traffic returns the bytes that came from and went to a peer since its session
-// began, in all protocols and before encryption.
-func (h *Host) Traffic(id p2p.PeerID) (in, out uint64) {
-	if s := h.session(id); s != nil {
-		return h.traffic.of(s.id)
-	}
-	return 0, 0
-}

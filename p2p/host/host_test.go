@@ -246,6 +246,7 @@ func startAs(t *testing.T, c Config, r *recorder, handler func(*Host) Handler) *
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx, handler(h)) }()
+	<-h.ready
 	n := &node{Host: h, recorder: r, log: log, stop: sync.OnceValue(func() error {
 		cancel()
 		return <-ended
@@ -303,9 +304,9 @@ func messagesInOrder(t *testing.T, c Config, dial func(a, b *node) error) {
 			t.Fatalf("answer %d is %#v", i, m)
 		}
 	}
-	in, out := a.Traffic(b.ID())
-	if least := uint64(n * (frameHeader + 9)); in < least || out < least {
-		t.Errorf("traffic %d in, %d out, expected at least %d each", in, out, least)
+	conn := a.Conn(b.ID())
+	if least := uint64(n * (frameHeader + 9)); conn.In < least || conn.Out < least {
+		t.Errorf("traffic %d in, %d out, expected at least %d each", conn.In, conn.Out, least)
 	}
 	a.wait(t, "a tick", func([]event) bool { return a.recorder.ticks > 0 })
 	if dialer, other := a.seen()[0], b.seen()[0]; dialer.inbound || !other.inbound {

@@ -47,6 +47,9 @@ const (
 	maxPublish      = 256
 	maxPublishTxs   = maxPublish - reservedPublish
 	reservedPublish = 16 // a second has far fewer blocks
+	// maxAnnounced is how many announcements are remembered that went to a peer by
+	// stream, so that none goes twice: both ways take them within milliseconds.
+	maxAnnounced = 16
 )
 
 // Life of a session.
@@ -61,8 +64,7 @@ const (
 	// hurriedConnAge is the same while half of maxTransient are without one: more
 	// than five round trips of an honest peer.
 	hurriedConnAge = 3 * time.Second
-	// sessionWait is how long a gossip message of a connected peer waits for the
-	// session that is being set up.
+	// sessionWait is how long a dial waits for the session that the other side sets up.
 	sessionWait = 2 * time.Second
 	// tickInterval is how often Handler.Tick is called.
 	tickInterval  = 200 * time.Millisecond
@@ -77,10 +79,25 @@ const (
 	redialSettled = 10 * time.Second // a session this old resets the delay
 )
 
+// Discovery in the local network.
+const (
+	maxLocal      = 8  // peers
+	maxFound      = 16 // announcements that wait for their turn: one is dialed at a time
+	maxFoundAddrs = 8  // of one announcement: a machine has a few
+)
+
 // The address book.
 const (
+	// reservedOut is how many of Config.MaxOut connections are kept for peers that the
+	// node chooses from its book: one more than usual while no block comes, and a feeler.
+	reservedOut  = peers.TargetFull + peers.TargetBlockOnly + 2
 	dialInterval = 200 * time.Millisecond // at most one attempt begins in it
 	saveInterval = 10 * time.Minute
+	// What peers are told of the book is drawn anew after sampleMin to sampleMax, as in
+	// Bitcoin Core; while the book has less than is told, after sampleSmall.
+	sampleMin   = 21 * time.Hour
+	sampleMax   = 27 * time.Hour
+	sampleSmall = time.Minute
 )
 
 // Connections, where Config does not say otherwise.
@@ -90,6 +107,9 @@ const (
 	// maxPeerMemory bounds what libp2p's buffers take for one peer, in bytes.
 	maxPeerMemory = 64 << 20
 	maxMemory     = 1 << 30
+	// maxPeerConns bounds the connections of one peer: both sides may have dialed, and
+	// one may be left over from before the peer was started again.
+	maxPeerConns = 3
 	// maxPeerStreams bounds the streams of one peer and protocol; we use one.
 	maxPeerStreams = 16
 	// maxTransient bounds the connections that are being set up, and those without a
@@ -99,7 +119,9 @@ const (
 	// pushes one out. halfOpenAge is when libp2p gives a handshake up.
 	maxHalfOpen = 512
 	halfOpenAge = 15 * time.Second
-	// maxDenied bounds the peers that Deny remembers; the oldest goes first.
+	// denyFor is how long Deny keeps a peer out; maxDenied bounds the peers that it
+	// remembers, and the bans: the oldest goes first.
+	denyFor   = 24 * time.Hour
 	maxDenied = 4096
 )
 
@@ -152,7 +174,7 @@ func newResourceManager(c *Config) (network.ResourceManager, error) {
 			Conns: maxTransient, ConnsInbound: maxTransient, ConnsOutbound: maxTransient, FD: maxTransient,
 		},
 		PeerDefault: rcmgr.ResourceLimits{
-			Conns: 8, ConnsInbound: 8, ConnsOutbound: 8,
+			Conns: maxPeerConns, ConnsInbound: maxPeerConns, ConnsOutbound: maxPeerConns,
 			Streams: 4 * maxPeerStreams, StreamsInbound: 2 * maxPeerStreams, StreamsOutbound: 2 * maxPeerStreams,
 			Memory: maxPeerMemory,
 		},

@@ -3,6 +3,10 @@ package host
 import (
 	"net"
 	"testing"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/kapok-chain/kapok/p2p/peers"
 )
 
 // TestMDNS: two nodes of one network find each other in the local network, and one
@@ -36,4 +40,24 @@ func multicast() bool {
 		}
 	}
 	return false
+}
+
+// TestCrowdInLocalNetwork: whoever announces nodes in the local network by the dozen gets
+// eight connections, one attempt at a time, and none of what the node keeps for itself.
+func TestCrowdInLocalNetwork(t *testing.T) {
+	a := start(t, lean())
+	l := newLAN(a.Host)
+	for range maxLocal + 2 {
+		b := start(t, lean())
+		l.visit(peer.AddrInfo{ID: b.id, Addrs: b.swarm.ListenAddresses()})
+	}
+	if n := a.kinds()[peers.Local]; n != maxLocal {
+		t.Errorf("%d peers of the local network, expected %d", n, maxLocal)
+	}
+	for range 10 * maxFound { // of which nobody takes any away
+		l.HandlePeerFound(peer.AddrInfo{})
+	}
+	if n := len(l.found); n != maxFound {
+		t.Errorf("%d announcements wait, expected %d", n, maxFound)
+	}
 }

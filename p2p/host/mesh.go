@@ -122,6 +122,10 @@ func (g *gossip) bypass(topic *pubsub.Topic, body []byte, from peer.ID) {
 		if frame == nil {
 			frame = newFrame(body)
 		}
-		s.send(frame)
+		if topic == g.blocks {
+			s.announce(frame)
+		} else {
+			s.send(frame)
+		}
 	}
 }

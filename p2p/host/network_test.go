@@ -14,6 +14,7 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/p2p/peers"
 )
 
 // within returns a context that ends with the test's patience.
@@ -32,7 +33,7 @@ func TestConnectByHostAndPort(t *testing.T) {
 	if err := a.Connect(within(t), b.ShortAddrs()[0]); err != nil {
 		t.Errorf("connecting again: %v", err)
 	}
-	if n := a.count(); n != 1 {
+	if n := len(a.all()); n != 1 {
 		t.Errorf("%d sessions, expected 1", n)
 	}
 	if known := len(a.swarm.Peerstore().PeersWithAddrs()); known > 2 {
@@ -106,33 +107,54 @@ func TestOtherNetwork(t *testing.T) {
 	}
 }
 
+// TestDenied: a peer that broke the rules stays out, is not dialed, and its address
+// leaves the book, unless an operator asks for it.
 func TestDenied(t *testing.T) {
-	a, b := start(t, lean()), start(t, lean())
-	a.connect(t, b)
-	b.waitFor(t, "connected", a.ID(), 1)
-	b.Deny(a.ID(), true)
+	c := inGroup(1)
+	c.Book = OpenBook("", testGenesis, true, nil)
+	a, b := start(t, inGroup(2)), start(t, c)
+	if _, err := b.Host.connect(within(t), a.Addrs()[0], peers.Full); err != nil {
+		t.Fatal(err)
+	}
+	if addrs := known(c.Book); len(addrs) != 1 {
+		t.Errorf("the book holds %v", addrs)
+	}
+	b.Deny(a.ID())
 	b.waitFor(t, "disconnected", a.ID(), 1)
 	a.waitFor(t, "disconnected", b.ID(), 1)
+	if addrs := known(c.Book); len(addrs) != 0 {
+		t.Errorf("the book still holds %v", addrs)
+	}
 	if err := a.Connect(within(t), b.Addrs()[0]); err == nil {
 		t.Error("a denied peer got in")
 	}
-	if err := b.Connect(within(t), a.Addrs()[0]); !errors.Is(err, ErrDenied) {
+	if _, err := b.Host.connect(within(t), a.Addrs()[0], peers.Full); !errors.Is(err, ErrDenied) {
 		t.Errorf("dialing a denied peer: %v", err)
 	}
-	b.Deny(a.ID(), false)
-	a.connect(t, b)
+	b.connect(t, a) // on request
 	b.waitFor(t, "connected", a.ID(), 2)
+	b.Deny(a.ID())
+	b.waitFor(t, "disconnected", a.ID(), 2)
+	a.connect(t, b)
+	b.Deny("nobody")
 }
 
 func TestDenyListIsBounded(t *testing.T) {
 	g := newGater()
-	g.deny("first", true)
+	now := time.Now()
+	g.deny("first", now.Add(time.Hour))
 	id := func(i int) peer.ID { return peer.ID(strconv.Itoa(i)) }
 	for i := range maxDenied {
-		g.deny(id(i), true)
+		g.deny(id(i), now.Add(time.Hour))
+		g.deny(id(i), now.Add(time.Hour))
 	}
 	if g.isDenied("first") || !g.isDenied(id(maxDenied-1)) || len(g.denied) != maxDenied {
 		t.Errorf("%d denied, expected %d without the oldest", len(g.denied), maxDenied)
+	}
+	g.deny(id(7), now.Add(-time.Second))
+	g.pardon(id(8))
+	if g.isDenied(id(7)) || g.isDenied(id(8)) || len(g.order) != len(g.denied) {
+		t.Error("a denial that is over, or was taken back, holds")
 	}
 }
 

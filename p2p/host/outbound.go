@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-
 	"github.com/kapok-chain/kapok/p2p"
 	"github.com/kapok-chain/kapok/p2p/peers"
 )
@@ -70,24 +68,29 @@ func (h *Host) dialNext(now time.Time) {
 		if h.ctx.Err() != nil {
 			return
 		}
-		h.cfg.Book.dialed(time.Now(), link.Addr, err, reached)
+		if err != nil || link.Kind == peers.Feeler { // of a session the book knows already
+			h.cfg.Book.dialed(time.Now(), link.Addr, err, reached)
+		}
 		if err != nil {
-			h.log.Debug("an address of the book does not answer", "addr", link.Addr, "for", link.Kind, "reason", err)
+			h.log.Debug("an address of the book gave no connection", "addr", link.Addr, "for", link.Kind, "reason", err)
 		}
 	})
 }
 
-// try makes one attempt. A peer that is connected already, because it dialed us, is
-// none that we chose: that counts as a failure.
+// try makes one attempt. errConnected says that it found a peer that was connected
+// before, which shows nothing about the address.
 func (h *Host) try(ctx context.Context, link peers.Link) error {
 	if link.Kind == peers.Feeler {
 		return h.probe(ctx, multiaddr(link.Addr))
 	}
 	s, err := h.connect(ctx, multiaddr(link.Addr), link.Kind)
-	if err == nil && s.kind == peers.Inbound {
-		return errors.New("it is connected already")
+	if err != nil {
+		return err
 	}
-	return err
+	if addr, ok := s.dialed(); !ok || addr != link.Addr || s.kind != link.Kind {
+		return errConnected
+	}
+	return nil
 }
 
 // probe finds out whether a node of our network answers at an address.
@@ -101,19 +104,13 @@ func (h *Host) probe(ctx context.Context, text string) error {
 	if info.ID, err = h.lookup(ctx, info); err != nil {
 		return err
 	}
-	if h.session(name(info.ID)) != nil {
-		return nil
+	if err := h.shun(info.ID); err != nil {
+		return err
 	}
-	h.gossip.shun(info.ID)
-	defer h.gossip.unshun(info.ID)
+	defer h.unshun(info.ID)
 	if err := h.lib.Connect(ctx, info); err != nil {
 		return plain(err)
 	}
-	defer func() {
-		if h.session(name(info.ID)) == nil {
-			_ = h.swarm.ClosePeer(info.ID)
-		}
-	}()
 	st, _, err := h.greet(ctx, info.ID) // whatever it answers, it is one of us
 	if err != nil {
 		return err
@@ -186,18 +183,4 @@ func (h *Host) saveBook() {
 		}
 	}
 	h.cfg.Book.save(anchors)
-}
-
-// found connects to a node that was discovered in the local network.
-func (h *Host) found(info peer.AddrInfo) {
-	if info.ID == h.id || !isEd25519(info.ID) || h.session(name(info.ID)) != nil || len(h.kind(peers.Manual)) >= maxKept {
-		return
-	}
-	h.spawn(func() {
-		ctx, cancel := context.WithTimeout(h.ctx, dialTimeout)
-		defer cancel()
-		if _, err := h.open(ctx, info, peers.Manual); err != nil {
-			h.log.Debug("cannot connect to a node of the local network", "peer", info.ID, "reason", err)
-		}
-	})
 }

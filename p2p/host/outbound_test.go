@@ -1,10 +1,15 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/kapok-chain/kapok/p2p"
 	"github.com/kapok-chain/kapok/p2p/peers"
@@ -81,4 +86,71 @@ func TestProbe(t *testing.T) {
 	}
 	a.connect(t, b) // afterwards all is as usual, gossip too
 	meshed(t, a, b)
+}
+
+// TestRoomForOwnChoice: peers that an operator names do not take the connections that the
+// node keeps for those of its book.
+func TestRoomForOwnChoice(t *testing.T) {
+	c := inGroup(1)
+	c.MaxOut = reservedOut + 2
+	c.Book = OpenBook("", testGenesis, true, nil)
+	a := start(t, c)
+	for i := range 2 {
+		a.connect(t, start(t, inGroup(10+i)))
+	}
+	third := start(t, inGroup(20))
+	if err := a.Connect(within(t), third.Addrs()[0]); err == nil || !strings.Contains(err.Error(), "the most allowed") {
+		t.Errorf("error %v of the third", err)
+	}
+	a.Disconnect(a.kind(peers.Manual)[0].peer.ID) // which gives its place back
+	a.waitFor(t, "disconnected", "", 1)
+	a.wait(t, "the place", func([]event) bool { return a.Connect(within(t), third.Addrs()[0]) == nil })
+}
+
+// TestConnectedAlready: that a peer is connected already says nothing about the address
+// at which it is tried.
+func TestConnectedAlready(t *testing.T) {
+	c := lean()
+	c.Book = OpenBook("", testGenesis, true, nil)
+	a, b := start(t, lean()), start(t, c)
+	addr, _ := addrPort(a.swarm.ListenAddresses()[0])
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	tried := func(what string) {
+		t.Helper()
+		for _, k := range c.Book.book.All() {
+			if k.Tried || !k.Success.IsZero() {
+				t.Errorf("%s: the book says that %s was tried", what, k.Addr)
+			}
+		}
+	}
+	for range 12 { // more often than failures would be forgiven
+		for _, kind := range []peers.Kind{peers.Full, peers.BlockOnly, peers.Feeler} {
+			c.Book.Heard(time.Now(), p2p.Peer{Addr: "/ip4/127.200.0.9/tcp/1"}, []string{multiaddr(addr)}, false)
+			err := b.try(within(t), peers.Link{Kind: kind, Addr: addr})
+			if !errors.Is(err, errConnected) {
+				t.Fatalf("%s: error %v", kind, err)
+			}
+			c.Book.dialed(time.Now(), addr, err, true)
+		}
+	}
+	tried("a peer that dialed us")
+	if n := len(known(c.Book)); n != 1 {
+		t.Errorf("the book holds %d addresses", n)
+	}
+	// A connection that the peer opened is no proof of where it came from.
+	bare, err := New(lean())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bare.Close() })
+	bare.lib.SetStreamHandler(bare.cfg.protocol(), func(s network.Stream) { _, _ = s.Write([]byte{byte(answerAccept)}) })
+	if err := bare.lib.Connect(within(t), peer.AddrInfo{ID: b.id, Addrs: b.swarm.ListenAddresses()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Host.connect(within(t), bare.Addrs()[0], peers.Full); err != nil {
+		t.Fatal(err)
+	}
+	b.waitFor(t, "connected", bare.ID(), 1)
+	tried("a connection that the peer opened")
 }

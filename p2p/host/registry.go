@@ -53,13 +53,6 @@ func (h *Host) all() []*session {
 	return sessions
 }
 
-// count returns the number of sessions.
-func (h *Host) count() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.sessions)
-}
-
 // awaitSession returns the session with a peer, waiting for one that is being
 // set up; nil when there is none after limit.
 func (h *Host) awaitSession(ctx context.Context, id p2p.PeerID, limit time.Duration) *session {
@@ -88,33 +81,20 @@ func (h *Host) awaitSession(ctx context.Context, id p2p.PeerID, limit time.Durat
 	}
 }
 
-// admit decides about a stream that a peer opened, and registers the session
-// where the answer is yes. A peer that opens a stream says that it has none:
-// a session older than any race gives way to the new one.
-func (h *Host) admit(s *session) answer {
-	for {
-		h.mu.Lock()
-		old := h.sessions[s.peer.ID]
-		_, dialing := h.pending[s.id]
-		switch {
-		case h.closed:
-			h.mu.Unlock()
-			return answerBusy
-		case old != nil && old.stopped() == nil && time.Since(old.since) < replaceAge:
-			h.mu.Unlock()
-			return answerDuplicate
-		case old == nil && dialing && h.id < s.id:
-			h.mu.Unlock() // ours survives; the peer's admit accepts it
-			return answerDuplicate
-		case old == nil:
-			h.register(s)
-			h.mu.Unlock()
-			return answerAccept
-		}
-		h.mu.Unlock()
-		old.stop(errReplaced)
-		<-old.done
+// judge decides about a stream that a peer opened; h.mu is held. A peer that opens a
+// stream says that it has none: a session older than any race has to end first.
+func (h *Host) judge(s *session) (verdict answer, first *session) {
+	old := h.sessions[s.peer.ID]
+	_, dialing := h.pending[s.id]
+	switch {
+	case h.closed || !h.gater.admits(s.id, s.stream.Conn().RemoteMultiaddr()): // banned since it connected
+		return answerBusy, nil
+	case old != nil && old.stopped() == nil && time.Since(old.since) < replaceAge:
+		return answerDuplicate, nil
+	case old == nil && dialing && h.id < s.id: // ours survives; the peer's host accepts it
+		return answerDuplicate, nil
 	}
+	return answerAccept, old
 }
 
 // register makes s the session of its peer; h.mu is held.

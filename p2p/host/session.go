@@ -2,9 +2,12 @@ package host
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +36,7 @@ type session struct {
 	stream network.Stream
 	queue  *queue
 	since  time.Time
+	halt   chan struct{} // closed by the first stop
 	done   chan struct{} // closed once the handler has heard Disconnected
 
 	// call makes the handler's calls for this peer come one at a time. It is
@@ -42,8 +46,10 @@ type session struct {
 	blockOnly atomic.Bool
 	ended     bool // under call: Disconnected was called, or Connected never was
 
-	mu     sync.Mutex
-	reason error // why it was stopped; nil while it lives
+	mu        sync.Mutex
+	reason    error                           // why it was stopped; nil while it lives
+	announced [maxAnnounced][sha256.Size]byte // hashes of the last ones by this stream, in a ring
+	next      int                             // where the next one goes
 }
 
 // newSession returns a session over an agreed stream, which serve or abandon
@@ -60,6 +66,7 @@ func (h *Host) newSession(s network.Stream, kind peers.Kind) *session {
 		stream: s,
 		queue:  newQueue(&h.queued),
 		since:  time.Now(),
+		halt:   make(chan struct{}),
 		done:   make(chan struct{}),
 	}
 	session.blockOnly.Store(kind == peers.BlockOnly)
@@ -80,6 +87,7 @@ func (s *session) serve(ctx context.Context) {
 	unlink := context.AfterFunc(ctx, func() { s.stop(ErrClosed) })
 	var writer sync.WaitGroup
 	writer.Go(func() { s.stop(s.write(writing)) })
+	writer.Go(func() { <-s.halt; s.reset() })
 	s.stop(s.read())
 	cancel()
 	writer.Wait()
@@ -93,13 +101,14 @@ func (s *session) serve(ctx context.Context) {
 	s.call.Unlock()
 	s.close()
 	if !errors.Is(reason, errReplaced) {
-		_ = h.swarm.ClosePeer(s.id) // the connection may be gone already
+		_ = s.stream.Conn().Close() // of this session alone: the peer may be back on another
 	}
 }
 
 // abandon ends a session that the handler never heard of.
 func (s *session) abandon(reason error) {
 	s.stop(reason)
+	s.reset()
 	s.ended = true
 	s.call.Unlock()
 	s.close()
@@ -113,7 +122,7 @@ func (s *session) close() {
 }
 
 // stop makes the session end for the given reason; only the first one counts.
-// It does not wait.
+// It does not wait, and may be called with any lock held.
 func (s *session) stop(reason error) {
 	if reason == nil {
 		return
@@ -125,8 +134,24 @@ func (s *session) stop(reason error) {
 	}
 	s.mu.Unlock()
 	if first {
-		_ = s.stream.Reset() // an error means that it is closed already
+		close(s.halt)
 	}
+}
+
+// reset ends the stream and frees what waits to be sent. Where the peer reads nothing,
+// not even the reset leaves before the connection's write deadline of 10 s.
+func (s *session) reset() {
+	s.queue.close()
+	_ = s.stream.Reset() // an error means that it is closed already
+}
+
+// dialed returns the address at which we found the peer; false where it dialed us.
+func (s *session) dialed() (netip.AddrPort, bool) {
+	conn := s.stream.Conn()
+	if conn.Stat().Direction != network.DirOutbound {
+		return netip.AddrPort{}, false
+	}
+	return addrPort(conn.RemoteMultiaddr())
 }
 
 // stopped returns why the session ends, nil while it lives.
@@ -182,12 +207,30 @@ func (s *session) send(frame []byte) {
 	}
 }
 
-// deliver hands one message to the handler. It returns false, and does nothing,
-// once the session has ended.
+// announce sends a frame with an announcement once: the engine sends it to the peers that
+// the node chose, and gossip to those that it would miss.
+func (s *session) announce(frame []byte) {
+	id := sha256.Sum256(frame)
+	s.mu.Lock()
+	twice := slices.Contains(s.announced[:], id)
+	if !twice {
+		s.announced[s.next] = id
+		s.next = (s.next + 1) % maxAnnounced
+	}
+	s.mu.Unlock()
+	if !twice {
+		s.send(frame)
+	}
+}
+
+// deliver hands one message to the handler. It returns false, and does nothing, once
+// the session has ended; for a message by stream, once it was stopped. Gossip is taken
+// until the end, since nobody else is asked for what GossipSub has seen: a peer that
+// sends an announcement and hangs up must not take it away with it.
 func (s *session) deliver(m p2p.Msg, gossip bool) (p2p.Verdict, bool) {
 	s.call.Lock()
 	defer s.call.Unlock()
-	if s.ended || s.stopped() != nil {
+	if s.ended || !gossip && s.stopped() != nil {
 		return p2p.Ignore, false
 	}
 	if hello, ok := m.(*p2p.Hello); ok && hello.BlockOnly() {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -149,4 +150,64 @@ func TestDisconnect(t *testing.T) {
 	a.waitFor(t, "disconnected", b.ID(), 1)
 	b.waitFor(t, "disconnected", a.ID(), 1)
 	a.Send(p2p.Outgoing{To: b.ID(), Msg: &p2p.Ping{}}) // to nobody: lost
+}
+
+// TestFurtherConnections: a peer that has a session may have two further connections for
+// a while, and then it has the one.
+func TestFurtherConnections(t *testing.T) {
+	c := lean()
+	c.KeyFile = t.TempDir() + "/node.key"
+	victim, a := start(t, lean()), start(t, c)
+	a.connect(t, victim)
+	victim.waitFor(t, "connected", a.ID(), 1)
+	info := peer.AddrInfo{ID: victim.id, Addrs: victim.swarm.ListenAddresses()}
+	for range 8 {
+		h, err := New(c) // the same peer once more
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { h.Close() })
+		_ = h.lib.Connect(within(t), info) // refused, or cut off as soon as it stands
+	}
+	if n := len(victim.swarm.ConnsToPeer(a.id)); n < 2 || n > maxPeerConns {
+		t.Errorf("%d connections with one peer, expected 2 to %d", n, maxPeerConns)
+	}
+	victim.sweep(time.Now())
+	if n := len(victim.swarm.ConnsToPeer(a.id)); n < 2 {
+		t.Errorf("%d connections are left of young ones", n)
+	}
+	victim.sweep(time.Now().Add(idleConnAge + time.Second))
+	victim.wait(t, "one connection", func([]event) bool { return len(victim.swarm.ConnsToPeer(a.id)) == 1 })
+	a.Send(p2p.Outgoing{To: victim.ID(), Msg: &p2p.Ping{Nonce: 1}})
+	victim.waitFor(t, "message", a.ID(), 1)
+	if n := has(victim.seen(), "disconnected", a.ID()); n != 0 {
+		t.Error("the session ended with the further connections")
+	}
+}
+
+// TestPeerThatIsBack: the end of a session does not cut off the peer's next connection,
+// which may stand already.
+func TestPeerThatIsBack(t *testing.T) {
+	c := lean()
+	c.KeyFile = t.TempDir() + "/node.key"
+	victim, a := start(t, lean()), start(t, c)
+	a.connect(t, victim)
+	victim.waitFor(t, "connected", a.ID(), 1)
+	again, err := New(c) // the same peer
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { again.Close() })
+	if err := again.lib.Connect(within(t), peer.AddrInfo{ID: victim.id, Addrs: victim.swarm.ListenAddresses()}); err != nil {
+		t.Fatal(err)
+	}
+	victim.Disconnect(a.ID())
+	victim.waitFor(t, "disconnected", a.ID(), 1)
+	a.waitFor(t, "disconnected", victim.ID(), 1)
+	st, verdict, err := again.greet(within(t), victim.id)
+	if err != nil || verdict != answerAccept {
+		t.Fatalf("answer %d, error %v", verdict, err)
+	}
+	victim.waitFor(t, "connected", a.ID(), 2)
+	_ = st.Reset()
 }

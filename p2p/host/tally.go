@@ -19,10 +19,11 @@ type Tally [p2p.MaxType + 1]MessageCount
 
 // Messages are those of all peers since the start. Duplicates and Dropped are part of
 // GossipIn: gossip that had come before, and that nobody looked at because too much
-// waited. Unsent is gossip that found no room in a peer's queue.
+// waited. Unsent is gossip that found no room in a peer's queue. Strangers is gossip of
+// peers without a session, which nobody looked at.
 type Messages struct {
 	StreamOut, StreamIn, GossipOut, GossipIn Tally
-	Duplicates, Dropped, Unsent              Tally
+	Duplicates, Dropped, Unsent, Strangers   Tally
 	Throttled                                uint64 // batches of gossip that the peer gater kept out
 }
 
@@ -32,7 +33,8 @@ func (h *Host) Messages() Messages {
 	return Messages{
 		StreamOut: t.streamOut.read(), StreamIn: t.streamIn.read(),
 		GossipOut: t.gossipOut.read(), GossipIn: t.gossipIn.read(), Duplicates: t.duplicates.read(),
-		Dropped: t.dropped.read(), Unsent: t.unsent.read(), Throttled: t.throttled.Load(),
+		Dropped: t.dropped.read(), Unsent: t.unsent.read(), Strangers: t.strangers.read(),
+		Throttled: t.throttled.Load(),
 	}
 }
 

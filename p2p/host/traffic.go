@@ -21,7 +21,7 @@ type traffic struct {
 	numbers atomic.Int64  // of connections so far
 
 	// Messages of all peers since the start.
-	streamOut, streamIn, gossipOut, gossipIn, duplicates, dropped, unsent tally
+	streamOut, streamIn, gossipOut, gossipIn, duplicates, dropped, unsent, strangers tally
 
 	throttled atomic.Uint64 // batches of gossip that were not looked into
 }
@@ -50,15 +50,6 @@ func (t *traffic) scored(scores map[peer.ID]float64) {
 			c.(*counter).score.Store(math.Float64bits(score))
 		}
 	}
-}
-
-// of returns what came from and went to a peer in its session, in bytes.
-func (t *traffic) of(id peer.ID) (in, out uint64) {
-	if c, ok := t.peers.Load(id); ok {
-		c := c.(*counter)
-		return c.in.Load(), c.out.Load()
-	}
-	return 0, 0
 }
 
 func (t *traffic) LogSentMessage(int64) {}

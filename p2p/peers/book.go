@@ -14,7 +14,7 @@ const (
 	MaxFresh     = 4096
 	MaxPerSource = 256
 	// MaxTried is how many tried addresses it holds. One net group may have
-	// MaxTriedPerGroup, since at most one of a group is ever connected.
+	// MaxTriedPerGroup, since the book gives at most one of a group to be dialed at a time.
 	MaxTried         = 1024
 	MaxTriedPerGroup = 16
 	// MaxAnchors is how many anchors it keeps: as many as there are connections

@@ -94,7 +94,7 @@ func TestBookKeepsItsBooks(t *testing.T) {
 				t.Fatalf("%s is not due", addr)
 			}
 		}
-		text, err := b.Encode("net", []netip.AddrPort{v4(1, 1), v4(2, 2), v4(3, 3)})
+		text, err := b.Snapshot("net", []netip.AddrPort{v4(1, 1), v4(2, 2), v4(3, 3)}).Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func sorted(all []Known) []Known {
 }
 
 func TestBadFiles(t *testing.T) {
-	good, err := NewBook(false).Encode("net", nil)
+	good, err := NewBook(false).Snapshot("net", nil).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestFileKeepsToTheCaps(t *testing.T) {
 	for i := range 2 * MaxPerSource {
 		b.Add(start, testRand(1), group(9), v4(i, 0))
 	}
-	text, err := b.Encode("net", nil)
+	text, err := b.Snapshot("net", nil).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,5 +238,29 @@ func TestSample(t *testing.T) {
 	}
 	if len(drawn) != 41 || drawn[v4(60, 1)] {
 		t.Errorf("%d addresses were told, expected the 41 that are not known to be dead", len(drawn))
+	}
+}
+
+// TestSnapshot: what a snapshot says does not change with the book.
+func TestSnapshot(t *testing.T) {
+	rng, b := testRand(5), NewBook(false)
+	for i := range 50 {
+		b.Add(start, rng, group(300+i%7), v4(i, 1))
+	}
+	anchors := []netip.AddrPort{v4(1, 1), v4(2, 1)}
+	s := b.Snapshot("net", anchors)
+	before, err := s.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		b.Succeeded(start.Add(time.Hour), rng, v4(i, 1))
+		b.Add(start.Add(time.Hour), rng, group(300+i%7), v4(i, 2))
+	}
+	b.Remove(v4(3, 1))
+	anchors[0] = v4(9, 9)
+	after, err := s.Encode()
+	if err != nil || string(before) != string(after) {
+		t.Errorf("a snapshot changed (%v)", err)
 	}
 }

@@ -29,11 +29,12 @@ const (
 	Full           // chosen by us
 	BlockOnly      // chosen by us; carries no payments and no addresses
 	Feeler         // closed as soon as it stands
+	Local          // found in the local network
 )
 
 // String returns the lower-case name.
 func (k Kind) String() string {
-	return [...]string{"inbound", "manual", "outbound", "block-only", "feeler"}[k]
+	return [...]string{"inbound", "manual", "outbound", "block-only", "feeler", "local"}[k]
 }
 
 // Link is a connection that we opened, or are about to.

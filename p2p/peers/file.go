@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -39,10 +40,16 @@ type freshRecord struct {
 	Attempts int            `json:"attempts"`
 }
 
-// Encode returns the file of a book. network names the network that its addresses
+// Snapshot is what a book held at one time.
+type Snapshot struct{ file bookFile }
+
+// Encode returns the file of a book.
+func (s *Snapshot) Encode() ([]byte, error) { return json.MarshalIndent(s.file, "", " ") }
+
+// Snapshot returns what the book holds. network names the network that its addresses
 // are of, anchors are the peers to be dialed first at the next start.
-func (b *Book) Encode(network string, anchors []netip.AddrPort) ([]byte, error) {
-	f := bookFile{Version: fileVersion, Network: network, Anchors: anchors[:min(len(anchors), MaxAnchors)]}
+func (b *Book) Snapshot(network string, anchors []netip.AddrPort) *Snapshot {
+	f := bookFile{Version: fileVersion, Network: network, Anchors: slices.Clone(anchors[:min(len(anchors), MaxAnchors)])}
 	for _, group := range b.tried.order {
 		for _, addr := range b.tried.groups[group] {
 			e := b.known[addr]
@@ -55,10 +62,10 @@ func (b *Book) Encode(network string, anchors []netip.AddrPort) ([]byte, error) 
 			f.Fresh = append(f.Fresh, freshRecord{addr, source, e.seen.Unix(), e.attempts})
 		}
 	}
-	return json.MarshalIndent(f, "", " ")
+	return &Snapshot{f}
 }
 
-// Decode reads a file that Encode wrote into an empty book, and returns the
+// Decode reads a file that Snapshot.Encode wrote into an empty book, and returns the
 // anchors. Its caps hold for what a file says too. Where there is an error, the
 // book is not to be used.
 func (b *Book) Decode(rng *rand.Rand, network string, text []byte) ([]netip.AddrPort, error) {

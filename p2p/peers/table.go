@@ -22,10 +22,6 @@ func newTable(max, perGroup int) table {
 	return table{max: max, perGroup: perGroup, groups: make(map[netip.Prefix][]netip.AddrPort)}
 }
 
-func (t *table) has(group netip.Prefix, addr netip.AddrPort) bool {
-	return slices.Contains(t.groups[group], addr)
-}
-
 // victim is what was pushed out.
 type victim struct {
 	group netip.Prefix

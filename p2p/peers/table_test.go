@@ -3,6 +3,7 @@ package peers
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -107,4 +108,8 @@ func TestEqualSharesStay(t *testing.T) {
 			}
 		}
 	}
+}
+
+func (t *table) has(group netip.Prefix, addr netip.AddrPort) bool {
+	return slices.Contains(t.groups[group], addr)
 }

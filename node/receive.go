@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -113,19 +114,25 @@ func (n *Node) receiveAnnounce(now time.Time, from p2p.PeerID, m *p2p.Announce, 
 			return p2p.Ignore, err
 		}
 	}
-	n.announced = append(n.announced, announced{from, m})
+	n.announced = append(n.announced, announced{index.Hash, from, m})
 	return verdict, nil
 }
 
 // announced is a block to be put together from the mempool: when its announcement has gone
 // on, since that may take a hundred times as long as to judge a header.
 type announced struct {
+	hash consensus.Hash
 	from p2p.PeerID
 	msg  *p2p.Announce
 }
 
 // maxRebuilds bounds those that wait: more than come while one is put together.
 const maxRebuilds = 16
+
+// awaits reports whether an announced block waits to be put together.
+func (n *Node) awaits(hash consensus.Hash) bool {
+	return slices.ContainsFunc(n.announced, func(a announced) bool { return a.hash == hash })
+}
 
 // Rebuild puts together the block that was announced first, if there is one, and asks for
 // what is missing. It reports whether there are more.

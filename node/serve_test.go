@@ -40,14 +40,16 @@ func TestAnnouncedBesideAWithheldHeader(t *testing.T) {
 	}
 }
 
-// An announcement goes on before anything is known of the body.
+// An announcement goes on before anything is known of the body, which nobody is asked for
+// as a whole before it was tried to put it together.
 func TestForwardedBeforeItIsRebuilt(t *testing.T) {
 	b := newBench(t, consensus.Regtest())
 	c := chaintest.New(t, b.Params)
 	c.Grow("genesis - a1..a101")
 	b.submit(b.victim, c.Path("a100")...)
-	peer := newBait("peer", nil, b.genesis())
+	peer, other := newBait("peer", nil, b.genesis()), newBait("other", nil, b.genesis())
 	b.meet(peer, 0, true)
+	b.meet(other, 0, true)
 	b.listen()
 	for name, later := range map[string]func() error{
 		"called":   func() error { _, err := b.victim.Rebuild(b.Now); return err },
@@ -60,6 +62,13 @@ func TestForwardedBeforeItIsRebuilt(t *testing.T) {
 		for _, out := range b.victim.Outbox() {
 			if _, ok := out.Msg.(*p2p.Announce); ok && out.To == p2p.Everyone {
 				gossip++
+			}
+		}
+		_, err = b.victim.Receive(b.Now, other.id, &p2p.Headers{Headers: []consensus.Header{block.Header}}, false)
+		b.check(err)
+		for _, out := range b.victim.Outbox() {
+			if _, ok := out.Msg.(*p2p.GetBlocks); ok {
+				t.Errorf("%s: the whole body was asked for", name)
 			}
 		}
 		index := b.victim.Lookup(block.Hash())

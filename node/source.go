@@ -38,12 +38,14 @@ func (s source) Body(hash consensus.Hash) (*consensus.Block, error) { return s.n
 func (s source) Pruned(b *consensus.BlockIndex) bool { return s.n.isPruned(b) }
 
 // MissingBodies lists blocks towards best whose bodies are not stored, lowest
-// first, at most max of them.
+// first, at most max of them, but for those that are about to be put together.
 func (s source) MissingBodies(best *consensus.BlockIndex, max int) []consensus.Hash {
 	missing := s.n.tree.Missing(best, max)
-	hashes := make([]consensus.Hash, len(missing))
-	for i, b := range missing {
-		hashes[i] = b.Hash
+	hashes := make([]consensus.Hash, 0, len(missing))
+	for _, b := range missing {
+		if !s.n.awaits(b.Hash) {
+			hashes = append(hashes, b.Hash)
+		}
 	}
 	return hashes
 }

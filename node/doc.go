@@ -6,6 +6,9 @@
 // to say to peers waits in an outbox (Outbox), whatever observers should know
 // of the chain waits in Changes.
 //
+// An announced block is put together by Rebuild, which whoever calls Receive calls then
+// (Advance does, too): the verdict on an announcement does not wait for it.
+//
 // Connecting a block is a Step of three calls: Gather reads what the block needs,
 // Job.Verify checks signatures (a pure function of what was gathered), Commit moves
 // the tip if it is still where Gather found it, has it on disk where peers are to hear of

@@ -170,6 +170,11 @@ func (c *crowd) deliver(t rapid.TB) {
 // settle walks to the best block, with a look at the coins after each step, and
 // answers what the node asks.
 func (c *crowd) settle() {
+	for more := true; more; {
+		var err error
+		more, err = c.node.Rebuild(c.world.Now)
+		c.check(err)
+	}
 	for {
 		job, err := c.node.Gather()
 		c.check(err)

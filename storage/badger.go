@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -79,9 +80,31 @@ func settings(dir string, lean bool, log *badgerLog) badger.Options {
 		WithNumGoroutines(2).
 		WithLogger(log)
 	if lean {
-		return o.WithMemTableSize(16 << 20).WithNumMemtables(2).WithBlockCacheSize(8 << 20).WithIndexCacheSize(4 << 20)
+		return o.WithMemTableSize(memTable(dir, leanMemTable/2+rand.Int64N(leanMemTable/2))).WithNumMemtables(2).
+			WithBlockCacheSize(8 << 20).WithIndexCacheSize(4 << 20)
 	}
-	return o.WithMemTableSize(32 << 20).WithNumMemtables(3).WithBlockCacheSize(64 << 20).WithIndexCacheSize(32 << 20)
+	return o.WithMemTableSize(fullMemTable).WithNumMemtables(3).WithBlockCacheSize(64 << 20).WithIndexCacheSize(32 << 20)
+}
+
+// Sizes of a memtable, in bytes. A lean one is of half to all of its size, drawn when the
+// store is opened: nodes of one machine that follow one chain write the same, and were their
+// memtables of one size too, all would become tables at one moment, 80 ms of a core each.
+const (
+	fullMemTable = 32 << 20
+	leanMemTable = 16 << 20
+)
+
+// memTable is the size, or that of the largest memtable which a kill left in dir: Badger
+// ends the process where one that it reads again is larger than its setting. Its file is
+// twice as long as that setting was.
+func memTable(dir string, size int64) int64 {
+	left, _ := filepath.Glob(filepath.Join(dir, "*.mem"))
+	for _, path := range left {
+		if info, err := os.Stat(path); err == nil {
+			size = max(size, min(info.Size()/2, fullMemTable))
+		}
+	}
+	return size
 }
 
 // Open opens or creates the chain of a network. It finishes what a kill left

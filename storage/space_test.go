@@ -35,7 +35,7 @@ func TestNoSpace(t *testing.T) {
 
 func TestRoom(t *testing.T) {
 	o := settings(t.TempDir(), true, newBadgerLog(nil))
-	if got := reserve(o); got != 128<<20 {
+	if got := reserve(o); got < 64<<20 || got > 128<<20 {
 		t.Errorf("a lean node reserves %d bytes", got)
 	}
 	must(t, room(o))

@@ -1,0 +1,52 @@
+package storage
+
+import (
+	"encoding/binary"
+	"os"
+	"testing"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// A memtable that a kill left behind is read again by a store with smaller ones. Badger
+// would end the process where it does not fit.
+func TestLeanStoreReadsALargeMemtable(t *testing.T) {
+	const keys = 230_000
+	dir, killed := t.TempDir(), t.TempDir()
+	db, err := badger.Open(settings(dir, false, newBadgerLog(nil)).WithSyncWrites(false))
+	must(t, err)
+	defer func() { must(t, db.Close()) }()
+	batch := db.NewWriteBatch()
+	for i := range uint32(keys) { // some 25 MB
+		must(t, batch.Set(binary.BigEndian.AppendUint32(nil, i), make([]byte, 64)))
+	}
+	must(t, batch.Flush())
+	must(t, os.CopyFS(killed, os.DirFS(dir)))
+
+	o := settings(killed, true, newBadgerLog(nil))
+	if o.MemTableSize != fullMemTable {
+		t.Fatalf("memtables of %d MB, one of %d MB was left", o.MemTableSize>>20, fullMemTable>>20)
+	}
+	again, err := badger.Open(o)
+	must(t, err)
+	defer func() { must(t, again.Close()) }()
+	must(t, again.View(func(txn *badger.Txn) error {
+		_, err := txn.Get(binary.BigEndian.AppendUint32(nil, keys-1))
+		return err
+	}))
+}
+
+// Stores of one machine differ in when their memtables are full.
+func TestLeanMemtablesDiffer(t *testing.T) {
+	sizes := make(map[int64]bool)
+	for range 20 {
+		size := settings(t.TempDir(), true, newBadgerLog(nil)).MemTableSize
+		if size < leanMemTable/2 || size > leanMemTable {
+			t.Errorf("a memtable of %d bytes", size)
+		}
+		sizes[size] = true
+	}
+	if len(sizes) < 2 {
+		t.Error("all are of one size")
+	}
+}

@@ -17,10 +17,12 @@ const (
 	// maxFailures is how many refused blocks keep their reason, for submitblock
 	// and the log; the oldest is forgotten first.
 	maxFailures = 1000
-	// maxDeferred is how many transactions, each of at most mempool.MaxTxWeight
-	// bytes, may wait for a reorganisation in progress to end: 40 MB at worst.
-	// One more is refused, and comes back by reconciliation.
-	maxDeferred = 100
+	// maxDeferred is how many payments may wait for a reorganisation in progress to end,
+	// or for a block, and maxDeferredWeight (units of weight: bytes at most) how large they
+	// may be altogether. What finds no room in a reorganisation comes back by
+	// reconciliation; while a block is awaited it is judged at once.
+	maxDeferred       = 400
+	maxDeferredWeight = 40_000_000
 	// unsolicitedDepth is how many blocks' work below the tip an unasked-for
 	// block or announcement may end and still be looked at.
 	unsolicitedDepth = 6
@@ -62,13 +64,14 @@ type Node struct {
 
 	pruned uint32 // as storage.State.Pruned
 
-	known        *consensus.BlockIndex // the tip that observers have been told
-	quiet        quiet
-	deferred     []deferredTx
-	resolve      []mempool.Orphan // orphans whose parent has come
-	poolSequence uint64           // counts what entered the mempool
-	accepted     []*mempool.Entry // since Accepted was called
-	changes      []consensus.Change
+	known          *consensus.BlockIndex // the tip that observers have been told
+	quiet          quiet
+	deferred       []deferredTx
+	deferredWeight int
+	resolve        []mempool.Orphan // orphans whose parent has come
+	poolSequence   uint64           // counts what entered the mempool
+	accepted       []*mempool.Entry // since Accepted was called
+	changes        []consensus.Change
 }
 
 // New rebuilds the tree from the store. The tip is where the coins are; after
@@ -177,6 +180,9 @@ func (n *Node) Tick(now time.Time) error {
 	}
 	n.pool.Expire(now)
 	if err := n.resolveOrphans(now); err != nil {
+		return err
+	}
+	if err := n.addDeferred(now); err != nil {
 		return err
 	}
 	n.fetchLost(now)

@@ -13,7 +13,10 @@ import (
 // no message can make the node work for long (CVE-2024-52914).
 const resolveBatch = 16
 
-// deferredTx waits until a reorganisation has ended.
+// deferredBatch is how many payments that waited are judged in one call: 10 ms of work.
+const deferredBatch = 64
+
+// deferredTx waits until a reorganisation has ended, or a block is in.
 type deferredTx struct {
 	from p2p.PeerID
 	tx   *consensus.Tx
@@ -83,11 +86,14 @@ func (n *Node) receiveTx(now time.Time, from p2p.PeerID, tx *consensus.Tx, gossi
 	if n.pool.ByWTxID(wtxid) != nil {
 		return p2p.Ignore, nil
 	}
-	if n.Reorganising() {
-		if len(n.deferred) < maxDeferred && tx.Weight() <= mempool.MaxTxWeight {
-			n.deferred = append(n.deferred, deferredTx{from, tx})
+	if n.Reorganising() || !gossip && n.engine.AwaitsBlock(now) {
+		if weight := n.deferredWeight + tx.Weight(); len(n.deferred) < maxDeferred && weight <= maxDeferredWeight {
+			n.deferred, n.deferredWeight = append(n.deferred, deferredTx{from, tx}), weight
+			return p2p.Ignore, nil
 		}
-		return p2p.Ignore, nil
+		if n.Reorganising() {
+			return p2p.Ignore, nil
+		}
 	}
 	if err := n.resolveOrphans(now); err != nil { // so that they never pile up
 		return p2p.Ignore, err
@@ -148,14 +154,15 @@ func (n *Node) resolveOrphans(now time.Time) error {
 	return nil
 }
 
-// addDeferred takes up the payments that waited for a reorganisation to end.
+// addDeferred takes up payments that waited for a reorganisation to end, or for a block,
+// a batch at a time.
 func (n *Node) addDeferred(now time.Time) error {
-	if n.Reorganising() {
-		return nil
-	}
-	waiting := n.deferred
-	n.deferred = nil
-	for _, d := range waiting {
+	for range min(deferredBatch, len(n.deferred)) {
+		if n.Reorganising() || n.engine.AwaitsBlock(now) {
+			return nil
+		}
+		d := n.deferred[0]
+		n.deferred, n.deferredWeight = n.deferred[1:], n.deferredWeight-d.tx.Weight()
 		if _, err := n.receiveTx(now, d.from, d.tx, false); err != nil {
 			return err
 		}

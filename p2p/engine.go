@@ -72,6 +72,7 @@ type Engine struct {
 	announced recent[consensus.Hash] // blocks that need no further announcement
 	received  recent[consensus.Hash] // bodies that came from peers
 	askedTxs  map[consensus.Hash]time.Time
+	awaited   awaited
 	relay     BlockRelay
 
 	clockOff time.Duration // how far our clock is ahead of the peers', where that is too far

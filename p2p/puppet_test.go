@@ -17,11 +17,12 @@ type puppet struct {
 	w   *world
 	out []p2p.Outgoing
 
-	asked int              // for headers
-	ids   *p2p.MempoolIDs  // the last ones
-	got   []consensus.Hash // wtxids of payments
-	done  int              // TxsDone
-	again p2p.Msg          // said at each of them; nil: nothing
+	asked  int              // for headers
+	ids    *p2p.MempoolIDs  // the last ones
+	got    []consensus.Hash // wtxids of payments
+	done   int              // TxsDone
+	wanted []consensus.Hash // payments that the node asked for by hash, last
+	again  p2p.Msg          // said at each of them; nil: nothing
 }
 
 // puppets are peers of a node; the node dials.
@@ -60,6 +61,8 @@ func (p *puppet) Receive(_ time.Time, from p2p.PeerID, m p2p.Msg, _ bool) (p2p.V
 		p.out = append(p.out, p2p.Outgoing{To: from, Msg: &p2p.Headers{}})
 	case *p2p.MempoolIDs:
 		p.ids = m
+	case *p2p.GetTxs:
+		p.wanted = m.Hashes
 	case *p2p.Tx:
 		p.got = append(p.got, m.Tx.WTxID())
 	case *p2p.TxsDone:
@@ -145,6 +148,34 @@ func TestTranscriptStall(t *testing.T) {
 	w.until(0, "n at the tip", allAt(a1, n))
 	w.say("p wakes up: what it sends is of no use any more")
 	p.says(n, &p2p.BlockTxs{Block: a1, Txs: []*consensus.Tx{loose(1, 0)}})
+	w.golden()
+}
+
+func TestTranscriptBlockFirst(t *testing.T) {
+	w, n, p, q := played(t, 66)
+	inside, outside := loose(1, 0), loose(2, 0)
+	w.chain.Mine("genesis", "a1", holding(inside))
+	a1 := w.chain.Hash("a1")
+	w.say("p announces a block of which n lacks a payment; q offers that payment and another: neither is asked for")
+	p.says(n, p2p.NewAnnounce(w.chain.Block("a1"), 1))
+	q.says(n, &p2p.Offer{WTxIDs: []consensus.Hash{inside.WTxID(), outside.WTxID()}})
+	w.say("with the block they are: n does not know by which name the block holds them")
+	p.says(n, &p2p.BlockTxs{Block: a1, Txs: []*consensus.Tx{inside}})
+	w.until(0, "n at the tip", allAt(a1, n))
+	w.until(time.Second, "q is asked", func() bool { return len(q.wanted) == 2 })
+	q.says(n, &p2p.Tx{Tx: outside}, &p2p.TxsDone{})
+	w.until(0, "n has it", everywhere([]*node{n}, outside))
+
+	w.say("p announces another, and does not send what is missing: payments wait for two seconds")
+	w.chain.Mine("a1", "a2", holding(loose(3, 0)))
+	p.says(n, p2p.NewAnnounce(w.chain.Block("a2"), 2))
+	q.wanted = nil
+	q.says(n, &p2p.Offer{WTxIDs: []consensus.Hash{loose(4, 0).WTxID()}})
+	w.run(1700 * time.Millisecond)
+	if len(q.wanted) > 0 {
+		t.Error("q was asked for a payment while a block was awaited")
+	}
+	w.until(500*time.Millisecond, "q is asked", func() bool { return len(q.wanted) == 1 })
 	w.golden()
 }
 

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -81,6 +82,26 @@ func (e *Engine) catchingUp() bool {
 	return e.src.BestHeader().Height > e.src.Tip().Height+reconcileSlack
 }
 
+// AwaitsBlock reports whether a block is on its way to the tip. It is likely to hold what
+// mempools lack of each other, and to judge that one by one would only keep it waiting. A
+// header whose body does not come buys no more than stallAfter.
+func (e *Engine) AwaitsBlock(now time.Time) bool {
+	best := e.src.BestHeader()
+	if best.Work.Cmp(e.src.Tip().Work) <= 0 {
+		return false
+	}
+	if best != e.awaited.best {
+		e.awaited = awaited{best, now}
+	}
+	return now.Sub(e.awaited.since) < stallAfter
+}
+
+// awaited is the best header that had more work than the tip, when that was last asked.
+type awaited struct {
+	best  *consensus.BlockIndex
+	since time.Time
+}
+
 // tickMempool sends our list of ids when it is due, and gives up a request that
 // is not answered.
 func (e *Engine) tickMempool(now time.Time, p *peer) {
@@ -92,6 +113,7 @@ func (e *Engine) tickMempool(now time.Time, p *peer) {
 		clear(p.pulls)
 		p.pullsAt = now
 	}
+	e.pull(now, p) // what waited for a block
 	if p.dropped || p.blockOnly() || now.Before(p.sendIDsAt) {
 		return
 	}
@@ -153,9 +175,14 @@ func (e *Engine) onMempoolIDs(now time.Time, p *peer, m *MempoolIDs) {
 	e.pull(now, p)
 }
 
-// pull asks for the next transactions wanted from a peer, one request at a time.
+// pull asks for the next transactions wanted from a peer, one request at a time, and none
+// while a block is awaited.
 func (e *Engine) pull(now time.Time, p *peer) {
-	if !p.pullingAt.IsZero() || len(p.want)+len(p.wantHashes) == 0 {
+	if !p.pullingAt.IsZero() || len(p.want)+len(p.wantHashes) == 0 || e.AwaitsBlock(now) {
+		return
+	}
+	p.wantHashes = slices.DeleteFunc(p.wantHashes, func(h consensus.Hash) bool { return e.src.MempoolTx(h) != nil })
+	if len(p.want)+len(p.wantHashes) == 0 {
 		return
 	}
 	m := &GetTxs{Salt: p.theirSalt}

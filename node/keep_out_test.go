@@ -14,9 +14,10 @@ import (
 // carrier takes note of whom the node wants to be rid of.
 type carrier struct{ dropped, denied []p2p.PeerID }
 
-func (c *carrier) Send(p2p.Outgoing)        {}
-func (c *carrier) Disconnect(id p2p.PeerID) { c.dropped = append(c.dropped, id) }
-func (c *carrier) Deny(id p2p.PeerID)       { c.denied = append(c.denied, id) }
+func (c *carrier) Send(p2p.Outgoing)           {}
+func (c *carrier) Disconnect(id p2p.PeerID)    { c.dropped = append(c.dropped, id) }
+func (c *carrier) Deny(id p2p.PeerID)          { c.denied = append(c.denied, id) }
+func (c *carrier) Backlog() map[p2p.PeerID]int { return nil }
 
 // TestWhoIsKeptOut: a peer that breaks rules is kept out; one that is of no use, or of
 // another network, is only dropped.

@@ -25,6 +25,8 @@ type Carrier interface {
 	Send(p2p.Outgoing)
 	Disconnect(id p2p.PeerID)
 	Deny(id p2p.PeerID) // disconnects, and keeps the peer out for some time
+	// Backlog says how many bytes wait to be sent to each peer.
+	Backlog() map[p2p.PeerID]int
 }
 
 // Event is something that an observer may want to time.

@@ -58,9 +58,14 @@ const (
 const (
 	serveBurst = 8 << 20  // bytes of bodies at once
 	serveRate  = 16 << 20 // bytes of bodies a second
-	workBurst  = 2_000    // units (see cost)
-	workRate   = 1_000    // units a second
-	workSpare  = 1_000    // units that answers to GetTxs leave for everything else
+	// serveBacklog is how many bytes may wait for a peer that reads slowly, then bodies wait:
+	// one of full size, and another one is being written. Looked at five times a second, that
+	// is more than serveRate.
+	serveBacklog = MaxMessage
+
+	workBurst = 2_000 // units (see cost)
+	workRate  = 1_000 // units a second
+	workSpare = 1_000 // units that answers to GetTxs leave for everything else
 
 	scanPerUnit = 200 // transactions of the mempool that are walked through in a unit
 	maxScanCost = 900 // units: less than workBurst - workSpare, or it would never be answered

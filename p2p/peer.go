@@ -65,6 +65,7 @@ type peer struct {
 	lacks    []lack
 	serving  []serving
 	bytes    bucket
+	backlog  int // bytes of bodies and else that wait to be sent to it; -1: nobody says
 	work     bucket
 
 	// Announcements.
@@ -109,6 +110,7 @@ func (e *Engine) newPeer(now time.Time, p Peer) *peer {
 	return &peer{
 		Peer: p, since: now, scoreAt: now, pullsAt: now,
 		bytes:   newBucket(now, serveBurst, serveRate),
+		backlog: -1,
 		work:    newBucket(now, workBurst, workRate),
 		rebuilt: newRecent[consensus.Hash](maxRebuilt),
 		told:    newRecent[consensus.Hash](maxTold),

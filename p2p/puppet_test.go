@@ -20,6 +20,7 @@ type puppet struct {
 	asked  int              // for headers
 	ids    *p2p.MempoolIDs  // the last ones
 	got    []consensus.Hash // wtxids of payments
+	bodies int
 	done   int              // TxsDone
 	wanted []consensus.Hash // payments that the node asked for by hash, last
 	again  p2p.Msg          // said at each of them; nil: nothing
@@ -61,6 +62,8 @@ func (p *puppet) Receive(_ time.Time, from p2p.PeerID, m p2p.Msg, _ bool) (p2p.V
 		p.out = append(p.out, p2p.Outgoing{To: from, Msg: &p2p.Headers{}})
 	case *p2p.MempoolIDs:
 		p.ids = m
+	case *p2p.Block:
+		p.bodies++
 	case *p2p.GetTxs:
 		p.wanted = m.Hashes
 	case *p2p.Tx:

@@ -40,7 +40,7 @@ func (e *Engine) serve(now time.Time, p *peer) {
 	var wait []serving
 	var absent []consensus.Hash
 	for i, s := range p.serving {
-		if !p.bytes.open(now) {
+		if !p.bytes.open(now) || p.backlog >= serveBacklog {
 			wait = append(wait, p.serving[i:]...)
 			break
 		}
@@ -72,7 +72,7 @@ func (e *Engine) serve(now time.Time, p *peer) {
 
 func (e *Engine) answer(now time.Time, p *peer, s serving, block *consensus.Block) {
 	if !s.part {
-		p.bytes.borrow(int64(block.Size()))
+		p.lend(block.Size())
 		p.told.add(s.hash)
 		e.send(p, &Block{block})
 		return
@@ -84,7 +84,24 @@ func (e *Engine) answer(now time.Time, p *peer, s serving, block *consensus.Bloc
 			return
 		}
 		m.Txs[i] = block.Txs[index]
-		p.bytes.borrow(int64(m.Txs[i].Size()))
+		p.lend(m.Txs[i].Size())
 	}
 	e.send(p, m)
+}
+
+// lend enters bytes that are on their way to a peer.
+func (p *peer) lend(size int) {
+	p.bytes.borrow(int64(size))
+	if p.backlog >= 0 {
+		p.backlog += size
+	}
+}
+
+// Backlog says how many bytes wait to be sent to a peer. The host tells before each Tick:
+// whoever reads slowly is served no faster, and what waits for all of them takes little
+// memory. A network that never says so is one where nothing waits.
+func (e *Engine) Backlog(id PeerID, bytes int) {
+	if p := e.peers[id]; p != nil {
+		p.backlog = bytes
+	}
 }

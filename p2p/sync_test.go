@@ -285,3 +285,34 @@ func TestHeadersInACircle(t *testing.T) {
 		t.Errorf("the peer that brings nothing was asked %d times", turn)
 	}
 }
+
+// TestSlowReaderWaits: bodies wait while many bytes wait to be sent to a peer, and come
+// when they have left. A network that does not say is one where nothing waits.
+func TestSlowReaderWaits(t *testing.T) {
+	w := newWorld(t, 58)
+	w.chain.Grow("genesis - a1..a4")
+	n := w.add("n")
+	n.give(w.chain.Path("a4")...)
+	p := w.puppets(n, "p")[0]
+	ask := func(names ...string) {
+		m := &p2p.GetBlocks{}
+		for _, name := range names {
+			m.Hashes = append(m.Hashes, w.chain.Hash(name))
+		}
+		p.says(n, m)
+	}
+	for _, step := range []struct {
+		backlog int // what the host says before the node is asked
+		ask     []string
+		bodies  int // that have come after it
+	}{{-1, []string{"a1"}, 1}, {p2p.MaxMessage, []string{"a2", "a3"}, 1}, {p2p.MaxMessage - 1, nil, 2}, {0, []string{"a4"}, 4}} {
+		n.engine.Backlog("p", step.backlog)
+		if step.ask != nil {
+			ask(step.ask...)
+		}
+		w.run(500 * time.Millisecond)
+		if p.bodies != step.bodies {
+			t.Errorf("%d bytes wait: %d bodies came, want %d", step.backlog, p.bodies, step.bodies)
+		}
+	}
+}

@@ -390,6 +390,15 @@ func (h *Host) relieve() {
 	}
 }
 
+// Backlog returns how many bytes wait to be sent to each peer.
+func (h *Host) Backlog() map[p2p.PeerID]int {
+	waiting := make(map[p2p.PeerID]int)
+	for _, s := range h.all() {
+		waiting[s.peer.ID] = s.queue.size()
+	}
+	return waiting
+}
+
 // Connect dials a peer, given as /ip4/…/tcp/…/p2p/ID or "host:port", and returns
 // once there is a session with it. The error says in one sentence why not:
 // ErrOtherNetwork, ErrDenied, ErrSelf, ErrRefused, or what the network said.

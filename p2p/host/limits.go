@@ -26,9 +26,9 @@ const (
 	// A whole frame gets frameTimeout plus its size at frameRate bytes/s.
 	frameTimeout = 60 * time.Second
 	frameRate    = 64_000
-	// maxIncoming bounds the unfinished frames of all peers together, in bytes: 24 full
+	// maxIncoming bounds the unfinished frames of all peers together, in bytes: 16 full
 	// blocks. Beyond it the peer whose frame began first is dropped.
-	maxIncoming = 96 << 20
+	maxIncoming = 64 << 20
 )
 
 // Send queues.
@@ -36,12 +36,13 @@ const (
 	// maxQueueFrames bounds what waits for one peer, in frames. The engine has
 	// tens of requests in flight; a thousand means that the peer stopped reading.
 	maxQueueFrames = 1024
-	// maxQueueBytes bounds the same in bytes: sixteen full blocks, the most that
-	// one request may ask for, and room for the small messages between them.
-	maxQueueBytes = 68 << 20
+	// maxQueueBytes bounds the same in bytes. The engine serves no bodies while one waits
+	// (Backlog), so that this is two of them, twice.
+	maxQueueBytes = 16 << 20
 	// maxQueuedBytes bounds the queues of all peers together, in bytes. Beyond
-	// it the peer with the longest queue is dropped.
-	maxQueuedBytes = 192 << 20
+	// it the peer with the longest queue is dropped. Eight honest peers that read
+	// slowly have a body of full size waiting and another one on its way.
+	maxQueuedBytes = 64 << 20
 	// maxPublish bounds the gossip messages of our own that wait, in messages. The last
 	// of this room is for blocks: payments without it reach peers by reconciliation.
 	maxPublish      = 256

@@ -134,6 +134,9 @@ func TestLongestQueueGoesFirst(t *testing.T) {
 	for range 100 {
 		victim.Send(p2p.Outgoing{To: id, Msg: big})
 	}
+	if waits := victim.Backlog()[id]; waits < 1<<20 {
+		t.Errorf("the host says that %d bytes wait", waits)
+	}
 	victim.queued.Add(maxQueuedBytes) // as if others had as much
 	victim.Send(p2p.Outgoing{To: id, Msg: &p2p.Ping{}})
 	victim.waitFor(t, "disconnected", id, 1)

@@ -17,7 +17,7 @@ var attacks = []attack{
 	{number: "21", name: "churn", run: churn, check: checkChurn},
 	{number: "22", name: "other versions", peers: 3, prepare: prepareVersions, run: otherVersions, check: unharmed},
 	{number: "23", name: "garbage short ids", peers: 5, prepare: prepareGarbage, run: nothingElse, check: checkGarbage, block: time.Second},
-	{number: "24", name: "headers forked near genesis", peers: 5, run: forkedHeaders, check: noBodies, heap: 32 << 20},
+	{number: "24", name: "headers forked near genesis", peers: 5, run: forkedHeaders, check: noBodies, heap: 4 << 20},
 }
 
 // nothingElse is for attackers that only do what honest blocks make them do.

@@ -209,23 +209,6 @@ func (g *gossip) topicOf(m p2p.Msg) *pubsub.Topic {
 	return nil
 }
 
-// inspect takes the messages out of what a peer without a session sent. GossipSub would
-// ask nobody else for them once it has seen them: so whoever connects and opens no
-// session could keep a block from us by being the first to send its announcement. A
-// peer whose session is being set up loses little: what it gossips comes from others,
-// when mempools are compared, or when it is asked for news.
-func (g *gossip) inspect(from peer.ID, rpc *pubsub.RPC) error {
-	if len(rpc.GetPublish()) > 0 {
-		if s := g.host.session(name(from)); s == nil || s.stopped() != nil {
-			for _, m := range rpc.GetPublish() {
-				g.host.traffic.strangers.add(m.GetData())
-			}
-			rpc.Publish = nil
-		}
-	}
-	return nil
-}
-
 // validate asks the handler about a message that the peer from forwarded. A
 // message is rejected, and costs score, only where it is wrong for everybody.
 func (g *gossip) validate(_ context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {

@@ -29,15 +29,16 @@ var (
 // session is one peer's stream and what surrounds it. Its life is serve; any
 // goroutine may push to its queue, deliver a gossip message, or stop it.
 type session struct {
-	host   *Host
-	peer   p2p.Peer // as the handler knows it
-	id     peer.ID
-	kind   peers.Kind
-	stream network.Stream
-	queue  *queue
-	since  time.Time
-	halt   chan struct{} // closed by the first stop
-	done   chan struct{} // closed once the handler has heard Disconnected
+	host      *Host
+	peer      p2p.Peer // as the handler knows it
+	id        peer.ID
+	kind      peers.Kind
+	stream    network.Stream
+	queue     *queue
+	allowance allowance // of gossip
+	since     time.Time
+	halt      chan struct{} // closed by the first stop
+	done      chan struct{} // closed once the handler has heard Disconnected
 
 	// call makes the handler's calls for this peer come one at a time. It is
 	// held from the session's creation until Connected has returned.
@@ -61,13 +62,14 @@ func (h *Host) newSession(s network.Stream, kind peers.Kind) *session {
 		peer: p2p.Peer{
 			ID: name(id), Addr: s.Conn().RemoteMultiaddr().String(), Inbound: kind == peers.Inbound, BlockOnly: kind == peers.BlockOnly,
 		},
-		id:     id,
-		kind:   kind,
-		stream: s,
-		queue:  newQueue(&h.queued),
-		since:  time.Now(),
-		halt:   make(chan struct{}),
-		done:   make(chan struct{}),
+		id:        id,
+		kind:      kind,
+		stream:    s,
+		queue:     newQueue(&h.queued),
+		allowance: newAllowance(),
+		since:     time.Now(),
+		halt:      make(chan struct{}),
+		done:      make(chan struct{}),
 	}
 	session.blockOnly.Store(kind == peers.BlockOnly)
 	session.call.Lock()

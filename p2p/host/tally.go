@@ -19,11 +19,13 @@ type Tally [p2p.MaxType + 1]MessageCount
 
 // Messages are those of all peers since the start. Duplicates and Dropped are part of
 // GossipIn: gossip that had come before, and that nobody looked at because too much
-// waited. Unsent is gossip that found no room in a peer's queue. Strangers is gossip of
-// peers without a session, which nobody looked at.
+// waited. Unsent is gossip that found no room in a peer's queue. Nobody looked at
+// Strangers, which is gossip of peers without a session, and at Excess: gossip beyond what
+// is taken from one peer.
 type Messages struct {
 	StreamOut, StreamIn, GossipOut, GossipIn Tally
-	Duplicates, Dropped, Unsent, Strangers   Tally
+	Duplicates, Dropped, Unsent              Tally
+	Strangers, Excess                        Tally
 	Throttled                                uint64 // batches of gossip that the peer gater kept out
 }
 
@@ -33,7 +35,7 @@ func (h *Host) Messages() Messages {
 	return Messages{
 		StreamOut: t.streamOut.read(), StreamIn: t.streamIn.read(),
 		GossipOut: t.gossipOut.read(), GossipIn: t.gossipIn.read(), Duplicates: t.duplicates.read(),
-		Dropped: t.dropped.read(), Unsent: t.unsent.read(), Strangers: t.strangers.read(),
+		Dropped: t.dropped.read(), Unsent: t.unsent.read(), Strangers: t.strangers.read(), Excess: t.excess.read(),
 		Throttled: t.throttled.Load(),
 	}
 }

@@ -21,7 +21,7 @@ type traffic struct {
 	numbers atomic.Int64  // of connections so far
 
 	// Messages of all peers since the start.
-	streamOut, streamIn, gossipOut, gossipIn, duplicates, dropped, unsent, strangers tally
+	streamOut, streamIn, gossipOut, gossipIn, duplicates, dropped, unsent, strangers, excess tally
 
 	throttled atomic.Uint64 // batches of gossip that were not looked into
 }

@@ -45,6 +45,7 @@ type Runner struct {
 	store     storage.Store // the node's, for what needs no lock
 	wake      chan struct{} // holds one token while there may be steps to take
 	announced chan struct{} // and while there may be blocks to put together
+	flushable chan struct{} // and while there may be coins to flush
 	base      atomic.Pointer[base]
 
 	mu     sync.Mutex // the only lock: it guards everything below
@@ -71,6 +72,7 @@ func NewRunner(n *Node, network Carrier, verifier consensus.Verifier, log *slog.
 		store:     n.store,
 		wake:      make(chan struct{}, 1),
 		announced: make(chan struct{}, 1),
+		flushable: make(chan struct{}, 1),
 		node:      n,
 		moved:     make(chan struct{}),
 		events:    make(map[chan Event]struct{}),
@@ -85,11 +87,12 @@ func NewRunner(n *Node, network Carrier, verifier consensus.Verifier, log *slog.
 // disk that fails, or a bug. Then the fault is returned, and the node does and
 // answers nothing more.
 func (r *Runner) Run(ctx context.Context) error {
-	var rebuilds sync.WaitGroup
-	defer rebuilds.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	rebuilds.Go(func() { r.rebuild(ctx) })
+	beside.Go(func() { r.rebuild(ctx) })
+	beside.Go(func() { r.flush(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -98,6 +101,22 @@ func (r *Runner) Run(ctx context.Context) error {
 			return r.fault
 		case <-r.wake:
 			for ctx.Err() == nil && r.step() {
+				wake(r.flushable)
+			}
+		}
+	}
+}
+
+// flush moves coins to disk from time to time, beside everything else.
+func (r *Runner) flush(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.flushable:
+			if failed := r.store.FlushWhenDue(); failed != nil {
+				_ = r.Do(func(*Node, time.Time) error { return fmt.Errorf("flush coins: %w", failed) }) // Run returns it
+				return
 			}
 		}
 	}

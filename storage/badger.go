@@ -41,7 +41,8 @@ type Badger struct {
 	// mu guards what follows. It is not held while what waits is written.
 	mu        sync.RWMutex
 	syncing   bool       // somebody writes what waited, and let go of mu
-	idle      *sync.Cond // of mu: syncing has ended
+	flushing  bool       // somebody writes coins beside that
+	idle      *sync.Cond // of mu: syncing has ended, or flushing
 	head      head       // of the coins in cache and disk together
 	flushed   head       // of the coins on disk
 	unflushed int        // moves of head since the last flush
@@ -94,15 +95,12 @@ const (
 	leanMemTable = 16 << 20
 )
 
-// memTable is the size, or that of the largest memtable which a kill left in dir: Badger
-// ends the process where one that it reads again is larger than its setting. Its file is
-// twice as long as that setting was.
+// memTable is the size, or the largest where a kill left memtables in dir: Badger ends the
+// process where one that it reads again is larger than its setting, and the files do not
+// say what that was.
 func memTable(dir string, size int64) int64 {
-	left, _ := filepath.Glob(filepath.Join(dir, "*.mem"))
-	for _, path := range left {
-		if info, err := os.Stat(path); err == nil {
-			size = max(size, min(info.Size()/2, fullMemTable))
-		}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*.mem")); len(left) > 0 {
+		return fullMemTable
 	}
 	return size
 }

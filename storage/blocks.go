@@ -49,16 +49,12 @@ func (s *Badger) Forget(hash consensus.Hash) error {
 	return s.commit(w)
 }
 
-// Sync writes what PutHeaders, PutBlock, Connect and Disconnect took, and flushes the coins
-// when half of their budget is used up.
+// Sync writes what PutHeaders, PutBlock, Connect and Disconnect took.
 func (s *Badger) Sync() error {
 	if err := s.writing(); err != nil {
 		return err
 	}
 	defer s.written()
-	if s.flushDue() {
-		return s.flush()
-	}
 	return s.sync()
 }
 

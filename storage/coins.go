@@ -182,9 +182,6 @@ func (s *Badger) moved(to point, d *consensus.Delta) error {
 	s.head = s.head.move(to, d)
 	s.unflushed++
 	if len(s.cache) > s.budget || s.unflushed >= maxUnflushed {
-		if s.awaitIdle(); s.broken != nil {
-			return s.stopped()
-		}
 		return s.flush()
 	}
 	return s.syncMany()
@@ -199,8 +196,60 @@ func (s *Badger) Flush() error {
 	return s.flush()
 }
 
-// flushDue reports whether a sync should flush as well, so that no move of the tip has to.
-func (s *Badger) flushDue() bool { return len(s.cache) > s.budget/2 || s.unflushed >= maxUnflushed/2 }
+// FlushWhenDue moves the coins to disk when half of what may be in memory is used up, so
+// that no move of the tip has to. It may take seconds, and holds nobody up: what is taken
+// meanwhile is synced beside it.
+func (s *Badger) FlushWhenDue() error {
+	if err := s.writing(); err != nil {
+		return err
+	}
+	defer s.written()
+	due := len(s.cache) > s.budget/2 || s.unflushed >= maxUnflushed/2
+	if !due || s.flushing {
+		return nil
+	}
+	s.flushing = true
+	defer func() {
+		s.flushing = false
+		s.idle.Broadcast()
+	}()
+	from, to := s.lower()
+	if err := s.write(func(w *writer) { w.put(metaKey(metaTip), encodeTip(from, to.point)) }); err != nil {
+		return err
+	}
+	coins := s.below
+	s.mu.Unlock()
+	w := s.kv.besideWriter()
+	w.putCoins(coins)
+	err := w.commit()
+	s.mu.Lock()
+	if err != nil {
+		s.broken = err
+		return err
+	}
+	if s.awaitIdle(); s.broken != nil {
+		return s.stopped()
+	}
+	if err := s.write(func(w *writer) { w.put(metaKey(metaTip), encodeTip(to, point{})) }); err != nil {
+		return err
+	}
+	s.raised(to)
+	return nil
+}
+
+// lower makes the cache the layer below, of which the disk is to be told, and returns the
+// tips of the disk and of the layer.
+func (s *Badger) lower() (from, to head) {
+	s.kv.log.log.Debug("flushing the coins", "from", s.flushed.Height, "to", s.head.Height)
+	s.cache, s.below, s.unflushed = make(coinCache), s.cache, 0
+	return s.flushed, s.head
+}
+
+// raised ends what lower began: the disk knows.
+func (s *Badger) raised(to head) {
+	s.kv.log.log.Debug("flushed the coins", "height", to.Height)
+	s.flushed, s.below = to, nil
+}
 
 // flush notes in the old tip where it goes to, writes the coins, and replaces
 // the note by the new tip and its sum. Cut short in between, redo finishes it. It is for
@@ -208,30 +257,37 @@ func (s *Badger) flushDue() bool { return len(s.cache) > s.budget/2 || s.unflush
 // the disk is at work: the coins are below the cache by then, and for the cache they are
 // on disk.
 func (s *Badger) flush() error {
-	if s.unflushed == 0 {
+	for s.flushing || s.syncing {
+		s.idle.Wait()
+	}
+	switch {
+	case s.broken != nil:
+		return s.stopped()
+	case s.unflushed == 0:
 		return s.sync()
 	}
-	from, to := s.flushed, s.head
-	s.kv.log.log.Debug("flushing the coins", "from", from.Height, "to", to.Height)
-	coins := s.cache
-	s.cache, s.below, s.unflushed = make(coinCache), coins, 0
+	from, to := s.lower()
 	err := s.write(func(w *writer) {
 		w.put(metaKey(metaTip), encodeTip(from, to.point))
-		for op, c := range coins {
-			if c.live {
-				w.put(coinKey(op), encodeCoin(&c.coin))
-			} else {
-				w.del(coinKey(op))
-			}
-		}
+		w.putCoins(s.below)
 		w.put(metaKey(metaTip), encodeTip(to, point{}))
 	})
 	if err != nil {
 		return err
 	}
-	s.kv.log.log.Debug("flushed the coins", "height", to.Height)
-	s.flushed = to
+	s.raised(to)
 	return nil
+}
+
+// putCoins tells the disk of the coins of a cache.
+func (w *writer) putCoins(coins coinCache) {
+	for op, c := range coins {
+		if c.live {
+			w.put(coinKey(op), encodeCoin(&c.coin))
+		} else {
+			w.del(coinKey(op))
+		}
+	}
 }
 
 // redo finishes a flush to a tip that a kill cut short. Some coins on disk are those of
@@ -380,8 +436,15 @@ func (s *Badger) ResetCoins() error {
 	if s.pruned > 0 {
 		return needsAll(s.pruned, "the coins")
 	}
-	if err := s.syncWaiting(); err != nil {
-		return err
+	for s.flushing || len(s.waiting.list) > 0 {
+		if s.broken != nil {
+			return s.stopped()
+		}
+		if s.flushing {
+			s.idle.Wait()
+		} else if err := s.syncWaiting(); err != nil {
+			return err
+		}
 	}
 	err := s.reset()
 	if err != nil {

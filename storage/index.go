@@ -75,7 +75,7 @@ func (s *Badger) syncIndex() error {
 	if err != nil || len(moves) == 0 {
 		return err
 	}
-	w := s.kv.indexWriter()
+	w := s.kv.besideWriter()
 	defer w.discard()
 	for i := range moves {
 		if err = s.indexMove(w, &moves[i]); err != nil {
@@ -144,7 +144,7 @@ func (s *Badger) indexMove(w *writer, m *tipMove) error {
 // catchUpIndex brings the index to the tip of the coins: a block in motion is
 // taken out, and then the index walks the chain, from genesis when it is new.
 func (s *Badger) catchUpIndex() error {
-	w := s.kv.indexWriter()
+	w := s.kv.besideWriter()
 	defer w.discard()
 	if err := s.settleIndex(w); err != nil {
 		return err

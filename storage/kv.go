@@ -111,16 +111,17 @@ type writer struct {
 	err    error   // the first one sticks
 }
 
-// writer begins a write. There is one at a time.
+// writer begins a write. There is one at a time, but for those beside it.
 func (k *kv) writer() *writer {
 	w := &writer{kv: k, ledger: k.ledger}
 	w.begin()
 	return w
 }
 
-// indexWriter begins a write of the index, beside which there may be one of another kind.
-// It is not counted: an index that lost its last steps takes them again.
-func (k *kv) indexWriter() *writer {
+// besideWriter begins a write of index or coins, beside which there may be others. It is
+// not counted: an index that lost its last steps takes them again, and coins stand between
+// two writes that are.
+func (k *kv) besideWriter() *writer {
 	w := &writer{kv: k}
 	w.begin()
 	return w

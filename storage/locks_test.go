@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
@@ -60,42 +61,59 @@ func TestNobodyWaitsForASync(t *testing.T) {
 	}
 }
 
-// The same while the coins are flushed, which a sync does when half of their budget is used
-// up. What is read then comes from what is on its way, and what has come since.
+// The same while coins are flushed, and syncs go on as well. What is read then comes from
+// what is on its way, and what has come since.
 func TestNobodyWaitsForAFlush(t *testing.T) {
 	w := newWorld(2)
-	disk := &slowDisk{badgerLog: newBadgerLog(nil), begun: make(chan struct{}, 10)}
-	db, err := badger.Open(settings(t.TempDir(), true, disk.badgerLog).WithLogger(disk).WithSyncWrites(false))
+	db, err := badger.Open(settings(t.TempDir(), true, newBadgerLog(nil)).WithSyncWrites(false))
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
-	s, err := open(w.params, newKV(db, disk.badgerLog), Options{Index: true})
+	disk := newKV(db, newBadgerLog(nil))
+	s, err := open(w.params, disk, Options{Index: true})
 	must(t, err)
+	take := func(b *node) {
+		t.Helper()
+		must(t, s.PutBlock(b.record(hasBody), b.block))
+		must(t, s.Connect(b.record(connected), b.height, b.block, b.delta))
+	}
 	first := w.root
 	for range 6 {
 		first = w.grow(first, 3)
-		must(t, s.PutBlock(first.record(hasBody), first.block))
-		must(t, s.Connect(first.record(connected), first.height, first.block, first.delta))
+		take(first)
+	}
+	must(t, s.FlushWhenDue())
+	if s.flushed.Height != 0 {
+		t.Fatal("coins were flushed though few have changed")
 	}
 	s.budget = 2*len(s.cache) - 1 // full by more than half, with room for the next block
-	second := w.grow(first, 3)
-	for len(disk.begun) > 0 {
-		<-disk.begun
-	}
 
-	disk.gate.Lock()
-	synced := make(chan error, 1)
-	go func() { synced <- s.Sync() }()
-	<-disk.begun
-	must(t, s.PutBlock(second.record(hasBody), second.block))
-	must(t, s.Connect(second.record(connected), second.height, second.block, second.delta))
-	must(t, agree(s, second, false)) // but for the index, which takes its steps from the disk
+	begun, gate := make(chan struct{}), make(chan struct{})
+	commits, commit := atomic.Int32{}, disk.commit
+	disk.commit = func(txn *badger.Txn) error {
+		if commits.Add(1) == 2 { // the first one is the note, the second one has the coins
+			close(begun)
+			<-gate
+		}
+		return commit(txn)
+	}
+	flushed := make(chan error, 1)
+	go func() { flushed <- s.FlushWhenDue() }()
+	<-begun
+	second := w.grow(first, 3)
+	take(second)
+	must(t, s.Sync())
+	must(t, s.FlushWhenDue())        // which is under way
+	must(t, agree(s, second, false)) // but for the index, whose steps are taken by reads
 	if s.flushed.Height != 0 {
 		t.Error("the flush has ended")
 	}
-	disk.gate.Unlock()
-	must(t, <-synced)
-	if s.flushed.Height != first.height {
-		t.Errorf("flushed to height %d", s.flushed.Height)
+	whole := make(chan error, 1)
+	go func() { whole <- s.Flush() }() // waits for it
+	close(gate)
+	must(t, <-flushed)
+	must(t, <-whole)
+	if s.flushed.Height != second.height || s.below != nil {
+		t.Errorf("flushed to height %d, %d coins below the cache", s.flushed.Height, len(s.below))
 	}
 	must(t, agree(s, second, true))
 }

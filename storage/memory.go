@@ -424,6 +424,9 @@ func (m *Memory) Flush() error {
 	return nil
 }
 
+// FlushWhenDue has nothing to do.
+func (m *Memory) FlushWhenDue() error { return nil }
+
 // Close flushes. A second Close does nothing.
 func (m *Memory) Close() error {
 	m.mu.Lock()

@@ -163,6 +163,8 @@ type Store interface {
 
 	// Flush moves the coins to disk.
 	Flush() error
+	// FlushWhenDue does so when many were changed, and holds up nobody else.
+	FlushWhenDue() error
 	// Close flushes and gives the directory free.
 	Close() error
 }

@@ -358,7 +358,8 @@ func (s *soak) profile(name string) {
 type soakSample struct {
 	minutes    float64 // since the first one
 	goroutines float64
-	files      float64 // open descriptors; 0 where they cannot be counted, as below
+	files      float64 // open descriptors but tables; 0 where they cannot be counted, as below
+	tables     float64 // open files of the databases, of which a full write buffer makes one
 	heap       float64 // bytes of objects, less the next
 	buffers    float64 // bytes of the database's write buffers: each node has one to three of 21 MB, taken whole
 	anonymous  float64 // bytes resident: heap, stacks, the runtime's own
@@ -379,8 +380,8 @@ func (s *soak) measure(size soakSize) {
 			timer.Reset(size.period)
 			if minute := int(x.minutes); minute > told {
 				told = minute
-				s.t.Logf("%3d min: %.0f goroutines, %.0f files, heap %.1f MB and %.1f MB of write buffers, resident %.1f + %.1f MB, height %.0f, %d payments", minute,
-					x.goroutines, x.files, x.heap/1e6, x.buffers/1e6, x.anonymous/1e6, x.mapped/1e6, x.blocks, len(s.accepted))
+				s.t.Logf("%3d min: %.0f goroutines, %.0f files and %.0f tables, heap %.1f MB and %.1f MB of write buffers, resident %.1f + %.1f MB, height %.0f, %d payments", minute,
+					x.goroutines, x.files, x.tables, x.heap/1e6, x.buffers/1e6, x.anonymous/1e6, x.mapped/1e6, x.blocks, len(s.accepted))
 			}
 		}
 	}
@@ -394,7 +395,13 @@ func takeSoakSample() (x soakSample) {
 	x.buffers = writeBuffers()
 	x.heap, x.goroutines = float64(heap[0].Value.Uint64())-x.buffers, float64(runtime.NumGoroutine())
 	if open, err := os.ReadDir("/proc/self/fd"); err == nil {
-		x.files = float64(len(open))
+		for _, fd := range open {
+			if name, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.HasSuffix(name, ".sst") {
+				x.tables++
+			} else {
+				x.files++
+			}
+		}
 	}
 	f, err := os.Open("/proc/self/status")
 	if err != nil {
@@ -455,6 +462,7 @@ func (s *soak) judge(size soakSize, header float64) {
 	}{
 		{"goroutines", func(x *soakSample) float64 { return x.goroutines }, 0, size.goroutines},
 		{"open files", func(x *soakSample) float64 { return x.files }, 0, size.goroutines},
+		{"tables", func(x *soakSample) float64 { return x.tables }, 0, math.Inf(1)},
 		{"heap, bytes", func(x *soakSample) float64 { return x.heap }, chain, size.heap},
 		{"write buffers, bytes", func(x *soakSample) float64 { return x.buffers }, 0, math.Inf(1)},
 		{"resident, bytes", func(x *soakSample) float64 { return x.anonymous }, 0, math.Inf(1)},

@@ -371,21 +371,21 @@ func (h *Host) Send(o p2p.Outgoing) {
 	}
 }
 
-// relieve drops the peer with the longest queue while all queues together hold
-// too much.
+// relieve drops the peer whose queue has not moved for longest while all queues together
+// hold too much: an honest peer's moves, however slow its link.
 func (h *Host) relieve() {
 	if h.queued.Load() <= maxQueuedBytes {
 		return
 	}
 	var worst *session
-	longest := 0
+	var longest time.Time
 	for _, s := range h.all() {
-		if n := s.queue.size(); n > longest && s.stopped() == nil {
-			worst, longest = s, n
+		if since, any := s.queue.waits(); any && s.stopped() == nil && (worst == nil || since.Before(longest)) {
+			worst, longest = s, since
 		}
 	}
 	if worst != nil {
-		worst.stop(fmt.Errorf("%w: %d bytes wait, the most of all peers", errQueueFull, longest))
+		worst.stop(fmt.Errorf("%w: its first message has waited for %v, the longest of all peers", errQueueFull, time.Since(longest).Round(time.Millisecond)))
 		worst.queue.close()
 	}
 }

@@ -40,8 +40,8 @@ const (
 	// (Backlog), so that this is two of them, twice.
 	maxQueueBytes = 16 << 20
 	// maxQueuedBytes bounds the queues of all peers together, in bytes. Beyond
-	// it the peer with the longest queue is dropped. Eight honest peers that read
-	// slowly have a body of full size waiting and another one on its way.
+	// it the peer is dropped whose queue has not moved for longest. Eight honest peers that
+	// read slowly have a body of full size waiting and another one on its way.
 	maxQueuedBytes = 64 << 20
 	// maxPublish bounds the gossip messages of our own that wait, in messages. The last
 	// of this room is for blocks: payments without it reach peers by reconciliation.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // errQueueFull: the peer does not read as fast as it asks.
@@ -17,10 +18,17 @@ type queue struct {
 	wake  chan struct{} // holds a token while frames wait
 
 	mu     sync.Mutex
-	frames [][]byte
-	count  int // frames, with the one being written
-	bytes  int // bytes, with the one being written
+	frames []queued
+	since  time.Time // when the frame that is being written was pushed
+	count  int       // frames, with the one being written
+	bytes  int       // bytes, with the one being written
 	closed bool
+}
+
+// queued is a frame that waits.
+type queued struct {
+	frame []byte
+	at    time.Time
 }
 
 func newQueue(total *atomic.Int64) *queue {
@@ -37,7 +45,7 @@ func (q *queue) push(frame []byte) error {
 	if q.count >= maxQueueFrames || q.bytes+len(frame) > maxQueueBytes {
 		return errQueueFull
 	}
-	q.frames = append(q.frames, frame)
+	q.frames = append(q.frames, queued{frame, time.Now()})
 	q.count++
 	q.bytes += len(frame)
 	q.total.Add(int64(len(frame)))
@@ -54,11 +62,11 @@ func (q *queue) pop(ctx context.Context) ([]byte, bool) {
 	for {
 		q.mu.Lock()
 		if len(q.frames) > 0 {
-			frame := q.frames[0]
-			q.frames[0] = nil
+			first := q.frames[0]
+			q.frames[0], q.since = queued{}, first.at
 			q.frames = q.frames[1:]
 			q.mu.Unlock()
-			return frame, true
+			return first.frame, true
 		}
 		q.mu.Unlock()
 		select {
@@ -86,6 +94,19 @@ func (q *queue) size() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.bytes
+}
+
+// waits returns since when the oldest frame waits; false: none does.
+func (q *queue) waits() (since time.Time, any bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.count > len(q.frames): // one is being written
+		return q.since, true
+	case q.count > 0:
+		return q.frames[0].at, true
+	}
+	return time.Time{}, false
 }
 
 // close releases everything.

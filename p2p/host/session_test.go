@@ -124,23 +124,30 @@ func TestUnreadQueue(t *testing.T) {
 	}
 }
 
-// TestLongestQueueGoesFirst: where all queues together are too long, the peer
-// with the longest one is dropped, and not the one that was sent to.
-func TestLongestQueueGoesFirst(t *testing.T) {
+// TestStuckQueueGoesFirst: where all queues together are too long, the peer is dropped
+// whose first message has waited for longest, and not the one that was sent to.
+func TestStuckQueueGoesFirst(t *testing.T) {
 	victim := start(t, lean())
 	check := bystander(t, victim)
-	_, id := rogue(t, victim)
+	_, stuck := rogue(t, victim)
+	_, longer := rogue(t, victim)
 	big := &p2p.Headers{Headers: make([]consensus.Header, p2p.MaxHeaders)}
-	for range 100 {
-		victim.Send(p2p.Outgoing{To: id, Msg: big})
+	for range 50 {
+		victim.Send(p2p.Outgoing{To: stuck, Msg: big})
 	}
-	if waits := victim.Backlog()[id]; waits < 1<<20 {
-		t.Errorf("the host says that %d bytes wait", waits)
+	for range 100 {
+		victim.Send(p2p.Outgoing{To: longer, Msg: big})
+	}
+	if waits := victim.Backlog(); waits[stuck] < 1<<20 || waits[longer] <= waits[stuck] {
+		t.Errorf("the host says that %v bytes wait", waits)
 	}
 	victim.queued.Add(maxQueuedBytes) // as if others had as much
-	victim.Send(p2p.Outgoing{To: id, Msg: &p2p.Ping{}})
-	victim.waitFor(t, "disconnected", id, 1)
+	victim.Send(p2p.Outgoing{To: longer, Msg: &p2p.Ping{}})
+	victim.waitFor(t, "disconnected", stuck, 1)
 	victim.queued.Add(-maxQueuedBytes)
+	if victim.session(longer) == nil {
+		t.Error("the longest queue was taken for the one that has waited for longest")
+	}
 	check()
 }
 

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -93,5 +94,88 @@ func TestNoRoomToWait(t *testing.T) {
 		}
 		b.Now = b.Now.Add(2100 * time.Millisecond)
 		b.check(b.victim.Tick(b.Now))
+	}
+}
+
+// TestHeavyPaymentsWait: payments that waited are judged as many at once as one may weigh,
+// each of them once, and those of a peer that broke the rules not at all.
+func TestHeavyPaymentsWait(t *testing.T) {
+	b := newBench(t, consensus.Regtest())
+	c := chaintest.New(t, b.Params)
+	c.Grow("genesis - a1..a105")
+	heavy := func(height string) *consensus.Tx {
+		outputs := make([]chaintest.Output, 1300) // more than half of what one may weigh
+		for i := range outputs {
+			outputs[i] = chaintest.To("bob", 1000)
+		}
+		return c.Pay(chaintest.From(c.Coinbase(height)), outputs...)
+	}
+	light := func(height string) *consensus.Tx {
+		return c.Pay(chaintest.From(c.Coinbase(height)), chaintest.To("bob", 49*chaintest.Coins))
+	}
+	one, two, bad, after := heavy("a1"), heavy("a2"), light("a3"), light("a4")
+	bad.Inputs[0].Witness[0][40] ^= 1
+	c.Mine("a105", "w106", chaintest.Txs(light("a5")))
+	b.submit(b.victim, c.Path("a105")...)
+	honest, rude := newBait("honest", nil, b.genesis()), newBait("rude", nil, b.genesis())
+	b.meet(honest, 0, true)
+	b.meet(rude, 0, true)
+	b.listen()
+	_, err := b.victim.Receive(b.Now, honest.id, p2p.NewAnnounce(c.Block("w106"), 1), false)
+	b.check(err)
+	b.check(b.victim.Advance(b.Now, consensus.Verifier{Workers: 1}))
+	for _, tx := range []*consensus.Tx{one, one, two} {
+		_, err := b.victim.Receive(b.Now, honest.id, &p2p.Tx{Tx: tx}, false)
+		b.check(err)
+	}
+	for _, tx := range []*consensus.Tx{bad, after} {
+		_, err := b.victim.Receive(b.Now, rude.id, &p2p.Tx{Tx: tx}, false)
+		b.check(err)
+	}
+	for tick, want := range [][]*consensus.Tx{{one}, {one, two}, {one, two}} {
+		b.Now = b.Now.Add(2100 * time.Millisecond)
+		b.check(b.victim.Tick(b.Now))
+		for _, tx := range []*consensus.Tx{one, two, bad, after} {
+			if in := b.victim.InMempool(tx.TxID()); in != slices.Contains(want, tx) {
+				t.Errorf("tick %d: payment of weight %d is in the mempool: %v", tick, tx.Weight(), in)
+			}
+		}
+	}
+}
+
+// TestRepeatedAnnouncement: whoever repeats the announcement of a block, and does not send
+// what is missing, does not keep it from being asked for elsewhere.
+func TestRepeatedAnnouncement(t *testing.T) {
+	b := newBench(t, consensus.Regtest())
+	c := chaintest.New(t, b.Params)
+	c.Grow("genesis - a1..a102")
+	c.Mine("a102", "w103", chaintest.Txs(c.Pay(chaintest.From(c.Coinbase("a1")), chaintest.To("bob", chaintest.Coins))))
+	b.submit(b.victim, c.Path("a102")...)
+	thief, honest := newBait("thief", nil, b.genesis()), newBait("honest", nil, b.genesis())
+	b.meet(thief, 0, true)
+	b.meet(honest, 0, true)
+	b.listen()
+	announce := func(from *bait) {
+		t.Helper()
+		_, err := b.victim.Receive(b.Now, from.id, p2p.NewAnnounce(c.Block("w103"), 1), false)
+		b.check(err)
+	}
+	announce(thief)
+	b.check(b.victim.Advance(b.Now, consensus.Verifier{Workers: 1}))
+	announce(honest)
+	b.check(b.victim.Advance(b.Now, consensus.Verifier{Workers: 1}))
+	b.victim.Outbox()
+	asked := false
+	for wait := time.Duration(0); !asked; wait += 200 * time.Millisecond {
+		if wait > 2400*time.Millisecond {
+			t.Fatal("nobody else was asked for the block")
+		}
+		b.Now = b.Now.Add(200 * time.Millisecond)
+		announce(thief)
+		b.check(b.victim.Tick(b.Now))
+		for _, out := range b.victim.Outbox() {
+			_, ok := out.Msg.(*p2p.GetBlocks)
+			asked = asked || ok && out.To == honest.id
+		}
 	}
 }

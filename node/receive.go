@@ -109,6 +109,10 @@ func (n *Node) receiveAnnounce(now time.Time, from p2p.PeerID, m *p2p.Announce, 
 		n.engine.Fetch(now)
 		return verdict, nil
 	}
+	again := slices.ContainsFunc(n.announced, func(a announced) bool { return a.hash == index.Hash && a.from == from })
+	if again || !n.engine.Looks(now, from, index.Hash) { // or who repeats it would keep it waiting for ever
+		return verdict, nil
+	}
 	if len(n.announced) == maxRebuilds {
 		if _, err := n.Rebuild(now); err != nil {
 			return p2p.Ignore, err
@@ -144,6 +148,8 @@ func (n *Node) Rebuild(now time.Time) (more bool, err error) {
 	n.announced = append(n.announced[:0:0], n.announced[1:]...)
 	if block := n.engine.Rebuild(now, a.from, a.msg); block != nil {
 		_, err = n.receiveRebuilt(now, a.from, block, p2p.Rebuilt)
+	} else {
+		n.engine.Fetch(now) // where nothing was asked of the announcer
 	}
 	return len(n.announced) > 0, err
 }

@@ -29,6 +29,9 @@ func (n *Node) Invalidate(now time.Time, index *consensus.BlockIndex) error {
 	if err := n.fail(now, index, &consensus.RuleError{Code: ErrInvalidated, Kind: consensus.Invalid}); err != nil {
 		return err
 	}
+	if n.untold { // the step that came there tells when it is on disk
+		return nil
+	}
 	return n.observe(now) // a reorganisation in progress may end here
 }
 

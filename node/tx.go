@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -9,17 +10,27 @@ import (
 	"github.com/kapok-chain/kapok/p2p"
 )
 
-// resolveBatch is how many waiting orphans are tried again in one call, so that
-// no message can make the node work for long (CVE-2024-52914).
-const resolveBatch = 16
+// batchTxs is how many payments that waited are judged in one call, whether for a parent,
+// for a block or for a reorganisation to end: the first one, and more while they are of
+// one mempool.MaxTxWeight together. So no message makes the node work for longer than one
+// payment may (CVE-2024-52914).
+const batchTxs = 64
 
-// deferredBatch is how many payments that waited are judged in one call: 10 ms of work.
-const deferredBatch = 64
+// batch counts payments that are judged in one call.
+type batch struct{ txs, weight int }
+
+// room reports whether one more may be judged, and counts it.
+func (b *batch) room(tx *consensus.Tx) bool {
+	b.weight += tx.Weight()
+	b.txs++
+	return b.txs == 1 || b.txs <= batchTxs && b.weight <= mempool.MaxTxWeight
+}
 
 // deferredTx waits until a reorganisation has ended, or a block is in.
 type deferredTx struct {
-	from p2p.PeerID
-	tx   *consensus.Tx
+	from  p2p.PeerID
+	tx    *consensus.Tx
+	wtxid consensus.Hash
 }
 
 // SubmitTx takes a payment from this machine and offers it to the peers.
@@ -87,8 +98,13 @@ func (n *Node) receiveTx(now time.Time, from p2p.PeerID, tx *consensus.Tx, gossi
 		return p2p.Ignore, nil
 	}
 	if n.Reorganising() || !gossip && n.engine.AwaitsBlock(now) {
-		if weight := n.deferredWeight + tx.Weight(); len(n.deferred) < maxDeferred && weight <= maxDeferredWeight {
-			n.deferred, n.deferredWeight = append(n.deferred, deferredTx{from, tx}), weight
+		waits := slices.ContainsFunc(n.deferred, func(d deferredTx) bool { return d.wtxid == wtxid })
+		weight := n.deferredWeight + tx.Weight()
+		if !waits && len(n.deferred) < maxDeferred && weight <= maxDeferredWeight {
+			n.deferred, n.deferredWeight = append(n.deferred, deferredTx{from, tx, wtxid}), weight
+			waits = true
+		}
+		if waits {
 			return p2p.Ignore, nil
 		}
 		if n.Reorganising() {
@@ -116,6 +132,7 @@ func (n *Node) receiveTx(now time.Time, from p2p.PeerID, tx *consensus.Tx, gossi
 		return p2p.Ignore, nil
 	case invalidForAll(rule):
 		n.engine.Punish(now, from, rule)
+		n.undefer(from)
 		return p2p.Reject, nil
 	}
 	return p2p.Ignore, nil
@@ -135,7 +152,8 @@ func invalidForAll(rule *consensus.RuleError) bool {
 // resolveOrphans tries orphans again whose parent has come, a batch at a time.
 // What is accepted is offered to all peers, since gossip will not carry it.
 func (n *Node) resolveOrphans(now time.Time) error {
-	for range min(resolveBatch, len(n.resolve)) {
+	var b batch
+	for len(n.resolve) > 0 && b.room(n.resolve[0].Tx) {
 		orphan := n.resolve[0]
 		n.resolve = n.resolve[1:]
 		_, err := n.addTx(now, orphan.Tx)
@@ -157,10 +175,8 @@ func (n *Node) resolveOrphans(now time.Time) error {
 // addDeferred takes up payments that waited for a reorganisation to end, or for a block,
 // a batch at a time.
 func (n *Node) addDeferred(now time.Time) error {
-	for range min(deferredBatch, len(n.deferred)) {
-		if n.Reorganising() || n.engine.AwaitsBlock(now) {
-			return nil
-		}
+	var b batch
+	for len(n.deferred) > 0 && !n.Reorganising() && !n.engine.AwaitsBlock(now) && b.room(n.deferred[0].tx) {
 		d := n.deferred[0]
 		n.deferred, n.deferredWeight = n.deferred[1:], n.deferredWeight-d.tx.Weight()
 		if _, err := n.receiveTx(now, d.from, d.tx, false); err != nil {
@@ -168,6 +184,16 @@ func (n *Node) addDeferred(now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// undefer forgets what waits from a peer that broke the rules: each may be as much work.
+func (n *Node) undefer(from p2p.PeerID) {
+	n.deferred = slices.DeleteFunc(n.deferred, func(d deferredTx) bool {
+		if d.from == from {
+			n.deferredWeight -= d.tx.Weight()
+		}
+		return d.from == from
+	})
 }
 
 // InMempool reports whether a payment waits to be mined.

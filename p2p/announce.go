@@ -109,6 +109,20 @@ func (e *Engine) Rebuild(now time.Time, from PeerID, m *Announce) *consensus.Blo
 	return nil
 }
 
+// Looks reports whether Rebuild would look at an announcement of this peer, as it does once.
+// One more costs the peer some of its allowance.
+func (e *Engine) Looks(now time.Time, from PeerID, hash consensus.Hash) bool {
+	p := e.peers[from]
+	if p == nil || !p.greeted() {
+		return false
+	}
+	if p.rebuilt.has(hash) {
+		e.afford(now, p, &Announce{})
+		return false
+	}
+	return true
+}
+
 // worthAsking reports whether a block's missing transactions are asked from one
 // more peer: the first one, one more where the others stall, or one whose
 // version leaves less open, since the others may be garbage.

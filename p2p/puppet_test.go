@@ -21,6 +21,7 @@ type puppet struct {
 	ids    *p2p.MempoolIDs  // the last ones
 	got    []consensus.Hash // wtxids of payments
 	bodies int
+	parts  int
 	done   int              // TxsDone
 	wanted []consensus.Hash // payments that the node asked for by hash, last
 	again  p2p.Msg          // said at each of them; nil: nothing
@@ -64,6 +65,8 @@ func (p *puppet) Receive(_ time.Time, from p2p.PeerID, m p2p.Msg, _ bool) (p2p.V
 		p.ids = m
 	case *p2p.Block:
 		p.bodies++
+	case *p2p.BlockTxs:
+		p.parts++
 	case *p2p.GetTxs:
 		p.wanted = m.Hashes
 	case *p2p.Tx:

@@ -93,7 +93,8 @@ func (e *Engine) AwaitsBlock(now time.Time) bool {
 	if best != e.awaited.best {
 		e.awaited = awaited{best, now}
 	}
-	return now.Sub(e.awaited.since) < stallAfter
+	since := now.Sub(e.awaited.since)
+	return since >= 0 && since < stallAfter // the clock may have been set back
 }
 
 // awaited is the best header that had more work than the tip, when that was last asked.

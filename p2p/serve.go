@@ -71,8 +71,9 @@ func (e *Engine) serve(now time.Time, p *peer) {
 }
 
 func (e *Engine) answer(now time.Time, p *peer, s serving, block *consensus.Block) {
+	p.bytes.borrow(int64(block.Size())) // that were read, whatever of them is sent
 	if !s.part {
-		p.lend(block.Size())
+		p.send(block.Size())
 		p.told.add(s.hash)
 		e.send(p, &Block{block})
 		return
@@ -84,14 +85,13 @@ func (e *Engine) answer(now time.Time, p *peer, s serving, block *consensus.Bloc
 			return
 		}
 		m.Txs[i] = block.Txs[index]
-		p.lend(m.Txs[i].Size())
+		p.send(m.Txs[i].Size())
 	}
 	e.send(p, m)
 }
 
-// lend enters bytes that are on their way to a peer.
-func (p *peer) lend(size int) {
-	p.bytes.borrow(int64(size))
+// send enters bytes that are on their way to a peer.
+func (p *peer) send(size int) {
 	if p.backlog >= 0 {
 		p.backlog += size
 	}

@@ -1,6 +1,7 @@
 package p2p_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -314,5 +315,27 @@ func TestSlowReaderWaits(t *testing.T) {
 		if p.bodies != step.bodies {
 			t.Errorf("%d bytes wait: %d bodies came, want %d", step.backlog, p.bodies, step.bodies)
 		}
+	}
+}
+
+// TestPartsArePaidFor: a few transactions of a block cost the peer as much as the block, which
+// has to be read for them.
+func TestPartsArePaidFor(t *testing.T) {
+	w := newWorld(t, 59)
+	var payments []*consensus.Tx
+	for i := range 10 {
+		payments = append(payments, loose(i, 100_000))
+	}
+	w.chain.Mine("genesis", "a1", holding(payments...))
+	n := w.add("n")
+	n.give(w.chain.Block("a1"))
+	p := w.puppets(n, "p")[0]
+	p.says(n, slices.Repeat([]p2p.Msg{&p2p.GetBlockTxs{Block: w.chain.Hash("a1"), Indexes: []uint32{1}}}, 20)...)
+	if p.parts < 7 || p.parts > 10 {
+		t.Errorf("%d answers came at once, for blocks of 1 MB; 8 MB are allowed", p.parts)
+	}
+	w.run(2 * time.Second)
+	if p.parts != 20 || n.info("p").Score != 0 {
+		t.Errorf("%d answers came, %d points", p.parts, n.info("p").Score)
 	}
 }

@@ -26,9 +26,10 @@ const (
 	// A whole frame gets frameTimeout plus its size at frameRate bytes/s.
 	frameTimeout = 60 * time.Second
 	frameRate    = 64_000
-	// maxIncoming bounds the unfinished frames of all peers together, in bytes: 16 full
-	// blocks. Beyond it the peer whose frame began first is dropped.
-	maxIncoming = 64 << 20
+	// maxIncoming bounds the unfinished frames of all peers together, in bytes: 10 full
+	// blocks. Beyond it the peer whose frame began first is dropped. Memory is twice this
+	// before the collector runs.
+	maxIncoming = 40 << 20
 )
 
 // Send queues.
@@ -40,9 +41,9 @@ const (
 	// (Backlog), so that this is two of them, twice.
 	maxQueueBytes = 16 << 20
 	// maxQueuedBytes bounds the queues of all peers together, in bytes. Beyond
-	// it the peer is dropped whose queue has not moved for longest. Eight honest peers that
+	// it the peer is dropped whose queue has not moved for longest. Four honest peers that
 	// read slowly have a body of full size waiting and another one on its way.
-	maxQueuedBytes = 64 << 20
+	maxQueuedBytes = 32 << 20
 	// maxPublish bounds the gossip messages of our own that wait, in messages. The last
 	// of this room is for blocks: payments without it reach peers by reconciliation.
 	maxPublish      = 256

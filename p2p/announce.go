@@ -89,6 +89,11 @@ func (e *Engine) Rebuild(now time.Time, from PeerID, m *Announce) *consensus.Blo
 	if p == nil || !p.greeted() || !p.rebuilt.add(hash) {
 		return nil // one look at each peer's version
 	}
+	open := e.requests[hash]
+	same := func(r *request) bool { return r.partial != nil && r.partial.of(m) }
+	if slices.ContainsFunc(open, same) && !e.mayAsk(now, open) {
+		return nil // it leaves as much open as the one that somebody was asked about
+	}
 	partial, err := NewPartialBlock(m, e.src.MempoolTxs(), e.src.MempoolTx)
 	if err != nil {
 		e.FetchBody(now, from, hash)

@@ -3,6 +3,7 @@ package p2p
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kapok-chain/kapok/consensus"
 )
@@ -40,6 +41,8 @@ type known struct {
 // filled once; after that it answers with an error (CVE-2024-35202).
 type PartialBlock struct {
 	header  consensus.Header
+	nonce   uint64
+	ids     []ShortID // of the announcement
 	txs     []*consensus.Tx
 	known   []known // ids of what the mempool gave
 	missing []uint32
@@ -56,7 +59,7 @@ func NewPartialBlock(m *Announce, pool []TxRef, find func(wtxid consensus.Hash) 
 		}
 		at[id] = int32(i + 1)
 	}
-	p := &PartialBlock{header: m.Header, txs: make([]*consensus.Tx, len(m.ShortIDs)+1)}
+	p := &PartialBlock{header: m.Header, nonce: m.Nonce, ids: m.ShortIDs, txs: make([]*consensus.Tx, len(m.ShortIDs)+1)}
 	p.txs[0] = m.Coinbase
 	ambiguous := make(map[int32]bool)
 	if len(at) > 0 {
@@ -87,6 +90,11 @@ func NewPartialBlock(m *Announce, pool []TxRef, find func(wtxid consensus.Hash) 
 		}
 	}
 	return p, nil
+}
+
+// of reports whether it was made of an announcement with these short ids.
+func (p *PartialBlock) of(m *Announce) bool {
+	return p.nonce == m.Nonce && slices.Equal(p.ids, m.ShortIDs)
 }
 
 // Missing lists the indexes to ask for, ascending.

@@ -339,3 +339,22 @@ func TestPartsArePaidFor(t *testing.T) {
 		t.Errorf("%d answers came, %d points", p.parts, n.info("p").Score)
 	}
 }
+
+// TestOneLookAtAnAnnouncement: while a peer owes what an announcement leaves open, the mempool is
+// not looked through again for the same announcement of another peer. One with other short
+// ids may leave less open.
+func TestOneLookAtAnAnnouncement(t *testing.T) {
+	w, n, p, q := played(t, 67)
+	w.chain.Mine("genesis", "a1", holding(loose(1, 0)))
+	for _, step := range []struct {
+		by    *puppet
+		nonce uint64
+		scans int
+	}{{p, 1, 1}, {q, 1, 0}, {w.puppets(n, "r")[0], 2, 1}} {
+		n.scans = 0
+		step.by.says(n, p2p.NewAnnounce(w.chain.Block("a1"), step.nonce))
+		if n.scans != step.scans {
+			t.Errorf("%d looks through the mempool at an announcement of %s, want %d", n.scans, step.by.ID, step.scans)
+		}
+	}
+}

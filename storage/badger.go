@@ -81,7 +81,7 @@ func settings(dir string, lean bool, log *badgerLog) badger.Options {
 		WithNumGoroutines(2).
 		WithLogger(log)
 	if lean {
-		return o.WithMemTableSize(memTable(dir, leanMemTable/2+rand.Int64N(leanMemTable/2))).WithNumMemtables(2).
+		return o.WithMemTableSize(memTable(dir, leanMemTable/2+rand.Int64N(leanMemTable/2))).WithNumMemtables(leanMemtables).
 			WithBlockCacheSize(8 << 20).WithIndexCacheSize(4 << 20)
 	}
 	return o.WithMemTableSize(fullMemTable).WithNumMemtables(3).WithBlockCacheSize(64 << 20).WithIndexCacheSize(32 << 20)
@@ -91,8 +91,9 @@ func settings(dir string, lean bool, log *badgerLog) badger.Options {
 // store is opened: nodes of one machine that follow one chain write the same, and were their
 // memtables of one size too, all would become tables at one moment, 80 ms of a core each.
 const (
-	fullMemTable = 32 << 20
-	leanMemTable = 16 << 20
+	fullMemTable  = 32 << 20
+	leanMemTable  = 16 << 20
+	leanMemtables = 2 // of a lean store; others have three
 )
 
 // memTable is the size, or the largest where a kill left memtables in dir: Badger ends the

@@ -19,7 +19,11 @@ import (
 // commit itself and the next level. Only a compaction deep in a large database takes
 // more.
 func reserve(o badger.Options) uint64 {
-	return uint64(o.NumMemtables+o.NumLevelZeroTables+1) * uint64(o.MemTableSize)
+	size := o.MemTableSize
+	if o.NumMemtables == leanMemtables { // whatever size was drawn, and whatever a kill left
+		size = leanMemTable
+	}
+	return uint64(o.NumMemtables+o.NumLevelZeroTables+1) * uint64(size)
 }
 
 // room fails with ErrNoSpace where the disk has less than that. A file system that

@@ -9,6 +9,8 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/psbt/v2"
 	"github.com/btcsuite/btcd/wire/v2"
+
+	"github.com/kapok-chain/kapok/consensus"
 )
 
 // The psbt package keeps fields that it does not know without a look at them,
@@ -17,7 +19,7 @@ import (
 
 // Field types (BIP174, BIP370, BIP373).
 const (
-	globalUnsignedTx   = 0x00
+	txField            = 0x00 // global: the unsigned transaction; of an input: the one that it spends
 	globalVersion      = 0xfb
 	inputParticipants  = 0x1a
 	inputPubNonce      = 0x1b
@@ -37,7 +39,8 @@ const (
 	globalV2, inputV2, outputV2 = "\x02\x03\x04\x05\x06", "\x0e\x0f\x10\x11\x12", "\x03\x04"
 )
 
-// unsignedTxFirst moves the unsigned transaction to the front of the global map.
+// unsignedTxFirst moves the unsigned transaction to the front of the global map, and looks at
+// all transactions: the package makes room for as many inputs and outputs as they claim.
 // It refuses types of more than one byte, which BIP174 has but nobody uses: the
 // package forgets their other bytes.
 func unsignedTxFirst(raw []byte) ([]byte, error) {
@@ -50,14 +53,15 @@ func unsignedTxFirst(raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	first := raw
-	for inGlobal, found := true, false; r.Len() > 0; {
+	maps, inputs := 0, 0 // that were read, the global one first; of inputs, behind it
+	for found := false; r.Len() > 0; {
 		start := len(raw) - r.Len()
 		key, err := wire.ReadVarBytes(r, 0, psbt.MaxPsbtKeyLength, "PSBT key")
 		if err != nil {
 			return nil, err
 		}
 		if len(key) == 0 {
-			inGlobal = false
+			maps++
 			if !found {
 				return nil, errors.New("no unsigned transaction in it, as in version 2: version 0 is what this program reads")
 			}
@@ -66,10 +70,20 @@ func unsignedTxFirst(raw []byte) ([]byte, error) {
 		if key[0] > maxTypeByte {
 			return nil, errors.New("a field's type has more than one byte")
 		}
-		if _, err := wire.ReadVarBytes(r, 0, psbt.MaxPsbtValueLength, "PSBT value"); err != nil {
+		value, err := wire.ReadVarBytes(r, 0, psbt.MaxPsbtValueLength, "PSBT value")
+		if err != nil {
 			return nil, err
 		}
-		if inGlobal && !found && len(key) == 1 && key[0] == globalUnsignedTx {
+		if bytes.Equal(key, []byte{txField}) && maps <= inputs {
+			tx, err := consensus.DecodeTx(value)
+			if err != nil {
+				return nil, err
+			}
+			if maps == 0 {
+				inputs = len(tx.Inputs)
+			}
+		}
+		if maps == 0 && !found && len(key) == 1 && key[0] == txField {
 			found = true
 			end := len(raw) - r.Len()
 			first = bytes.Join([][]byte{raw[:len(magic)], raw[start:end], raw[len(magic):start], raw[end:]}, nil)

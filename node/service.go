@@ -40,6 +40,7 @@ type ServiceConfig struct {
 	OnlyPeers bool     // dial none but Peers
 	MDNS      bool     // find nodes in the local network, and be found there
 	DHT       bool     // find nodes by a distributed hash table, and be found there
+	PortMap   bool     // ask the router to let others dial us
 	PSK       []byte   // 32 bytes that all nodes of a private network share; nil: a public one
 
 	RPCListen   string // host:port of the RPC server; "": none
@@ -205,7 +206,7 @@ func (s *Service) hostConfig(cfg ServiceConfig) host.Config {
 	c := host.Config{
 		GenesisHash: cfg.Params.GenesisHash(), Listen: cfg.Listen, Peers: cfg.Peers, StrictPeers: cfg.StrictPeers,
 		KeyFile: filepath.Join(cfg.DataDir, keyFile), BanFile: filepath.Join(cfg.DataDir, banFile), Agent: cfg.Agent, Logger: cfg.Logger,
-		DisableQUIC: cfg.DisableQUIC, PSK: cfg.PSK, Shape: cfg.Shape,
+		DisableQUIC: cfg.DisableQUIC, PSK: cfg.PSK, PortMap: cfg.PortMap, Shape: cfg.Shape,
 	}
 	if !cfg.OnlyPeers {
 		c.Bootstrap, c.Book, c.MDNS, c.DHT = cfg.Bootstrap, s.book, cfg.MDNS, cfg.DHT

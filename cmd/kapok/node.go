@@ -221,6 +221,7 @@ func serviceFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "only-peers", Usage: "connect to nobody but those of --peer; not beside --bootstrap, --mdns or --dht"},
 		&cli.BoolFlag{Name: "mdns", Usage: "find nodes in the local network, and be found there"},
 		&cli.BoolFlag{Name: "dht", Usage: "find nodes by a distributed hash table of the network's own, and be found there"},
+		&cli.BoolFlag{Name: "port-map", Usage: "ask the router to let others dial this node (UPnP, NAT-PMP)"},
 		&cli.StringFlag{Name: "psk", Usage: "private network: `FILE` of the key that all its nodes share (TCP only)"},
 		&cli.StringFlag{Name: "rpc", Usage: "RPC server on `HOST:PORT` (default: 127.0.0.1 and the network's port; \"none\": no server)"},
 		&cli.StringFlag{Name: "rpc-user", Usage: "RPC `USER`, beside the cookie"},
@@ -253,7 +254,7 @@ func serviceConfigOf(c *cli.Context) (cfg node.ServiceConfig, err error) {
 	}
 	cfg = node.ServiceConfig{
 		Params: params, DataDir: dir, Agent: agent, Version: version, Peers: c.StringSlice("peer"), StrictPeers: true,
-		Bootstrap: c.StringSlice("bootstrap"), OnlyPeers: c.Bool("only-peers"), MDNS: c.Bool("mdns"), DHT: c.Bool("dht"),
+		Bootstrap: c.StringSlice("bootstrap"), OnlyPeers: c.Bool("only-peers"), MDNS: c.Bool("mdns"), DHT: c.Bool("dht"), PortMap: c.Bool("port-map"),
 		RPCListen: c.String("rpc"), RPCUser: c.String("rpc-user"), RPCPassword: c.String("rpc-password"),
 		PagesListen: c.String("http"), NoIndex: c.Bool("no-index"), Lean: c.Bool("lean"), DisableQUIC: c.Bool("no-quic"),
 		CoinCache: c.Int("coin-cache-mb") << 20, MempoolBytes: int64(c.Int("mempool-mb")) << 20,
@@ -265,6 +266,9 @@ func serviceConfigOf(c *cli.Context) (cfg node.ServiceConfig, err error) {
 		return cfg, err
 	}
 	if path := c.String("psk"); path != "" {
+		if params.GenesisHash() == consensus.Main().GenesisHash() {
+			return cfg, usageError("--psk is for test networks: network main is open to everybody")
+		}
 		if cfg.PSK, err = host.LoadPSK(path); err != nil {
 			return cfg, err
 		}

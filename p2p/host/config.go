@@ -49,6 +49,9 @@ type Config struct {
 	Book *Book
 	MDNS bool // find nodes in the local network, and be found there
 	DHT  bool // find nodes for the book by a distributed hash table, and be found there
+	// PortMap asks the router of a private network, by UPnP or NAT-PMP, to let others dial
+	// the ports of Listen.
+	PortMap bool
 	// StrictPeers ends Run with ErrOtherNetwork when one of Peers turns out to
 	// be of another network, instead of logging that and trying again later.
 	StrictPeers bool

@@ -165,6 +165,9 @@ func (h *Host) options(key crypto.PrivKey) ([]libp2p.Option, error) {
 		libp2p.ProtocolVersion(h.cfg.identity()),
 		libp2p.WithDialTimeout(handshakeTimeout),
 	}
+	if h.cfg.PortMap {
+		options = append(options, libp2p.NATPortMap())
+	}
 	// Two programs could share a port under SO_REUSEPORT, and neither would know.
 	switch {
 	case h.cfg.transport != nil:

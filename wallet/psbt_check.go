@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -56,7 +57,7 @@ func unsignedTxFirst(raw []byte) ([]byte, error) {
 	maps, inputs := 0, 0 // that were read, the global one first; of inputs, behind it
 	for found := false; r.Len() > 0; {
 		start := len(raw) - r.Len()
-		key, err := wire.ReadVarBytes(r, 0, psbt.MaxPsbtKeyLength, "PSBT key")
+		key, err := readField(r, raw, psbt.MaxPsbtKeyLength)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +71,7 @@ func unsignedTxFirst(raw []byte) ([]byte, error) {
 		if key[0] > maxTypeByte {
 			return nil, errors.New("a field's type has more than one byte")
 		}
-		value, err := wire.ReadVarBytes(r, 0, psbt.MaxPsbtValueLength, "PSBT value")
+		value, err := readField(r, raw, psbt.MaxPsbtValueLength)
 		if err != nil {
 			return nil, err
 		}
@@ -90,6 +91,21 @@ func unsignedTxFirst(raw []byte) ([]byte, error) {
 		}
 	}
 	return first, nil
+}
+
+// readField reads a key or a value, of at most so many bytes, where r stands in raw. No
+// memory is taken for what is only claimed.
+func readField(r *bytes.Reader, raw []byte, most uint64) ([]byte, error) {
+	n, err := wire.ReadVarInt(r, 0)
+	if err != nil {
+		return nil, err
+	}
+	if n > min(most, uint64(r.Len())) {
+		return nil, fmt.Errorf("a field of %d bytes, where %d are left and %d allowed", n, r.Len(), most)
+	}
+	at := len(raw) - r.Len()
+	_, err = r.Seek(int64(n), io.SeekCurrent)
+	return raw[at : at+int(n)], err
 }
 
 // checkPacket judges the fields that the psbt package took without a look.

@@ -136,7 +136,7 @@ func (s *Presync) next(headers []Header, more bool, now time.Time) ([]Header, er
 			if rule := AsRuleError(err); rule == nil || rule.Kind != Temporary {
 				return nil, err
 			}
-			more = false // for now the chain ends before a header that is too new
+			more = false // the chain ends before a header that is too new; the peer tells of it again
 			break
 		}
 		if s.FirstPass() {

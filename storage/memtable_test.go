@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
@@ -58,4 +60,43 @@ func TestLeanMemtablesDiffer(t *testing.T) {
 	if len(sizes) < 2 {
 		t.Error("all are of one size")
 	}
+}
+
+// Memtables are full when the index was written, and become tables then: hardly ever when the
+// next block is.
+func TestMemtablesFlushBesideTheIndex(t *testing.T) {
+	w := newWorld(3)
+	log := &flushes{badgerLog: newBadgerLog(nil)}
+	db, err := badger.Open(settings(t.TempDir(), true, log.badgerLog).WithLogger(log).WithMemTableSize(512 << 10).WithSyncWrites(false))
+	must(t, err)
+	defer func() { must(t, db.Close()) }()
+	s, err := open(w.params, newKV(db, log.badgerLog), Options{Index: true})
+	must(t, err)
+	at := w.root
+	for range 200 {
+		at = w.grow(at, 60)
+		log.count = &log.blocks
+		must(t, s.PutBlock(at.record(hasBody), at.block))
+		must(t, s.Connect(at.record(connected), at.height, at.block, at.delta))
+		must(t, s.Sync())
+		log.count = &log.index
+		must(t, s.SyncIndex())
+	}
+	if blocks, index := log.blocks.Load(), log.index.Load(); index < 5 || blocks > index/2 {
+		t.Errorf("%d memtables became tables when a block was written, %d when the index was", blocks, index)
+	}
+}
+
+// flushes counts memtables that become tables.
+type flushes struct {
+	*badgerLog
+	count         *atomic.Int32
+	blocks, index atomic.Int32
+}
+
+func (f *flushes) Debugf(format string, args ...any) {
+	if strings.HasPrefix(format, "Flushing memtable") {
+		f.count.Add(1)
+	}
+	f.badgerLog.Debugf(format, args...)
 }

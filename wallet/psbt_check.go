@@ -75,20 +75,21 @@ func unsignedTxFirst(raw []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if bytes.Equal(key, []byte{txField}) && maps <= inputs {
-			tx, err := consensus.DecodeTx(value)
-			if err != nil {
-				return nil, err
-			}
-			if maps == 0 {
-				inputs = len(tx.Inputs)
-			}
+		if maps > inputs || !bytes.Equal(key, []byte{txField}) {
+			continue
 		}
-		if maps == 0 && !found && len(key) == 1 && key[0] == txField {
-			found = true
-			end := len(raw) - r.Len()
-			first = bytes.Join([][]byte{raw[:len(magic)], raw[start:end], raw[len(magic):start], raw[end:]}, nil)
+		tx, err := consensus.DecodeTx(value)
+		switch {
+		case err != nil:
+			return nil, err
+		case maps > 0: // an input's
+			continue
+		case found:
+			return nil, errors.New("there are two unsigned transactions in it")
 		}
+		found, inputs = true, len(tx.Inputs)
+		end := len(raw) - r.Len()
+		first = bytes.Join([][]byte{raw[:len(magic)], raw[start:end], raw[len(magic):start], raw[end:]}, nil)
 	}
 	return first, nil
 }

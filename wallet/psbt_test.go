@@ -3,6 +3,7 @@ package wallet
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,6 +127,27 @@ func TestSignRefusals(t *testing.T) {
 				t.Errorf("%s: %v", tc.name, err)
 			}
 		}
+	}
+}
+
+// Two unsigned transactions are refused, equal or not: the second would say which of the maps are
+// of inputs, for this package, and the first for another one.
+func TestTwoUnsignedTransactions(t *testing.T) {
+	_, _, text := offline(t, confirmed(2*coin))
+	raw, err := mustParse(t, text).bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = len("psbt\xff")
+	tx := raw[head : head+2+1+int(raw[head+2])] // key of one byte, length of one byte
+	for _, twice := range [][]byte{tx, append([]byte{1, 0, 10}, make([]byte, 10)...)} {
+		_, err := decodePSBT(slices.Concat(raw[:head+len(tx)], twice, raw[head+len(tx):]))
+		if !errors.Is(err, ErrPSBT) {
+			t.Errorf("error %v, want %v", err, ErrPSBT)
+		}
+	}
+	if _, err := decodePSBT(slices.Concat(raw[:head], tx, raw[head+len(tx):])); err != nil {
+		t.Errorf("one of them: %v", err)
 	}
 }
 

@@ -88,7 +88,7 @@ func (s *Badger) syncIndex() error {
 	if err == nil {
 		err = s.afterIndex()
 	}
-	if err != nil { // the steps are lost
+	if err != nil { // the steps are lost, or the disk is
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.broken = err

@@ -82,7 +82,7 @@ func TestMemtablesFlushBesideTheIndex(t *testing.T) {
 		log.count = &log.index
 		must(t, s.SyncIndex())
 	}
-	if blocks, index := log.blocks.Load(), log.index.Load(); index < 5 || blocks > index/2 {
+	if blocks, index := log.blocks.Load(), log.index.Load(); index < 5 || blocks > index/4 {
 		t.Errorf("%d memtables became tables when a block was written, %d when the index was", blocks, index)
 	}
 }

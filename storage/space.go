@@ -19,10 +19,7 @@ import (
 // commit itself and the next level. Only a compaction deep in a large database takes
 // more.
 func reserve(o badger.Options) uint64 {
-	size := o.MemTableSize
-	if o.NumMemtables == leanMemtables { // whatever size was drawn, and whatever a kill left
-		size = leanMemTable
-	}
+	size := max(o.MemTableSize, leanMemTable) // whatever smaller one was drawn
 	return uint64(o.NumMemtables+o.NumLevelZeroTables+1) * uint64(size)
 }
 

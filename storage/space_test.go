@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,6 +39,10 @@ func TestRoom(t *testing.T) {
 	o := settings(t.TempDir(), true, newBadgerLog(nil))
 	if got := reserve(o); got != 128<<20 {
 		t.Errorf("a lean node reserves %d bytes", got)
+	}
+	must(t, os.WriteFile(filepath.Join(o.Dir, "00001.mem"), nil, 0o600))
+	if got := reserve(settings(o.Dir, true, newBadgerLog(nil))); got != 256<<20 {
+		t.Errorf("a lean node that was killed reserves %d bytes", got)
 	}
 	must(t, room(o))
 	must(t, room(o.WithDir(o.Dir+"/not made yet")))

@@ -29,6 +29,9 @@ type Pool struct {
 	conflicts conflicts
 }
 
+// Added is how many entries there have been: while it is the same, nothing came.
+func (p *Pool) Added() int64 { return p.last - p.first }
+
 // New returns an empty pool.
 func New(cfg Config) *Pool {
 	cfg = cfg.withDefaults()

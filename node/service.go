@@ -182,7 +182,7 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 	}
 	n, err := New(Config{
 		Params: cfg.Params, Store: s.store, State: state, Mempool: pool,
-		P2P:  p2p.Config{Agent: cfg.Agent, Params: cfg.Params, Addr: s.Host.Advertised(), Addresses: s.book},
+		P2P:  p2p.Config{Agent: cfg.Agent, Params: cfg.Params, Addr: s.Host.Advertised, Addresses: s.book},
 		Rand: mathrand.New(mathrand.NewChaCha8(seed)),
 		Lost: lost,
 	})

@@ -27,16 +27,17 @@ type Source interface {
 	MempoolTxs() []TxRef
 	MempoolTx(wtxid consensus.Hash) *consensus.Tx
 	MempoolByTxID(txid consensus.Hash) *consensus.Tx
-	MempoolLen() int // transactions
+	MempoolLen() int     // transactions
+	MempoolAdded() int64 // transactions that ever came: while it is the same, none did
 }
 
 // Config is what an Engine is made from.
 type Config struct {
 	Params *consensus.Params // the network, of which the genesis hash and the future limit are used
 	Agent  string            // our name and version, for people; at most MaxAgent bytes
-	// Addr is where others may dial us, or "". Where the address of the machine is not
-	// specified, as in /ip4/0.0.0.0/tcp/9420, peers take the one that they see.
-	Addr string
+	// Addr says where others may dial us by now, or "". Where the address of the machine is not
+	// specified, as in /ip4/0.0.0.0/tcp/9420, peers take the one that they see. nil: nowhere.
+	Addr func() string
 	// Addresses is the book of nodes' addresses; nil: none are learned or told.
 	Addresses Addresses
 }
@@ -65,6 +66,7 @@ type Engine struct {
 	drops  []Drop
 	fault  error // of Body, until Handle or Tick return it
 
+	turn      int   // whom serveAll begins with
 	syncing   *peer // asked for the bulk of the headers
 	plan      plan
 	head      head
@@ -81,6 +83,9 @@ type Engine struct {
 
 // New returns an engine without peers.
 func New(cfg Config, src Source, rng *rand.Rand) *Engine {
+	if cfg.Addr == nil {
+		cfg.Addr = func() string { return "" }
+	}
 	return &Engine{
 		cfg: cfg, src: src, rng: rng, nonce: rng.Uint64(),
 		peers:     make(map[PeerID]*peer),

@@ -11,7 +11,7 @@ func (e *Engine) greet(now time.Time, p *peer) {
 	hello := &Hello{
 		Version: Version, Genesis: e.cfg.Params.GenesisHash(), Nonce: e.nonce,
 		Tip: tip.Hash, Height: tip.Height, Work: tip.Work,
-		Time: now.Unix(), Agent: e.cfg.Agent, Addr: e.cfg.Addr,
+		Time: now.Unix(), Agent: e.cfg.Agent, Addr: e.cfg.Addr(),
 	}
 	if p.BlockOnly {
 		hello.Addr, hello.Extra = "", []byte{flagBlockOnly}

@@ -27,12 +27,24 @@ func (e *Engine) enqueue(now time.Time, p *peer, s serving) {
 	p.serving = append(p.serving, s)
 }
 
+// serveAll serves all peers, another one first each time: where there is little room it
+// goes round.
 func (e *Engine) serveAll(now time.Time) {
-	for _, p := range e.order {
-		if len(p.serving) > 0 {
+	e.turn++
+	for i := range e.order {
+		if p := e.order[(e.turn+i)%len(e.order)]; len(p.serving) > 0 {
 			e.serve(now, p)
 		}
 	}
+}
+
+// room reports whether a peer may be sent one more body, or a part of one.
+func (e *Engine) room(p *peer) bool {
+	all := 0
+	for _, q := range e.order {
+		all += max(0, q.backlog)
+	}
+	return p.backlog < serveBacklog && (all < serveTotal || p.backlog <= 0 && all < serveMost)
 }
 
 // serve answers what can be answered, in the order asked for.
@@ -40,7 +52,7 @@ func (e *Engine) serve(now time.Time, p *peer) {
 	var wait []serving
 	var absent []consensus.Hash
 	for i, s := range p.serving {
-		if !p.bytes.open(now) || p.backlog >= serveBacklog {
+		if !p.bytes.open(now) || !e.room(p) {
 			wait = append(wait, p.serving[i:]...)
 			break
 		}
@@ -98,8 +110,8 @@ func (p *peer) send(size int) {
 }
 
 // Backlog says how many bytes wait to be sent to a peer. The host tells before each Tick:
-// whoever reads slowly is served no faster, and what waits for all of them takes little
-// memory. A network that never says so is one where nothing waits.
+// whoever reads slowly is served no faster, and what waits for all of them takes so little
+// memory that none has to be dropped for it. A network that never says so is one where nothing waits.
 func (e *Engine) Backlog(id PeerID, bytes int) {
 	if p := e.peers[id]; p != nil {
 		p.backlog = bytes

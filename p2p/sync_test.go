@@ -1,12 +1,14 @@
 package p2p_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/sim/virtual"
 )
 
 func allAt(hash consensus.Hash, nodes ...*node) func() bool {
@@ -341,20 +343,142 @@ func TestPartsArePaidFor(t *testing.T) {
 }
 
 // TestOneLookAtAnAnnouncement: while a peer owes what an announcement leaves open, the mempool is
-// not looked through again for the same announcement of another peer. One with other short
-// ids may leave less open.
+// not looked through again for the same announcement of another peer, unless something came into
+// it. One with other short ids may leave less open.
 func TestOneLookAtAnAnnouncement(t *testing.T) {
 	w, n, p, q := played(t, 67)
-	w.chain.Mine("genesis", "a1", holding(loose(1, 0)))
+	payment := loose(1, 0)
+	w.chain.Mine("genesis", "a1", holding(payment))
+	others := w.puppets(n, "r", "s")
 	for _, step := range []struct {
 		by    *puppet
 		nonce uint64
 		scans int
-	}{{p, 1, 1}, {q, 1, 0}, {w.puppets(n, "r")[0], 2, 1}} {
+	}{{p, 1, 1}, {q, 1, 0}, {others[0], 2, 1}} {
 		n.scans = 0
 		step.by.says(n, p2p.NewAnnounce(w.chain.Block("a1"), step.nonce))
 		if n.scans != step.scans {
 			t.Errorf("%d looks through the mempool at an announcement of %s, want %d", n.scans, step.by.ID, step.scans)
+		}
+	}
+	n.addTx(payment)
+	others[1].says(n, p2p.NewAnnounce(w.chain.Block("a1"), 1))
+	w.until(0, "the block, whose payment came meanwhile", allAt(w.chain.Hash("a1"), n))
+}
+
+// TestLookBehindASilentPeer: who announces what another peer has owed for too long is asked for
+// the rest.
+func TestLookBehindASilentPeer(t *testing.T) {
+	w, n, p, q := played(t, 68)
+	w.chain.Mine("genesis", "a1", holding(loose(1, 0)))
+	p.says(n, p2p.NewAnnounce(w.chain.Block("a1"), 1))
+	w.run(3 * time.Second)
+	n.scans = 0
+	q.says(n, p2p.NewAnnounce(w.chain.Block("a1"), 1))
+	if owes := n.info("q").InFlight; n.scans != 1 || len(owes) != 1 {
+		t.Errorf("%d looks through the mempool, %d requests", n.scans, len(owes))
+	}
+}
+
+// TestRoomForBodies: what waits for all peers together bounds what is served, first to whom
+// something is waiting already, and then to everybody. Where there is room again it goes round.
+func TestRoomForBodies(t *testing.T) {
+	const mb = 1 << 20
+	for _, c := range []struct {
+		own, others int
+		bodies      int // of three
+	}{
+		{0, 0, 3}, {1, 15 * mb, 3}, {1, 16 * mb, 0}, {0, 16 * mb, 1}, {0, 24 * mb, 0}, {-1, 16 * mb, 3}, {-1, 24 * mb, 0},
+	} {
+		w := newWorld(t, 69)
+		w.chain.Grow("genesis - a1..a3")
+		n := w.add("n")
+		n.give(w.chain.Path("a3")...)
+		p := w.puppets(n, "p", "other")[0]
+		if c.own >= 0 {
+			n.engine.Backlog("p", c.own)
+		}
+		n.engine.Backlog("other", c.others)
+		p.says(n, &p2p.GetBlocks{Hashes: []consensus.Hash{w.chain.Hash("a1"), w.chain.Hash("a2"), w.chain.Hash("a3")}})
+		if p.bodies != c.bodies {
+			t.Errorf("%d bytes wait for the peer, %d for another one: %d bodies came, want %d", c.own, c.others, p.bodies, c.bodies)
+		}
+	}
+
+	w := newWorld(t, 70)
+	w.chain.Grow("genesis - a1..a16")
+	n := w.add("n")
+	n.give(w.chain.Path("a16")...)
+	list := w.puppets(n, "p1", "p2", "p3", "full")
+	all := &p2p.GetBlocks{}
+	for _, b := range w.chain.Path("a16") {
+		all.Hashes = append(all.Hashes, b.Hash())
+	}
+	full := n.engine.Backlog
+	full("full", 24*mb)
+	for _, p := range list[:3] {
+		p.says(n, all)
+	}
+	for round := range 12 { // room for one body each time
+		for _, id := range []p2p.PeerID{"p1", "p2", "p3"} {
+			full(id, 0)
+		}
+		full("full", 24*mb-1)
+		w.run(200 * time.Millisecond)
+		if total := list[0].bodies + list[1].bodies + list[2].bodies; total < round+1 {
+			t.Fatalf("%d bodies after %d rounds", total, round+1)
+		}
+	}
+	for _, p := range list[:3] {
+		if p.bodies < 3 {
+			t.Errorf("%s has %d bodies of the first 12: it had to wait for the others", p.ID, p.bodies)
+		}
+	}
+}
+
+// TestSendersAtOnce: bodies are asked from eight peers at once, four of them where all are inbound,
+// and from others where these are silent.
+func TestSendersAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		inbound bool
+		most    int
+	}{{false, 8}, {true, 4}} {
+		w := newWorld(t, 71)
+		w.chain.Grow("genesis - a1..a300")
+		m := &p2p.Headers{}
+		for _, b := range w.chain.Path("a300") {
+			m.Headers = append(m.Headers, b.Header)
+		}
+		victim := w.add("victim")
+		var list []*puppet
+		for i := range 12 {
+			p := &puppet{w: w}
+			p.Host = w.Add(p2p.PeerID(fmt.Sprint("p", i)), p)
+			if c.inbound {
+				w.Link(p, victim, virtual.Shape{})
+			} else {
+				w.Link(victim, p, virtual.Shape{})
+			}
+			list = append(list, p)
+		}
+		w.run(time.Second)
+		for _, p := range list {
+			p.says(victim, m)
+		}
+		sending := func() (n int) {
+			for _, p := range list {
+				if len(victim.info(string(p.ID)).InFlight) > 0 {
+					n++
+				}
+			}
+			return n
+		}
+		if n := sending(); n != c.most {
+			t.Errorf("inbound %v: %d peers were asked at once, want %d", c.inbound, n, c.most)
+		}
+		w.run(5 * time.Second)
+		if n := sending(); n <= c.most {
+			t.Errorf("inbound %v: %d peers were asked when none had answered", c.inbound, n)
 		}
 	}
 }

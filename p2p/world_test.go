@@ -48,6 +48,7 @@ type node struct {
 	refuse  map[consensus.Hash]int // wtxids to be ignored so many times
 	told    map[string]int         // messages received, by kind
 	scans   int                    // of the mempool
+	added   int64                  // to it
 	book    []string               // addresses heard of
 
 	blocksFrom p2p.PeerID // that the node dials for blocks alone
@@ -68,7 +69,7 @@ func (w *world) add(id string) *node {
 		pool:   make(map[consensus.Hash]*consensus.Tx), refuse: make(map[consensus.Hash]int), byTxID: make(map[consensus.Hash]*consensus.Tx),
 		told: make(map[string]int),
 	}
-	n.engine = p2p.New(p2p.Config{Params: w.params, Agent: "/" + id + "/", Addr: "/dns4/" + id, Addresses: n}, n,
+	n.engine = p2p.New(p2p.Config{Params: w.params, Agent: "/" + id + "/", Addr: func() string { return "/dns4/" + id }, Addresses: n}, n,
 		rand.New(rand.NewPCG(w.Rand.Uint64(), 0)))
 	n.Host = w.Add(p2p.PeerID(id), n)
 	w.Start(n)
@@ -296,6 +297,7 @@ func (n *node) addTx(tx *consensus.Tx) {
 	ref := p2p.TxRef{TxID: tx.TxID(), WTxID: tx.WTxID()}
 	n.order = append(n.order, ref)
 	n.pool[ref.WTxID], n.byTxID[ref.TxID] = tx, tx
+	n.added++
 }
 
 func (n *node) forget(wtxid consensus.Hash) {
@@ -332,6 +334,7 @@ func (n *node) Locator() []consensus.Hash                       { return n.tree.
 func (n *node) MempoolTx(w consensus.Hash) *consensus.Tx        { return n.pool[w] }
 func (n *node) MempoolByTxID(t consensus.Hash) *consensus.Tx    { return n.byTxID[t] }
 func (n *node) MempoolLen() int                                 { return len(n.pool) }
+func (n *node) MempoolAdded() int64                             { return n.added }
 func (n *node) Body(h consensus.Hash) (*consensus.Block, error) { return n.bodies[h], nil }
 
 func (n *node) MempoolTxs() []p2p.TxRef {

@@ -47,7 +47,7 @@ func (w *World) Add(cfg node.Config) (*Node, error) {
 	id := p2p.PeerID(fmt.Sprint("node", w.added))
 	w.added++
 	cfg.Params = w.Params
-	cfg.P2P = p2p.Config{Params: w.Params, Agent: "/" + string(id) + "/", Addr: "/dns4/" + string(id), Addresses: new(rumours)}
+	cfg.P2P = p2p.Config{Params: w.Params, Agent: "/" + string(id) + "/", Addr: func() string { return "/dns4/" + string(id) }, Addresses: new(rumours)}
 	cfg.Rand = rand.New(rand.NewPCG(w.Rand.Uint64(), 0))
 	if cfg.Store == nil {
 		cfg.Store = storage.OpenMemory(w.Params, false)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
@@ -262,13 +263,13 @@ func serviceConfigOf(c *cli.Context) (cfg node.ServiceConfig, err error) {
 	if cfg.OnlyPeers && (len(cfg.Bootstrap) > 0 || cfg.MDNS || cfg.DHT) {
 		return cfg, usageError("--only-peers leaves it at --peer: choose it, or --bootstrap, --mdns and --dht")
 	}
+	if cfg.PortMap && slices.Contains(c.StringSlice("listen"), "none") {
+		return cfg, usageError("--port-map has no port to map with --listen none")
+	}
 	if cfg.Logger, err = loggerOf(c); err != nil {
 		return cfg, err
 	}
 	if path := c.String("psk"); path != "" {
-		if params.GenesisHash() == consensus.Main().GenesisHash() {
-			return cfg, usageError("--psk is for test networks: network main is open to everybody")
-		}
 		if cfg.PSK, err = host.LoadPSK(path); err != nil {
 			return cfg, err
 		}

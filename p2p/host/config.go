@@ -8,7 +8,9 @@ import (
 	"net/netip"
 
 	libp2p "github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -27,6 +29,8 @@ var (
 	ErrSelf = errors.New("is this node itself")
 	// ErrRefused: the peer answered that it does not want this connection.
 	ErrRefused = errors.New("refused the connection")
+	// ErrPSKMain: a private network with the main network's genesis.
+	ErrPSKMain = errors.New("a key for the connections is for test networks: network main is open to everybody")
 	// ErrClosed: the host is not running any more.
 	ErrClosed = errors.New("the network is closed")
 )
@@ -49,8 +53,8 @@ type Config struct {
 	Book *Book
 	MDNS bool // find nodes in the local network, and be found there
 	DHT  bool // find nodes for the book by a distributed hash table, and be found there
-	// PortMap asks the router of a private network, by UPnP or NAT-PMP, to let others dial
-	// the ports of Listen.
+	// PortMap asks the router in front of this machine, by UPnP or NAT-PMP, to let others dial
+	// the ports of Listen. Advertised is the address that it gives, then.
 	PortMap bool
 	// StrictPeers ends Run with ErrOtherNetwork when one of Peers turns out to
 	// be of another network, instead of logging that and trying again later.
@@ -74,6 +78,8 @@ type Config struct {
 
 	// dialFrom is the address that we dial from; for tests of limits on net groups.
 	dialFrom netip.Addr
+	// nat takes the place of libp2p's; for tests of PortMap without a router.
+	nat func(network.Network) basichost.NATManager
 	// transport takes the place of TCP and QUIC; for tests in virtual time.
 	transport libp2p.Option
 
@@ -105,6 +111,9 @@ func (c Config) withDefaults() (Config, error) {
 	if n := len(c.PSK); n != 0 && n != 32 {
 		return c, fmt.Errorf("the key of a private network has %d bytes, expected 32", n)
 	}
+	if c.PSK != nil && c.GenesisHash == consensus.Main().GenesisHash() {
+		return c, ErrPSKMain
+	}
 	if c.MaxIn < 0 || c.MaxOut < 0 {
 		return c, fmt.Errorf("connection limits %d in, %d out: expected none below 0", c.MaxIn, c.MaxOut)
 	}
@@ -119,6 +128,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.nat == nil {
+		c.nat = basichost.NewNATManager
 	}
 	if c.Shape != nil {
 		if err := c.Shape.check(c.GenesisHash); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 )
 
@@ -61,8 +60,11 @@ func readFrame(s stream, limit int, in *incoming) ([]byte, error) {
 		from := len(body)
 		next := min(chunkSize, size-from)
 		if cap(body)-from < next { // double it, up to its size
-			body = slices.Grow(body, min(max(from, next), size-from))
-			in.grow(cap(body))
+			most := min(max(2*from, from+next), size)
+			if err := in.grow(most); err != nil {
+				return nil, err
+			}
+			body = append(make([]byte, 0, most), body...)
 		}
 		body = body[:from+next]
 		if err := s.SetReadDeadline(earlier(time.Now().Add(chunkTimeout), end)); err != nil {
@@ -83,8 +85,8 @@ func newFrame(body []byte) []byte {
 }
 
 // writeFrame writes a frame made by newFrame, each chunk within chunkTimeout
-// and all of it within its budget.
-func writeFrame(s stream, frame []byte) error {
+// and all of it within its budget. It says when a chunk has moved.
+func writeFrame(s stream, frame []byte, moved func(bytes int)) error {
 	end := time.Now().Add(frameBudget(len(frame)))
 	for len(frame) > 0 {
 		chunk := frame[:min(chunkSize, len(frame))]
@@ -94,6 +96,7 @@ func writeFrame(s stream, frame []byte) error {
 		if _, err := s.Write(chunk); err != nil {
 			return err
 		}
+		moved(len(chunk))
 		frame = frame[len(chunk):]
 	}
 	return nil

@@ -87,7 +87,7 @@ func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		start := time.Now()
-		err := writeFrame(here, newFrame(make([]byte, 10)))
+		err := writeFrame(here, newFrame(make([]byte, 10)), func(int) {})
 		if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took != chunkTimeout {
 			t.Errorf("error %v after %v, expected a deadline after %v", err, took, chunkTimeout)
 		}
@@ -104,7 +104,7 @@ func TestIdleBetweenFrames(t *testing.T) {
 			defer there.Close()
 			for range 2 {
 				pause(t.Context(), time.Hour)
-				if err := writeFrame(there, newFrame([]byte("hello"))); err != nil {
+				if err := writeFrame(there, newFrame([]byte("hello")), func(int) {}); err != nil {
 					t.Error(err)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -57,7 +58,8 @@ const (
 	scoreRetain                = 6 * time.Hour
 	graylist, publishLimit     = -2500, -1000
 	gossipLimit                = -500
-	acceptPX, opportunistic    = 1000, 3.5
+	acceptPX                   = math.MaxFloat64 // nobody's: addresses come by our own messages
+	opportunistic              = 3.5
 	behaviourFrom, behaviourBy = 6, -10
 	invalidWeight              = -1000
 	scoreEvery                 = 3 * time.Second // how old the scores are that Conn tells, at most

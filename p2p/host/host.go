@@ -16,6 +16,7 @@ import (
 	libhost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
@@ -42,8 +43,10 @@ type Host struct {
 	ready   chan struct{} // closed when Run begins
 	fatal   chan error    // ends Run
 	publish chan publication
-	queued  atomic.Int64 // bytes in all send queues
-	intake  *intake      // of all peers
+	nat     basichost.NATManager // nil without PortMap
+	mapped  string               // address that the router gave, when it was last looked at; of sweeping
+	queued  atomic.Int64         // bytes in all send queues
+	intake  *intake              // of all peers
 	// unpublished counts the gossip messages of our own that found no room in publish,
 	// since it was last empty.
 	unpublished atomic.Int64
@@ -166,7 +169,10 @@ func (h *Host) options(key crypto.PrivKey) ([]libp2p.Option, error) {
 		libp2p.WithDialTimeout(handshakeTimeout),
 	}
 	if h.cfg.PortMap {
-		options = append(options, libp2p.NATPortMap())
+		options = append(options, libp2p.NATManager(func(n network.Network) basichost.NATManager {
+			h.nat = h.cfg.nat(n)
+			return h.nat
+		}))
 	}
 	// Two programs could share a port under SO_REUSEPORT, and neither would know.
 	switch {
@@ -297,6 +303,8 @@ func (h *Host) sweeping() {
 		select {
 		case now := <-ticker.C:
 			h.sweep(now)
+			h.relieve()
+			h.noteMapping()
 		case <-h.ctx.Done():
 			return
 		}
@@ -374,21 +382,22 @@ func (h *Host) Send(o p2p.Outgoing) {
 	}
 }
 
-// relieve drops the peer whose queue has not moved for longest while all queues together
-// hold too much: an honest peer's moves, however slow its link.
+// relieve drops the peer that is furthest behind in reading what it asked for while all queues
+// together hold too much, or so much that others have to wait, and it is slow.
 func (h *Host) relieve() {
-	if h.queued.Load() <= maxQueuedBytes {
+	queued := h.queued.Load()
+	if queued <= crowdedBytes {
 		return
 	}
 	var worst *session
-	var longest time.Time
+	var most time.Duration
 	for _, s := range h.all() {
-		if since, any := s.queue.waits(); any && s.stopped() == nil && (worst == nil || since.Before(longest)) {
-			worst, longest = s, since
+		if behind := s.queue.behind(); behind > most && s.stopped() == nil {
+			worst, most = s, behind
 		}
 	}
-	if worst != nil {
-		worst.stop(fmt.Errorf("%w: its first message has waited for %v, the longest of all peers", errQueueFull, time.Since(longest).Round(time.Millisecond)))
+	if worst != nil && (queued > maxQueuedBytes || most > slowFor) {
+		worst.stop(fmt.Errorf("%w: it has read the first message for %v less than %d kB/s, while others wait", errQueueFull, most.Round(time.Millisecond), slowRate/1000))
 		worst.queue.close()
 	}
 }

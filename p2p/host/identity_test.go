@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"github.com/kapok-chain/kapok/consensus"
 )
 
 func TestKeyFile(t *testing.T) {
@@ -79,6 +81,7 @@ func TestConfigErrors(t *testing.T) {
 	for say, c := range map[string]Config{
 		"genesis hash":         {},
 		"has 5 bytes":          {GenesisHash: testGenesis, PSK: []byte("short")},
+		"for test networks":    {GenesisHash: consensus.Main().GenesisHash(), PSK: make([]byte, 32)},
 		"none below 0":         {GenesisHash: testGenesis, MaxIn: -1},
 		"expected host:port":   {GenesisHash: testGenesis, Peers: []string{"nonsense"}},
 		"expected a TCP":       {GenesisHash: testGenesis, Listen: []string{"/ip4/127.0.0.1/udp/1/quic-v1"}},

@@ -37,13 +37,19 @@ const (
 	// maxQueueFrames bounds what waits for one peer, in frames. The engine has
 	// tens of requests in flight; a thousand means that the peer stopped reading.
 	maxQueueFrames = 1024
-	// maxQueueBytes bounds the same in bytes. The engine serves no bodies while one waits
-	// (Backlog), so that this is two of them, twice.
+	// maxQueueBytes bounds the same in bytes: 4 messages of full size. The engine lets bodies
+	// wait before that (Backlog).
 	maxQueueBytes = 16 << 20
-	// maxQueuedBytes bounds the queues of all peers together, in bytes. Beyond
-	// it the peer is dropped whose queue has not moved for longest. Four honest peers that
-	// read slowly have a body of full size waiting and another one on its way.
+	// maxQueuedBytes bounds the queues of all peers together, in bytes. Beyond it the
+	// peer is dropped that is furthest behind. Bodies do not come to it: the engine sends
+	// none from 24 MB on.
 	maxQueuedBytes = 32 << 20
+	// While crowdedBytes wait, from which on the engine serves peers one body at a time, whoever
+	// is slowFor behind a reader of slowRate bytes/s is dropped: peers that hardly read would
+	// keep everybody else from being served.
+	crowdedBytes = 16 << 20
+	slowRate     = 200_000
+	slowFor      = 2 * time.Second
 	// maxPublish bounds the gossip messages of our own that wait, in messages. The last
 	// of this room is for blocks: payments without it reach peers by reconciliation.
 	maxPublish      = 256

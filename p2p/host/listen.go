@@ -79,13 +79,45 @@ func (h *Host) ShortAddrs() []string {
 }
 
 // Advertised returns the address that peers are told, or "" where nobody can dial
-// us: the first one that the node listens on, with whatever of it is not specified
-// left for them to see.
+// us: the one that the router gave, or else the first one that the node listens on, with
+// whatever of it is not specified left for them to see.
 func (h *Host) Advertised() string {
+	if addr := h.mapping(); addr != "" {
+		return addr
+	}
 	for _, addr := range h.swarm.ListenAddresses() {
 		if _, err := addr.ValueForProtocol(ma.P_TCP); err == nil {
 			return addr.String()
 		}
 	}
 	return ""
+}
+
+// mapping returns the address by which the router lets others dial us, or "". Routers choose
+// the port.
+func (h *Host) mapping() string {
+	if h.nat == nil {
+		return ""
+	}
+	for _, addr := range h.swarm.ListenAddresses() {
+		if _, err := addr.ValueForProtocol(ma.P_TCP); err != nil {
+			continue
+		}
+		if mapped := h.nat.GetMapping(addr); mapped != nil {
+			return mapped.String()
+		}
+	}
+	return ""
+}
+
+// noteMapping says when the router has given an address, another one, or has taken it away.
+func (h *Host) noteMapping() {
+	before := h.mapped
+	switch h.mapped = h.mapping(); {
+	case h.mapped == before:
+	case h.mapped == "":
+		h.log.Warn("the router does not let others dial this node any more", "address", before)
+	default:
+		h.log.Info("the router lets others dial this node", "address", h.mapped)
+	}
 }

@@ -19,7 +19,8 @@ type queue struct {
 
 	mu     sync.Mutex
 	frames []queued
-	since  time.Time // when the frame that is being written was pushed
+	since  time.Time // when the frame that is being written was begun
+	moved  int       // bytes of it that were written
 	count  int       // frames, with the one being written
 	bytes  int       // bytes, with the one being written
 	closed bool
@@ -63,7 +64,7 @@ func (q *queue) pop(ctx context.Context) ([]byte, bool) {
 		q.mu.Lock()
 		if len(q.frames) > 0 {
 			first := q.frames[0]
-			q.frames[0], q.since = queued{}, first.at
+			q.frames[0], q.since, q.moved = queued{}, time.Now(), 0
 			q.frames = q.frames[1:]
 			q.mu.Unlock()
 			return first.frame, true
@@ -96,17 +97,25 @@ func (q *queue) size() int {
 	return q.bytes
 }
 
-// waits returns since when the oldest frame waits; false: none does.
-func (q *queue) waits() (since time.Time, any bool) {
+// move counts bytes of the frame that is being written.
+func (q *queue) move(bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.moved += bytes
+}
+
+// behind returns how far the peer is behind one that reads slowRate bytes/s, in the frame
+// that is being written or is to be next; 0: there is none.
+func (q *queue) behind() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.count > len(q.frames): // one is being written
-		return q.since, true
+		return time.Since(q.since) - time.Duration(q.moved)*time.Second/slowRate
 	case q.count > 0:
-		return q.frames[0].at, true
+		return time.Since(q.frames[0].at)
 	}
-	return time.Time{}, false
+	return 0
 }
 
 // close releases everything.

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kapok-chain/kapok/p2p"
 )
 
 func TestQueueLimits(t *testing.T) {
@@ -39,6 +43,9 @@ func TestQueueLimits(t *testing.T) {
 	}
 
 	heavy := newQueue(&total)
+	if heavy.behind() != 0 {
+		t.Error("an empty queue is behind")
+	}
 	if err := heavy.push(make([]byte, maxQueueBytes)); err != nil {
 		t.Fatal(err)
 	}
@@ -50,5 +57,35 @@ func TestQueueLimits(t *testing.T) {
 	empty := newQueue(&total)
 	if _, ok := empty.pop(ctx); ok {
 		t.Error("popped from an empty queue")
+	}
+}
+
+// TestBehind: an honest peer on a slow link is not behind, one that stops is, and one that
+// reads just a little is by what it did not read.
+func TestBehind(t *testing.T) {
+	for _, c := range []struct {
+		rate   int // bytes/s that move
+		behind time.Duration
+	}{{2 * slowRate, -10 * time.Second}, {slowRate, 0}, {slowRate / 2, 5 * time.Second}, {0, 10 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			q := newQueue(new(atomic.Int64))
+			if err := q.push(make([]byte, p2p.MaxMessage)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if behind := q.behind(); behind != time.Second {
+				t.Errorf("what nobody writes yet is %v behind", behind)
+			}
+			if _, ok := q.pop(t.Context()); !ok {
+				t.Fatal("nothing to write")
+			}
+			for range 10 {
+				time.Sleep(time.Second)
+				q.move(c.rate)
+			}
+			if behind := q.behind(); behind != c.behind {
+				t.Errorf("%d bytes/s: %v behind, want %v", c.rate, behind, c.behind)
+			}
+		})
 	}
 }

@@ -166,7 +166,7 @@ func (s *session) stopped() error {
 // read passes the peer's messages to the handler until the stream fails.
 func (s *session) read() error {
 	in := &incoming{all: s.host.intake, cut: s.stop}
-	defer in.grow(0)
+	defer in.release()
 	for {
 		frame, err := readFrame(s.stream, p2p.MaxMessage, in)
 		if errors.Is(err, io.EOF) || errors.Is(err, network.ErrReset) {
@@ -177,7 +177,7 @@ func (s *session) read() error {
 		}
 		s.host.traffic.received(&s.host.traffic.streamIn, s.id, frame)
 		m, err := p2p.Decode(frame)
-		in.grow(0)
+		in.release()
 		if err != nil {
 			return fmt.Errorf("the peer sent a message that does not decode: %w", err)
 		}
@@ -194,7 +194,7 @@ func (s *session) write(ctx context.Context) error {
 		if !ok {
 			return nil
 		}
-		if err := writeFrame(s.stream, frame); err != nil {
+		if err := writeFrame(s.stream, frame, s.queue.move); err != nil {
 			return fmt.Errorf("writing: %w", err)
 		}
 		s.host.traffic.sent(&s.host.traffic.streamOut, s.id, frame[frameHeader:])

@@ -125,7 +125,8 @@ func TestUnreadQueue(t *testing.T) {
 }
 
 // TestStuckQueueGoesFirst: where all queues together are too long, the peer is dropped
-// whose first message has waited for longest, and not the one that was sent to.
+// that is furthest behind, and not the one that was sent to. Where they are so long that others
+// wait, it is dropped if it is slow.
 func TestStuckQueueGoesFirst(t *testing.T) {
 	victim := start(t, lean())
 	check := bystander(t, victim)
@@ -140,6 +141,26 @@ func TestStuckQueueGoesFirst(t *testing.T) {
 	}
 	if waits := victim.Backlog(); waits[stuck] < 1<<20 || waits[longer] <= waits[stuck] {
 		t.Errorf("the host says that %v bytes wait", waits)
+	}
+	if queued := victim.queued.Load(); queued <= crowdedBytes || queued > maxQueuedBytes {
+		t.Fatalf("%d bytes wait", queued)
+	}
+	victim.relieve()
+	if victim.session(stuck) == nil || victim.session(longer) == nil {
+		t.Fatal("a peer was dropped that has been slow for less than two seconds")
+	}
+	_, slow := rogue(t, victim)
+	for range 20 {
+		victim.Send(p2p.Outgoing{To: slow, Msg: big})
+	}
+	late := victim.session(slow).queue
+	late.mu.Lock()
+	late.since = late.since.Add(-2*slowFor - time.Duration(late.moved)*time.Second/slowRate)
+	late.mu.Unlock()
+	victim.relieve()
+	victim.waitFor(t, "disconnected", slow, 1)
+	if victim.session(stuck) == nil {
+		t.Fatal("two peers were dropped, and one was slow")
 	}
 	victim.queued.Add(maxQueuedBytes) // as if others had as much
 	victim.Send(p2p.Outgoing{To: longer, Msg: &p2p.Ping{}})

@@ -26,7 +26,7 @@ func startTalker(t *testing.T, c Config) (*node, *talker) {
 	c.GenesisHash = params.GenesisHash()
 	k := &talker{recorder: newRecorder()}
 	n := startAs(t, c, k.recorder, func(h *Host) Handler {
-		config := p2p.Config{Params: params, Agent: "test", Addr: h.Advertised()}
+		config := p2p.Config{Params: params, Agent: "test", Addr: h.Advertised}
 		if c.Book != nil {
 			config.Addresses = c.Book
 		}
@@ -93,6 +93,7 @@ func (*newborn) Pruned(*consensus.BlockIndex) bool                  { return fal
 func (*newborn) MempoolTxs() []p2p.TxRef                            { return nil }
 func (*newborn) MempoolTx(consensus.Hash) *consensus.Tx             { return nil }
 func (*newborn) MempoolByTxID(consensus.Hash) *consensus.Tx         { return nil }
+func (*newborn) MempoolAdded() int64                                { return 0 }
 func (*newborn) MempoolLen() int                                    { return 0 }
 func (*newborn) Body(consensus.Hash) (*consensus.Block, error) {
 	return consensus.Regtest().Genesis(), nil

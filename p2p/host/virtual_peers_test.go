@@ -441,7 +441,7 @@ func TestVirtualKeepAlive(t *testing.T) {
 			h := stray(t, c, a)
 			st := h.intrude(t, a)
 			if hello {
-				if err := writeFrame(st, newFrame(p2p.Encode(&p2p.Hello{Version: p2p.Version, Genesis: params.GenesisHash(), Nonce: 1, Agent: "mute"}))); err != nil {
+				if err := writeFrame(st, newFrame(p2p.Encode(&p2p.Hello{Version: p2p.Version, Genesis: params.GenesisHash(), Nonce: 1, Agent: "mute"})), func(int) {}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -452,7 +452,7 @@ func TestVirtualKeepAlive(t *testing.T) {
 						return
 					}
 					if m, _ := p2p.Decode(frame); m.Type() == p2p.TypeGetHeaders {
-						_ = writeFrame(st, newFrame(p2p.Encode(&p2p.Headers{})))
+						_ = writeFrame(st, newFrame(p2p.Encode(&p2p.Headers{})), func(int) {})
 					}
 				}
 			}()

@@ -29,8 +29,8 @@ type Pool struct {
 	conflicts conflicts
 }
 
-// Added is how many entries there have been: while it is the same, nothing came.
-func (p *Pool) Added() int64 { return p.last - p.first }
+// Arrivals changes whenever an entry comes, and has no value twice.
+func (p *Pool) Arrivals() int64 { return p.last - p.first }
 
 // New returns an empty pool.
 func New(cfg Config) *Pool {

@@ -13,7 +13,13 @@ import (
 
 // Connected tells of a new peer.
 func (r *Runner) Connected(peer p2p.Peer) {
-	r.tell(func(n *Node, now time.Time) error { n.Connected(now, peer); return nil })
+	r.tell(func(n *Node, now time.Time) error {
+		n.Connected(now, peer)
+		if r.network != nil {
+			n.engine.Backlog(peer.ID, 0) // the network says more at each Tick
+		}
+		return nil
+	})
 }
 
 // Disconnected tells of a peer that is gone.

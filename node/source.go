@@ -73,6 +73,6 @@ func (s source) MempoolByTxID(txid consensus.Hash) *consensus.Tx {
 	return nil
 }
 
-func (s source) MempoolAdded() int64 { return s.n.pool.Added() }
+func (s source) MempoolArrivals() int64 { return s.n.pool.Arrivals() }
 
 func (s source) MempoolLen() int { return s.n.pool.Len() }

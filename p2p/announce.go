@@ -90,7 +90,7 @@ func (e *Engine) Rebuild(now time.Time, from PeerID, m *Announce) *consensus.Blo
 		return nil // one look at each peer's version
 	}
 	open := e.requests[hash]
-	same := func(r *request) bool { return r.partial != nil && r.added == e.src.MempoolAdded() && r.partial.of(m) }
+	same := func(r *request) bool { return r.partial != nil && r.pool == e.src.MempoolArrivals() && r.partial.of(m) }
 	if slices.ContainsFunc(open, same) && !e.mayAsk(now, open) {
 		return nil // it leaves as much open as the one that somebody was asked about
 	}

@@ -27,8 +27,8 @@ type Source interface {
 	MempoolTxs() []TxRef
 	MempoolTx(wtxid consensus.Hash) *consensus.Tx
 	MempoolByTxID(txid consensus.Hash) *consensus.Tx
-	MempoolLen() int     // transactions
-	MempoolAdded() int64 // transactions that ever came: while it is the same, none did
+	MempoolLen() int        // transactions
+	MempoolArrivals() int64 // changes whenever a transaction comes
 }
 
 // Config is what an Engine is made from.
@@ -66,7 +66,7 @@ type Engine struct {
 	drops  []Drop
 	fault  error // of Body, until Handle or Tick return it
 
-	turn      int   // whom serveAll begins with
+	turn      int   // counts serveAll
 	syncing   *peer // asked for the bulk of the headers
 	plan      plan
 	head      head

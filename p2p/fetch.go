@@ -17,7 +17,7 @@ type request struct {
 	at      time.Time
 	until   time.Time     // then the peer is dropped, whatever else it sent
 	partial *PartialBlock // asked for the transactions that this one misses; nil: the whole body
-	added   int64         // MempoolAdded when it was made
+	pool    int64         // MempoolArrivals when it was made
 }
 
 // stalled reports whether it has taken so long that somebody else is asked too. Peers
@@ -74,7 +74,6 @@ func (e *Engine) Fetch(now time.Time) {
 	}
 	batches := make(map[*peer][]consensus.Hash)
 	ready := e.readyPeers(now)
-	sending := e.senders(now)
 	e.whoHas(now, ready)
 	for _, b := range e.plan.blocks {
 		if len(ready) == 0 {
@@ -83,12 +82,9 @@ func (e *Engine) Fetch(now time.Time) {
 		if b.HasBody() || b.Failed() || !e.mayAsk(now, e.requests[b.Hash]) {
 			continue
 		}
-		p := e.pick(now, b, ready, sending)
+		p := e.pick(now, b, ready)
 		if p == nil {
 			continue
-		}
-		if len(p.inFlight) == 0 {
-			sending.add(p)
 		}
 		e.request(now, p, b, nil)
 		batches[p] = append(batches[p], b.Hash)
@@ -163,7 +159,8 @@ func (e *Engine) mayAsk(now time.Time, open []*request) bool {
 func (e *Engine) readyPeers(now time.Time) []*peer {
 	var ready []*peer
 	for _, p := range e.order {
-		if p.greeted() && p.best != nil && !e.silent(now, p) && len(p.inFlight) <= refillBelow {
+		silent := slices.ContainsFunc(p.inFlight, func(r *request) bool { return e.stalled(now, r) })
+		if p.greeted() && p.best != nil && !silent && len(p.inFlight) <= refillBelow {
 			ready = append(ready, p)
 		}
 	}
@@ -171,13 +168,13 @@ func (e *Engine) readyPeers(now time.Time) []*peer {
 }
 
 // pick chooses the peer with the fewest requests in flight, the fastest among
-// equals, where not too many are sending already. The last of the parallel fetches goes to a peer that we chose.
-func (e *Engine) pick(now time.Time, b *consensus.BlockIndex, ready []*peer, sending senders) *peer {
+// equals. The last of the parallel fetches goes to a peer that we chose.
+func (e *Engine) pick(now time.Time, b *consensus.BlockIndex, ready []*peer) *peer {
 	open := e.requests[b.Hash]
 	var best *peer
 	for _, p := range ready {
 		asked := slices.ContainsFunc(open, func(r *request) bool { return r.peer == p })
-		if asked || !p.has(b) || p.lacksBody(now, b.Hash) || !e.slotFor(p, open) || len(open) == 0 && !sending.room(p) {
+		if asked || !p.has(b) || p.lacksBody(now, b.Hash) || !e.slotFor(p, open) {
 			continue
 		}
 		if best == nil || cmp.Or(cmp.Compare(len(p.inFlight), len(best.inFlight)), cmp.Compare(p.ping, best.ping)) < 0 {
@@ -185,35 +182,6 @@ func (e *Engine) pick(now time.Time, b *consensus.BlockIndex, ready []*peer, sen
 		}
 	}
 	return best
-}
-
-// senders counts the peers that are sending bodies. Who is silent is not one of them.
-type senders struct{ all, inbound int }
-
-func (e *Engine) senders(now time.Time) (n senders) {
-	for _, p := range e.order {
-		if len(p.inFlight) > 0 && !e.silent(now, p) {
-			n.add(p)
-		}
-	}
-	return n
-}
-
-func (n *senders) add(p *peer) {
-	n.all++
-	if p.Inbound {
-		n.inbound++
-	}
-}
-
-// room reports whether a peer is one of them or may be one more.
-func (n *senders) room(p *peer) bool {
-	return len(p.inFlight) > 0 || n.all < maxSenders && (!p.Inbound || n.inbound < maxSendersIn)
-}
-
-// silent reports whether a peer owes a body for so long that others are asked too.
-func (e *Engine) silent(now time.Time, p *peer) bool {
-	return slices.ContainsFunc(p.inFlight, func(r *request) bool { return e.stalled(now, r) })
 }
 
 // slotFor reports whether p may be one more of the parallel fetches: inbound
@@ -229,7 +197,7 @@ func (e *Engine) slotFor(p *peer, open []*request) bool {
 // request enters a request into the books; the caller sends it. Those before it may
 // each take their time on a slow link.
 func (e *Engine) request(now time.Time, p *peer, b *consensus.BlockIndex, partial *PartialBlock) {
-	r := &request{peer: p, block: b, at: now, partial: partial, added: e.src.MempoolAdded()}
+	r := &request{peer: p, block: b, at: now, partial: partial, pool: e.src.MempoolArrivals()}
 	r.until = now.Add(bodyTimeout + time.Duration(len(p.inFlight))*bodyTransfer)
 	p.inFlight = append(p.inFlight, r)
 	e.requests[b.Hash] = append(e.requests[b.Hash], r)
@@ -348,7 +316,7 @@ func (e *Engine) FetchBody(now time.Time, from PeerID, hash consensus.Hash) {
 		if len(open) > 0 {
 			return
 		}
-		if p = e.pick(now, b, e.readyPeers(now), senders{}); p == nil {
+		if p = e.pick(now, b, e.readyPeers(now)); p == nil {
 			return
 		}
 	}

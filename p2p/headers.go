@@ -98,7 +98,7 @@ func (e *Engine) askNews(now time.Time, p *peer) {
 // done again after twice as long each time, up to pollEvery.
 func (e *Engine) whoHas(now time.Time, ready []*peer) {
 	b := e.head.block
-	if b == nil || now.Before(e.head.askAt) || !e.mayAsk(now, e.requests[b.Hash]) || e.pick(now, b, ready, senders{}) != nil {
+	if b == nil || now.Before(e.head.askAt) || !e.mayAsk(now, e.requests[b.Hash]) || e.pick(now, b, ready) != nil {
 		return
 	}
 	for _, p := range e.order {

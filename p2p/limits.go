@@ -35,8 +35,6 @@ const (
 	maxPeers       = 1_024 // peers altogether; the host's own limit is lower
 	maxInFlight    = MaxGetBlocks
 	refillBelow    = maxInFlight / 2 // fewer in flight than this or as many: a new batch is asked for
-	maxSenders     = 8               // peers that are sending bodies at once: more on one link are no faster, and 8 bodies of full size fit the host's intake
-	maxSendersIn   = 4               // of them, inbound ones
 	fetchWindow    = 1_024           // bodies beyond the first missing one that may be asked for
 	maxParallel    = 3               // fetches of one body at once, the last one from an outbound peer
 	maxTargets     = 8               // branches whose bodies are fetched at once
@@ -65,8 +63,8 @@ const (
 	// is more than serveRate.
 	serveBacklog = MaxMessage
 	// While so many bytes wait for all peers, a peer is served one body at a time, and from
-	// serveMost on none. With one more body and what is no body that is less than the host's
-	// queues hold.
+	// serveMost on none that dialled us. With one more body and what is no body that is less than
+	// the host's queues hold.
 	serveTotal = 16 << 20
 	serveMost  = 24 << 20
 

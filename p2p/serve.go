@@ -27,24 +27,33 @@ func (e *Engine) enqueue(now time.Time, p *peer, s serving) {
 	p.serving = append(p.serving, s)
 }
 
-// serveAll serves all peers, another one first each time: where there is little room it
+// serveAll serves all who wait, another one first each time: where there is little room it
 // goes round.
 func (e *Engine) serveAll(now time.Time) {
-	e.turn++
-	for i := range e.order {
-		if p := e.order[(e.turn+i)%len(e.order)]; len(p.serving) > 0 {
-			e.serve(now, p)
+	var waiting []*peer
+	for _, p := range e.order {
+		if len(p.serving) > 0 {
+			waiting = append(waiting, p)
 		}
+	}
+	e.turn++
+	for i := range waiting {
+		e.serve(now, waiting[(e.turn+i)%len(waiting)])
 	}
 }
 
-// room reports whether a peer may be sent one more body, or a part of one.
-func (e *Engine) room(p *peer) bool {
+// room reports whether a peer may be sent what it asks for. Parts are small, and a new block
+// waits for them: what others let wait keeps no part, and no body from the peers that we
+// chose.
+func (e *Engine) room(p *peer, part bool) bool {
+	if part || p.backlog >= serveBacklog {
+		return p.backlog < serveBacklog
+	}
 	all := 0
 	for _, q := range e.order {
 		all += max(0, q.backlog)
 	}
-	return p.backlog < serveBacklog && (all < serveTotal || p.backlog <= 0 && all < serveMost)
+	return all < serveTotal || p.backlog <= 0 && (all < serveMost || !p.Inbound)
 }
 
 // serve answers what can be answered, in the order asked for.
@@ -52,7 +61,7 @@ func (e *Engine) serve(now time.Time, p *peer) {
 	var wait []serving
 	var absent []consensus.Hash
 	for i, s := range p.serving {
-		if !p.bytes.open(now) || !e.room(p) {
+		if !p.bytes.open(now) || !e.room(p, s.part) {
 			wait = append(wait, p.serving[i:]...)
 			break
 		}
@@ -110,8 +119,8 @@ func (p *peer) send(size int) {
 }
 
 // Backlog says how many bytes wait to be sent to a peer. The host tells before each Tick:
-// whoever reads slowly is served no faster, and what waits for all of them takes so little
-// memory that none has to be dropped for it. A network that never says so is one where nothing waits.
+// whoever reads slowly is served no faster, and what waits for all of them takes little
+// memory. A network that never says so is one where nothing waits.
 func (e *Engine) Backlog(id PeerID, bytes int) {
 	if p := e.peers[id]; p != nil {
 		p.backlog = bytes

@@ -1,7 +1,6 @@
 package p2p_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -380,25 +379,49 @@ func TestLookBehindASilentPeer(t *testing.T) {
 	}
 }
 
+// dialled is a puppet that has connected to a node.
+func (w *world) dialled(n *node, id string) *puppet {
+	p := &puppet{w: w}
+	p.Host = w.Add(p2p.PeerID(id), p)
+	w.Link(p, n, virtual.Shape{})
+	w.run(time.Second)
+	return p
+}
+
 // TestRoomForBodies: what waits for all peers together bounds what is served, first to whom
-// something is waiting already, and then to everybody. Where there is room again it goes round.
+// something is waiting already, and then to all that dialled the node. It keeps no part of a
+// block. Where there is room again it goes round.
 func TestRoomForBodies(t *testing.T) {
 	const mb = 1 << 20
 	for _, c := range []struct {
+		inbound     bool
 		own, others int
 		bodies      int // of three
+		parts       int // of one
 	}{
-		{0, 0, 3}, {1, 15 * mb, 3}, {1, 16 * mb, 0}, {0, 16 * mb, 1}, {0, 24 * mb, 0}, {-1, 16 * mb, 3}, {-1, 24 * mb, 0},
+		{true, 0, 0, 3, 1}, {true, 1, 15 * mb, 3, 1}, {true, 1, 16 * mb, 0, 1}, {true, 0, 16 * mb, 1, 1}, {true, 0, 24 * mb, 0, 1},
+		{true, -1, 16 * mb, 3, 1}, {true, -1, 24 * mb, 0, 1}, {false, 0, 24 * mb, 1, 1}, {false, 1, 24 * mb, 0, 1},
+		{true, p2p.MaxMessage, 0, 0, 0}, {false, p2p.MaxMessage, 0, 0, 0},
 	} {
 		w := newWorld(t, 69)
 		w.chain.Grow("genesis - a1..a3")
 		n := w.add("n")
 		n.give(w.chain.Path("a3")...)
 		p := w.puppets(n, "p", "other")[0]
+		if c.inbound {
+			p = w.dialled(n, "in")
+		}
 		if c.own >= 0 {
-			n.engine.Backlog("p", c.own)
+			n.engine.Backlog(p.ID, c.own)
 		}
 		n.engine.Backlog("other", c.others)
+		p.says(n, &p2p.GetBlockTxs{Block: w.chain.Hash("a1"), Indexes: []uint32{0}})
+		if p.parts != c.parts {
+			t.Errorf("%d bytes wait for the peer, %d for another one: %d parts came, want %d", c.own, c.others, p.parts, c.parts)
+		}
+		if c.own >= 0 {
+			n.engine.Backlog(p.ID, c.own)
+		}
 		p.says(n, &p2p.GetBlocks{Hashes: []consensus.Hash{w.chain.Hash("a1"), w.chain.Hash("a2"), w.chain.Hash("a3")}})
 		if p.bodies != c.bodies {
 			t.Errorf("%d bytes wait for the peer, %d for another one: %d bodies came, want %d", c.own, c.others, p.bodies, c.bodies)
@@ -409,14 +432,16 @@ func TestRoomForBodies(t *testing.T) {
 	w.chain.Grow("genesis - a1..a16")
 	n := w.add("n")
 	n.give(w.chain.Path("a16")...)
-	list := w.puppets(n, "p1", "p2", "p3", "full")
+	w.puppets(n, "full", "idle1", "idle2")
+	list := []*puppet{w.dialled(n, "p1"), w.dialled(n, "p2"), w.dialled(n, "idle3"), w.dialled(n, "p3")}
+	list = slices.Delete(list, 2, 3)
 	all := &p2p.GetBlocks{}
 	for _, b := range w.chain.Path("a16") {
 		all.Hashes = append(all.Hashes, b.Hash())
 	}
 	full := n.engine.Backlog
 	full("full", 24*mb)
-	for _, p := range list[:3] {
+	for _, p := range list {
 		p.says(n, all)
 	}
 	for round := range 12 { // room for one body each time
@@ -429,56 +454,9 @@ func TestRoomForBodies(t *testing.T) {
 			t.Fatalf("%d bodies after %d rounds", total, round+1)
 		}
 	}
-	for _, p := range list[:3] {
+	for _, p := range list {
 		if p.bodies < 3 {
 			t.Errorf("%s has %d bodies of the first 12: it had to wait for the others", p.ID, p.bodies)
-		}
-	}
-}
-
-// TestSendersAtOnce: bodies are asked from eight peers at once, four of them where all are inbound,
-// and from others where these are silent.
-func TestSendersAtOnce(t *testing.T) {
-	for _, c := range []struct {
-		inbound bool
-		most    int
-	}{{false, 8}, {true, 4}} {
-		w := newWorld(t, 71)
-		w.chain.Grow("genesis - a1..a300")
-		m := &p2p.Headers{}
-		for _, b := range w.chain.Path("a300") {
-			m.Headers = append(m.Headers, b.Header)
-		}
-		victim := w.add("victim")
-		var list []*puppet
-		for i := range 12 {
-			p := &puppet{w: w}
-			p.Host = w.Add(p2p.PeerID(fmt.Sprint("p", i)), p)
-			if c.inbound {
-				w.Link(p, victim, virtual.Shape{})
-			} else {
-				w.Link(victim, p, virtual.Shape{})
-			}
-			list = append(list, p)
-		}
-		w.run(time.Second)
-		for _, p := range list {
-			p.says(victim, m)
-		}
-		sending := func() (n int) {
-			for _, p := range list {
-				if len(victim.info(string(p.ID)).InFlight) > 0 {
-					n++
-				}
-			}
-			return n
-		}
-		if n := sending(); n != c.most {
-			t.Errorf("inbound %v: %d peers were asked at once, want %d", c.inbound, n, c.most)
-		}
-		w.run(5 * time.Second)
-		if n := sending(); n <= c.most {
-			t.Errorf("inbound %v: %d peers were asked when none had answered", c.inbound, n)
 		}
 	}
 }

@@ -334,7 +334,7 @@ func (n *node) Locator() []consensus.Hash                       { return n.tree.
 func (n *node) MempoolTx(w consensus.Hash) *consensus.Tx        { return n.pool[w] }
 func (n *node) MempoolByTxID(t consensus.Hash) *consensus.Tx    { return n.byTxID[t] }
 func (n *node) MempoolLen() int                                 { return len(n.pool) }
-func (n *node) MempoolAdded() int64                             { return n.added }
+func (n *node) MempoolArrivals() int64                          { return n.added }
 func (n *node) Body(h consensus.Hash) (*consensus.Block, error) { return n.bodies[h], nil }
 
 func (n *node) MempoolTxs() []p2p.TxRef {

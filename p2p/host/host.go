@@ -44,7 +44,8 @@ type Host struct {
 	fatal   chan error    // ends Run
 	publish chan publication
 	nat     basichost.NATManager // nil without PortMap
-	mapped  string               // address that the router gave, when it was last looked at; of sweeping
+	mapped  atomic.Value         // string: the address that the router gave
+	asking  sync.WaitGroup       // who may wait for the router until lib closes
 	queued  atomic.Int64         // bytes in all send queues
 	intake  *intake              // of all peers
 	// unpublished counts the gossip messages of our own that found no room in publish,
@@ -224,6 +225,9 @@ func (h *Host) Run(ctx context.Context, handler Handler) error {
 	h.spawn(h.ticks)
 	h.spawn(h.sweeping)
 	h.spawn(h.publishing)
+	if h.nat != nil {
+		h.asking.Go(h.lookUpMapping)
+	}
 	if h.cfg.Book != nil {
 		h.spawn(h.outbound)
 	}
@@ -267,7 +271,9 @@ func (h *Host) Close() error {
 	if h.lib == nil {
 		return nil
 	}
-	if err := h.lib.Close(); err != nil {
+	err := h.lib.Close()
+	h.asking.Wait()
+	if err != nil {
 		return fmt.Errorf("closing the network: %w", err)
 	}
 	return nil
@@ -304,7 +310,6 @@ func (h *Host) sweeping() {
 		case now := <-ticker.C:
 			h.sweep(now)
 			h.relieve()
-			h.noteMapping()
 		case <-h.ctx.Done():
 			return
 		}

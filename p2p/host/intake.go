@@ -12,8 +12,7 @@ var errIntakeFull = errors.New("a frame was too slow while many came in")
 
 // intake bounds what unfinished frames of all peers take. Where there is no room, the
 // one that began first has to go: an honest peer's is there within seconds, and whoever
-// begins frames in order to fill memory does not end them. The engine asks so few peers for
-// bodies at once that theirs fit.
+// begins frames in order to fill memory does not end them.
 type intake struct {
 	limit int // bytes
 

@@ -41,13 +41,13 @@ const (
 	// wait before that (Backlog).
 	maxQueueBytes = 16 << 20
 	// maxQueuedBytes bounds the queues of all peers together, in bytes. Beyond it the
-	// peer is dropped that is furthest behind. Bodies do not come to it: the engine sends
-	// none from 24 MB on.
+	// peer is dropped that is furthest behind. Bodies hardly come to it: from crowdedBytes on
+	// the engine sends none but to peers that the node chose.
 	maxQueuedBytes = 32 << 20
-	// While crowdedBytes wait, from which on the engine serves peers one body at a time, whoever
-	// is slowFor behind a reader of slowRate bytes/s is dropped: peers that hardly read would
-	// keep everybody else from being served.
-	crowdedBytes = 16 << 20
+	// While crowdedBytes wait, which keep bodies from others, whoever is slowFor behind a
+	// reader of slowRate bytes/s is dropped: peers that hardly read would keep everybody
+	// else from being served.
+	crowdedBytes = 24 << 20
 	slowRate     = 200_000
 	slowFor      = 2 * time.Second
 	// maxPublish bounds the gossip messages of our own that wait, in messages. The last

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -82,7 +83,7 @@ func (h *Host) ShortAddrs() []string {
 // us: the one that the router gave, or else the first one that the node listens on, with
 // whatever of it is not specified left for them to see.
 func (h *Host) Advertised() string {
-	if addr := h.mapping(); addr != "" {
+	if addr, _ := h.mapped.Load().(string); addr != "" {
 		return addr
 	}
 	for _, addr := range h.swarm.ListenAddresses() {
@@ -93,31 +94,39 @@ func (h *Host) Advertised() string {
 	return ""
 }
 
-// mapping returns the address by which the router lets others dial us, or "". Routers choose
-// the port.
-func (h *Host) mapping() string {
-	if h.nat == nil {
-		return ""
+// lookUpMapping notes, until the host closes, by which address the router lets others dial
+// us. Routers choose the port. It may wait for the router, so nobody else asks for it.
+func (h *Host) lookUpMapping() {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			h.noteMapping()
+		case <-h.ctx.Done():
+			return
+		}
 	}
+}
+
+// noteMapping looks for the mapping once, and says so when there is another one.
+func (h *Host) noteMapping() {
+	mapped := ""
 	for _, addr := range h.swarm.ListenAddresses() {
 		if _, err := addr.ValueForProtocol(ma.P_TCP); err != nil {
 			continue
 		}
-		if mapped := h.nat.GetMapping(addr); mapped != nil {
-			return mapped.String()
+		if to := h.nat.GetMapping(addr); to != nil {
+			mapped = to.String()
+			break
 		}
 	}
-	return ""
-}
-
-// noteMapping says when the router has given an address, another one, or has taken it away.
-func (h *Host) noteMapping() {
-	before := h.mapped
-	switch h.mapped = h.mapping(); {
-	case h.mapped == before:
-	case h.mapped == "":
+	before, _ := h.mapped.Swap(mapped).(string)
+	switch {
+	case mapped == before:
+	case mapped == "":
 		h.log.Warn("the router does not let others dial this node any more", "address", before)
 	default:
-		h.log.Info("the router lets others dial this node", "address", h.mapped)
+		h.log.Info("the router lets others dial this node", "address", mapped)
 	}
 }

@@ -37,10 +37,12 @@ func TestPortMap(t *testing.T) {
 	}
 	mapped := ma.StringCast("/ip4/203.0.113.7/tcp/31877")
 	r.maps.Store(&mapped)
+	h.noteMapping()
 	if addr := h.Advertised(); addr != mapped.String() {
 		t.Errorf("peers are told of %q, want %v", addr, mapped)
 	}
 	r.maps.Store(nil)
+	h.noteMapping()
 	if addr := h.Advertised(); addr != listening {
 		t.Errorf("peers are told of %q when the router maps nothing any more", addr)
 	}

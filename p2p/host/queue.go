@@ -18,18 +18,12 @@ type queue struct {
 	wake  chan struct{} // holds a token while frames wait
 
 	mu     sync.Mutex
-	frames []queued
-	since  time.Time // when the frame that is being written was begun
-	moved  int       // bytes of it that were written
+	frames [][]byte
+	since  time.Time // when there was something to write first; later where more moved than counts
+	moved  int       // bytes that were written since
 	count  int       // frames, with the one being written
 	bytes  int       // bytes, with the one being written
 	closed bool
-}
-
-// queued is a frame that waits.
-type queued struct {
-	frame []byte
-	at    time.Time
 }
 
 func newQueue(total *atomic.Int64) *queue {
@@ -46,7 +40,10 @@ func (q *queue) push(frame []byte) error {
 	if q.count >= maxQueueFrames || q.bytes+len(frame) > maxQueueBytes {
 		return errQueueFull
 	}
-	q.frames = append(q.frames, queued{frame, time.Now()})
+	if q.count == 0 {
+		q.since, q.moved = time.Now(), 0
+	}
+	q.frames = append(q.frames, frame)
 	q.count++
 	q.bytes += len(frame)
 	q.total.Add(int64(len(frame)))
@@ -64,10 +61,10 @@ func (q *queue) pop(ctx context.Context) ([]byte, bool) {
 		q.mu.Lock()
 		if len(q.frames) > 0 {
 			first := q.frames[0]
-			q.frames[0], q.since, q.moved = queued{}, time.Now(), 0
+			q.frames[0] = nil
 			q.frames = q.frames[1:]
 			q.mu.Unlock()
-			return first.frame, true
+			return first, true
 		}
 		q.mu.Unlock()
 		select {
@@ -97,25 +94,29 @@ func (q *queue) size() int {
 	return q.bytes
 }
 
-// move counts bytes of the frame that is being written.
+// move counts bytes that were written. Who was fast at first gains slowFor by it at most.
 func (q *queue) move(bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.moved += bytes
+	if ahead := -q.late(); ahead > slowFor {
+		q.since = q.since.Add(slowFor - ahead)
+	}
 }
 
-// behind returns how far the peer is behind one that reads slowRate bytes/s, in the frame
-// that is being written or is to be next; 0: there is none.
+// behind returns how far the peer is behind one that reads slowRate bytes/s, since something
+// waited for it first; below 0 it is ahead.
 func (q *queue) behind() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch {
-	case q.count > len(q.frames): // one is being written
-		return time.Since(q.since) - time.Duration(q.moved)*time.Second/slowRate
-	case q.count > 0:
-		return time.Since(q.frames[0].at)
+	if q.count == 0 {
+		return 0
 	}
-	return 0
+	return q.late()
+}
+
+func (q *queue) late() time.Duration {
+	return time.Since(q.since) - time.Duration(q.moved)*time.Second/slowRate
 }
 
 // close releases everything.

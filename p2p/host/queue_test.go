@@ -66,15 +66,11 @@ func TestBehind(t *testing.T) {
 	for _, c := range []struct {
 		rate   int // bytes/s that move
 		behind time.Duration
-	}{{2 * slowRate, -10 * time.Second}, {slowRate, 0}, {slowRate / 2, 5 * time.Second}, {0, 10 * time.Second}} {
+	}{{2 * slowRate, -slowFor}, {slowRate, 0}, {slowRate / 2, 5 * time.Second}, {0, 10 * time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
 			q := newQueue(new(atomic.Int64))
 			if err := q.push(make([]byte, p2p.MaxMessage)); err != nil {
 				t.Fatal(err)
-			}
-			time.Sleep(time.Second)
-			if behind := q.behind(); behind != time.Second {
-				t.Errorf("what nobody writes yet is %v behind", behind)
 			}
 			if _, ok := q.pop(t.Context()); !ok {
 				t.Fatal("nothing to write")
@@ -85,6 +81,17 @@ func TestBehind(t *testing.T) {
 			}
 			if behind := q.behind(); behind != c.behind {
 				t.Errorf("%d bytes/s: %v behind, want %v", c.rate, behind, c.behind)
+			}
+			if err := q.push([]byte{1}); err != nil {
+				t.Fatal(err)
+			}
+			if behind := q.behind(); behind != c.behind {
+				t.Errorf("%d bytes/s: %v behind with one more frame, want %v", c.rate, behind, c.behind)
+			}
+			q.written(p2p.MaxMessage)
+			q.written(1)
+			if err := q.push([]byte{1}); err != nil || q.behind() != 0 {
+				t.Errorf("%v behind when everything had been written", q.behind())
 			}
 		})
 	}

@@ -133,7 +133,7 @@ func TestStuckQueueGoesFirst(t *testing.T) {
 	_, stuck := rogue(t, victim)
 	_, longer := rogue(t, victim)
 	big := &p2p.Headers{Headers: make([]consensus.Header, p2p.MaxHeaders)}
-	for range 50 {
+	for range 65 {
 		victim.Send(p2p.Outgoing{To: stuck, Msg: big})
 	}
 	for range 100 {

@@ -93,7 +93,7 @@ func (*newborn) Pruned(*consensus.BlockIndex) bool                  { return fal
 func (*newborn) MempoolTxs() []p2p.TxRef                            { return nil }
 func (*newborn) MempoolTx(consensus.Hash) *consensus.Tx             { return nil }
 func (*newborn) MempoolByTxID(consensus.Hash) *consensus.Tx         { return nil }
-func (*newborn) MempoolAdded() int64                                { return 0 }
+func (*newborn) MempoolArrivals() int64                             { return 0 }
 func (*newborn) MempoolLen() int                                    { return 0 }
 func (*newborn) Body(consensus.Hash) (*consensus.Block, error) {
 	return consensus.Regtest().Genesis(), nil

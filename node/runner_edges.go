@@ -50,13 +50,11 @@ const (
 // lock.
 func (r *Runner) Tick() {
 	due := false
-	var backlog map[p2p.PeerID]int
-	if r.network != nil {
-		backlog = r.network.Backlog()
-	}
 	r.tell(func(n *Node, now time.Time) error {
-		for id, bytes := range backlog {
-			n.engine.Backlog(id, bytes)
+		if r.network != nil {
+			for id, bytes := range r.network.Backlog() {
+				n.engine.Backlog(id, bytes)
+			}
 		}
 		due = r.indexDue(n, time.Now())
 		err := n.Tick(now)

@@ -66,7 +66,7 @@ type Engine struct {
 	drops  []Drop
 	fault  error // of Body, until Handle or Tick return it
 
-	turn      int   // counts serveAll
+	served    *peer // that was sent a body or a part last
 	syncing   *peer // asked for the bulk of the headers
 	plan      plan
 	head      head

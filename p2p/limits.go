@@ -62,11 +62,15 @@ const (
 	// one of full size, and another one is being written. Looked at five times a second, that
 	// is more than serveRate.
 	serveBacklog = MaxMessage
-	// While so many bytes wait for all peers, a peer is served one body at a time, and from
-	// serveMost on none that dialled us. With one more body and what is no body that is less than
-	// the host's queues hold.
-	serveTotal = 16 << 20
-	serveMost  = 24 << 20
+	// While serveTotal bytes wait for all peers, each is served one body at a time; from
+	// serveInbound on only the peers that we chose are, from serveOutbound on nobody, and from
+	// serveParts on parts of up to smallPart bytes have to wait too. With one body more that is less
+	// than the host's queues hold.
+	serveTotal    = 16 << 20
+	serveInbound  = 20 << 20
+	serveOutbound = 24 << 20
+	serveParts    = 28 << 20
+	smallPart     = 256 << 10
 
 	workBurst = 2_000 // units (see cost)
 	workRate  = 1_000 // units a second

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -16,7 +17,18 @@ type serving struct {
 	hash    consensus.Hash
 	indexes []uint32
 	part    bool // indexes only
+	large   bool // a part that turned out to be large
 	at      time.Time
+}
+
+// size is that of a part, in bytes. An index beyond the end counts nothing.
+func (s *serving) size(block *consensus.Block) (bytes int) {
+	for _, index := range s.indexes {
+		if int(index) < len(block.Txs) {
+			bytes += block.Txs[index].Size()
+		}
+	}
+	return bytes
 }
 
 func (e *Engine) enqueue(now time.Time, p *peer, s serving) {
@@ -27,33 +39,37 @@ func (e *Engine) enqueue(now time.Time, p *peer, s serving) {
 	p.serving = append(p.serving, s)
 }
 
-// serveAll serves all who wait, another one first each time: where there is little room it
-// goes round.
+// serveAll serves all who wait, beginning behind the one that was served last: where there is
+// little room it goes round.
 func (e *Engine) serveAll(now time.Time) {
-	var waiting []*peer
-	for _, p := range e.order {
-		if len(p.serving) > 0 {
-			waiting = append(waiting, p)
+	first := slices.Index(e.order, e.served) + 1
+	for i := range e.order {
+		if p := e.order[(first+i)%len(e.order)]; len(p.serving) > 0 {
+			e.serve(now, p)
 		}
-	}
-	e.turn++
-	for i := range waiting {
-		e.serve(now, waiting[(e.turn+i)%len(waiting)])
 	}
 }
 
-// room reports whether a peer may be sent what it asks for. Parts are small, and a new block
-// waits for them: what others let wait keeps no part, and no body from the peers that we
-// chose.
-func (e *Engine) room(p *peer, part bool) bool {
-	if part || p.backlog >= serveBacklog {
-		return p.backlog < serveBacklog
+// room reports whether a peer may be sent what it asks for now. A new block waits for parts,
+// which have room of their own while they are small, and the peers that we chose have some
+// that those who dialled us cannot take.
+func (e *Engine) room(p *peer, s serving) bool {
+	if p.backlog >= serveBacklog {
+		return false
 	}
 	all := 0
 	for _, q := range e.order {
 		all += max(0, q.backlog)
 	}
-	return all < serveTotal || p.backlog <= 0 && (all < serveMost || !p.Inbound)
+	switch {
+	case s.part && !s.large:
+		return all < serveParts
+	case p.backlog > 0:
+		return all < serveTotal
+	case p.Inbound:
+		return all < serveInbound
+	}
+	return all < serveOutbound
 }
 
 // serve answers what can be answered, in the order asked for.
@@ -61,9 +77,13 @@ func (e *Engine) serve(now time.Time, p *peer) {
 	var wait []serving
 	var absent []consensus.Hash
 	for i, s := range p.serving {
-		if !p.bytes.open(now) || !e.room(p, s.part) {
+		if !p.bytes.open(now) {
 			wait = append(wait, p.serving[i:]...)
 			break
+		}
+		if !e.room(p, s) {
+			wait = append(wait, s)
+			continue
 		}
 		b := e.src.Lookup(s.hash)
 		switch {
@@ -74,6 +94,13 @@ func (e *Engine) serve(now time.Time, p *peer) {
 				return
 			}
 			p.learn(b) // or will have it soon; we need not ask for it
+			if s.part && !s.large && s.size(block) > smallPart {
+				if s.large = true; !e.room(p, s) {
+					wait = append(wait, s)
+					continue
+				}
+			}
+			e.served = p
 			e.answer(now, p, s, block)
 		case b != nil && !e.src.Pruned(b) && !b.Failed() && now.Sub(s.at) < parkFor:
 			wait = append(wait, s)

@@ -388,43 +388,53 @@ func (w *world) dialled(n *node, id string) *puppet {
 	return p
 }
 
-// TestRoomForBodies: what waits for all peers together bounds what is served, first to whom
-// something is waiting already, and then to all that dialled the node. It keeps no part of a
-// block. Where there is room again it goes round.
+// TestRoomForBodies: what waits for all peers together bounds what is served: first to whom
+// something is waiting already, then to all that dialled the node, then to all; and at last
+// small parts of blocks. Where there is room again it goes round.
 func TestRoomForBodies(t *testing.T) {
 	const mb = 1 << 20
 	for _, c := range []struct {
 		inbound     bool
 		own, others int
 		bodies      int // of three
-		parts       int // of one
+		part, large int // of one
 	}{
-		{true, 0, 0, 3, 1}, {true, 1, 15 * mb, 3, 1}, {true, 1, 16 * mb, 0, 1}, {true, 0, 16 * mb, 1, 1}, {true, 0, 24 * mb, 0, 1},
-		{true, -1, 16 * mb, 3, 1}, {true, -1, 24 * mb, 0, 1}, {false, 0, 24 * mb, 1, 1}, {false, 1, 24 * mb, 0, 1},
-		{true, p2p.MaxMessage, 0, 0, 0}, {false, p2p.MaxMessage, 0, 0, 0},
+		{true, 0, 0, 3, 1, 1}, {true, 1, 15 * mb, 3, 1, 1}, {true, 1, 16 * mb, 0, 1, 0},
+		{true, 0, 20*mb - 1, 1, 1, 1}, {true, 0, 20 * mb, 0, 1, 0},
+		{false, 0, 24*mb - 1, 1, 1, 1}, {false, 1, 24*mb - 1, 0, 1, 0}, {false, 0, 24 * mb, 0, 1, 0},
+		{false, 0, 28*mb - 1, 0, 1, 0}, {false, 0, 28 * mb, 0, 0, 0}, {true, 0, 28 * mb, 0, 0, 0},
+		{true, p2p.MaxMessage, 0, 0, 0, 0}, {false, p2p.MaxMessage, 0, 0, 0, 0},
 	} {
-		w := newWorld(t, 69)
-		w.chain.Grow("genesis - a1..a3")
-		n := w.add("n")
-		n.give(w.chain.Path("a3")...)
-		p := w.puppets(n, "p", "other")[0]
-		if c.inbound {
-			p = w.dialled(n, "in")
-		}
-		if c.own >= 0 {
+		asked := func(list ...func(*world) p2p.Msg) *puppet {
+			w := newWorld(t, 69)
+			w.chain.Mine("genesis", "a1", holding(loose(1, 0), loose(2, 300_000)))
+			w.chain.Mine("a1", "a2")
+			w.chain.Mine("a2", "a3")
+			n := w.add("n")
+			n.give(w.chain.Path("a3")...)
+			p := w.puppets(n, "p", "other")[0]
+			if c.inbound {
+				p = w.dialled(n, "in")
+			}
 			n.engine.Backlog(p.ID, c.own)
+			n.engine.Backlog("other", c.others)
+			for _, m := range list {
+				p.out = append(p.out, p2p.Outgoing{To: n.ID, Msg: m(w)})
+			}
+			p.says(n)
+			return p
 		}
-		n.engine.Backlog("other", c.others)
-		p.says(n, &p2p.GetBlockTxs{Block: w.chain.Hash("a1"), Indexes: []uint32{0}})
-		if p.parts != c.parts {
-			t.Errorf("%d bytes wait for the peer, %d for another one: %d parts came, want %d", c.own, c.others, p.parts, c.parts)
+		bodies := func(w *world) p2p.Msg {
+			return &p2p.GetBlocks{Hashes: []consensus.Hash{w.chain.Hash("a1"), w.chain.Hash("a2"), w.chain.Hash("a3")}}
 		}
-		if c.own >= 0 {
-			n.engine.Backlog(p.ID, c.own)
+		part := func(index uint32) func(*world) p2p.Msg {
+			return func(w *world) p2p.Msg {
+				return &p2p.GetBlockTxs{Block: w.chain.Hash("a1"), Indexes: []uint32{index}}
+			}
 		}
-		p.says(n, &p2p.GetBlocks{Hashes: []consensus.Hash{w.chain.Hash("a1"), w.chain.Hash("a2"), w.chain.Hash("a3")}})
-		if p.bodies != c.bodies {
-			t.Errorf("%d bytes wait for the peer, %d for another one: %d bodies came, want %d", c.own, c.others, p.bodies, c.bodies)
+		behind := asked(bodies, part(1)) // what waits does not hold up what has room
+		if large := asked(part(2)); behind.bodies != c.bodies || behind.parts != c.part || large.parts != c.large {
+			t.Errorf("%+v: %d bodies came, %d small parts, %d large ones", c, behind.bodies, behind.parts, large.parts)
 		}
 	}
 
@@ -440,7 +450,7 @@ func TestRoomForBodies(t *testing.T) {
 		all.Hashes = append(all.Hashes, b.Hash())
 	}
 	full := n.engine.Backlog
-	full("full", 24*mb)
+	full("full", 20*mb)
 	for _, p := range list {
 		p.says(n, all)
 	}
@@ -448,7 +458,7 @@ func TestRoomForBodies(t *testing.T) {
 		for _, id := range []p2p.PeerID{"p1", "p2", "p3"} {
 			full(id, 0)
 		}
-		full("full", 24*mb-1)
+		full("full", 20*mb-1)
 		w.run(200 * time.Millisecond)
 		if total := list[0].bodies + list[1].bodies + list[2].bodies; total < round+1 {
 			t.Fatalf("%d bodies after %d rounds", total, round+1)

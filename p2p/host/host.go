@@ -136,6 +136,9 @@ func (h *Host) start(key crypto.PrivKey) error {
 			return err
 		}
 	}
+	if h.nat != nil {
+		h.asking.Go(h.lookUpMapping)
+	}
 	return nil
 }
 
@@ -225,9 +228,6 @@ func (h *Host) Run(ctx context.Context, handler Handler) error {
 	h.spawn(h.ticks)
 	h.spawn(h.sweeping)
 	h.spawn(h.publishing)
-	if h.nat != nil {
-		h.asking.Go(h.lookUpMapping)
-	}
 	if h.cfg.Book != nil {
 		h.spawn(h.outbound)
 	}
@@ -387,23 +387,34 @@ func (h *Host) Send(o p2p.Outgoing) {
 	}
 }
 
-// relieve drops the peer that is furthest behind in reading what it asked for while all queues
-// together hold too much, or so much that others have to wait, and it is slow.
+// relieve drops the peer that is furthest behind in reading what it asked for, if it is slow
+// and all queues together hold so much that others wait. Where they hold too much and nobody
+// is slow, the one with the longest queue goes.
 func (h *Host) relieve() {
 	queued := h.queued.Load()
 	if queued <= crowdedBytes {
 		return
 	}
-	var worst *session
-	var most time.Duration
+	var slowest, longest *session
+	most, bytes := slowFor, 0
 	for _, s := range h.all() {
-		if behind := s.queue.behind(); behind > most && s.stopped() == nil {
-			worst, most = s, behind
+		if s.stopped() != nil {
+			continue
+		}
+		if behind := s.queue.behind(); behind > most {
+			slowest, most = s, behind
+		}
+		if size := s.queue.size(); size > bytes {
+			longest, bytes = s, size
 		}
 	}
-	if worst != nil && (queued > maxQueuedBytes || most > slowFor) {
-		worst.stop(fmt.Errorf("%w: it has read the first message for %v less than %d kB/s, while others wait", errQueueFull, most.Round(time.Millisecond), slowRate/1000))
-		worst.queue.close()
+	switch {
+	case slowest != nil:
+		slowest.stop(fmt.Errorf("%w: it is %v behind a peer that reads %d kB/s, and others wait", errQueueFull, most.Round(time.Millisecond), slowRate/1000))
+		slowest.queue.close()
+	case longest != nil && queued > maxQueuedBytes:
+		longest.stop(fmt.Errorf("%w: %d bytes, the most of all peers", errQueueFull, bytes))
+		longest.queue.close()
 	}
 }
 

@@ -40,14 +40,14 @@ const (
 	// maxQueueBytes bounds the same in bytes: 4 messages of full size. The engine lets bodies
 	// wait before that (Backlog).
 	maxQueueBytes = 16 << 20
-	// maxQueuedBytes bounds the queues of all peers together, in bytes. Beyond it the
-	// peer is dropped that is furthest behind. Bodies hardly come to it: from crowdedBytes on
-	// the engine sends none but to peers that the node chose.
+	// maxQueuedBytes bounds the queues of all peers together, in bytes. Beyond it a peer is
+	// dropped: one that is slow, or the one with the longest queue. What the engine serves
+	// stays below 29 MB.
 	maxQueuedBytes = 32 << 20
-	// While crowdedBytes wait, which keep bodies from others, whoever is slowFor behind a
-	// reader of slowRate bytes/s is dropped: peers that hardly read would keep everybody
-	// else from being served.
-	crowdedBytes = 24 << 20
+	// While crowdedBytes wait, for which bodies have to wait that others ask for, whoever is slowFor
+	// behind a reader of slowRate bytes/s is dropped: peers that hardly read would keep
+	// everybody else from being served.
+	crowdedBytes = 20 << 20
 	slowRate     = 200_000
 	slowFor      = 2 * time.Second
 	// maxPublish bounds the gossip messages of our own that wait, in messages. The last

@@ -121,6 +121,9 @@ func (h *Host) noteMapping() {
 			break
 		}
 	}
+	if h.ctx.Err() != nil { // closing ends all mappings
+		return
+	}
 	before, _ := h.mapped.Swap(mapped).(string)
 	switch {
 	case mapped == before:

@@ -99,8 +99,8 @@ func (q *queue) move(bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.moved += bytes
-	if ahead := -q.late(); ahead > slowFor {
-		q.since = q.since.Add(slowFor - ahead)
+	if -q.late() > slowFor {
+		q.since, q.moved = time.Now().Add(slowFor), 0
 	}
 }
 

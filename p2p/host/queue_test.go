@@ -66,7 +66,7 @@ func TestBehind(t *testing.T) {
 	for _, c := range []struct {
 		rate   int // bytes/s that move
 		behind time.Duration
-	}{{2 * slowRate, -slowFor}, {slowRate, 0}, {slowRate / 2, 5 * time.Second}, {0, 10 * time.Second}} {
+	}{{4 << 30, -slowFor}, {2 * slowRate, -slowFor}, {slowRate, 0}, {slowRate / 2, 5 * time.Second}, {0, 10 * time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
 			q := newQueue(new(atomic.Int64))
 			if err := q.push(make([]byte, p2p.MaxMessage)); err != nil {

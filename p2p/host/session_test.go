@@ -124,29 +124,29 @@ func TestUnreadQueue(t *testing.T) {
 	}
 }
 
-// TestStuckQueueGoesFirst: where all queues together are too long, the peer is dropped
-// that is furthest behind, and not the one that was sent to. Where they are so long that others
-// wait, it is dropped if it is slow.
-func TestStuckQueueGoesFirst(t *testing.T) {
+// TestRelief: where all queues together are so long that others wait, the peer is dropped that
+// is furthest behind, if it is slow; where they are too long and nobody is, the longest one's.
+// It is not the one that was sent to.
+func TestRelief(t *testing.T) {
 	victim := start(t, lean())
 	check := bystander(t, victim)
-	_, stuck := rogue(t, victim)
+	_, shorter := rogue(t, victim)
 	_, longer := rogue(t, victim)
 	big := &p2p.Headers{Headers: make([]consensus.Header, p2p.MaxHeaders)}
 	for range 65 {
-		victim.Send(p2p.Outgoing{To: stuck, Msg: big})
+		victim.Send(p2p.Outgoing{To: shorter, Msg: big})
 	}
 	for range 100 {
 		victim.Send(p2p.Outgoing{To: longer, Msg: big})
 	}
-	if waits := victim.Backlog(); waits[stuck] < 1<<20 || waits[longer] <= waits[stuck] {
+	if waits := victim.Backlog(); waits[shorter] < 1<<20 || waits[longer] <= waits[shorter] {
 		t.Errorf("the host says that %v bytes wait", waits)
 	}
 	if queued := victim.queued.Load(); queued <= crowdedBytes || queued > maxQueuedBytes {
 		t.Fatalf("%d bytes wait", queued)
 	}
 	victim.relieve()
-	if victim.session(stuck) == nil || victim.session(longer) == nil {
+	if victim.session(shorter) == nil || victim.session(longer) == nil {
 		t.Fatal("a peer was dropped that has been slow for less than two seconds")
 	}
 	_, slow := rogue(t, victim)
@@ -159,15 +159,15 @@ func TestStuckQueueGoesFirst(t *testing.T) {
 	late.mu.Unlock()
 	victim.relieve()
 	victim.waitFor(t, "disconnected", slow, 1)
-	if victim.session(stuck) == nil {
+	if victim.session(shorter) == nil {
 		t.Fatal("two peers were dropped, and one was slow")
 	}
 	victim.queued.Add(maxQueuedBytes) // as if others had as much
-	victim.Send(p2p.Outgoing{To: longer, Msg: &p2p.Ping{}})
-	victim.waitFor(t, "disconnected", stuck, 1)
+	victim.Send(p2p.Outgoing{To: shorter, Msg: &p2p.Ping{}})
+	victim.waitFor(t, "disconnected", longer, 1)
 	victim.queued.Add(-maxQueuedBytes)
-	if victim.session(longer) == nil {
-		t.Error("the longest queue was taken for the one that has waited for longest")
+	if victim.session(shorter) == nil {
+		t.Error("two peers were dropped")
 	}
 	check()
 }

@@ -67,6 +67,7 @@ type Engine struct {
 	fault  error // of Body, until Handle or Tick return it
 
 	served    *peer // that was sent a body or a part last
+	waiting   int   // bytes that wait to be sent to all peers
 	syncing   *peer // asked for the bulk of the headers
 	plan      plan
 	head      head
@@ -118,6 +119,7 @@ func (e *Engine) Disconnected(now time.Time, id PeerID) {
 		return
 	}
 	p.dropped = true
+	e.setBacklog(p, 0)
 	e.release(p)
 	delete(e.peers, id)
 	e.order = slices.DeleteFunc(e.order, func(q *peer) bool { return q == p })

@@ -57,19 +57,15 @@ func (e *Engine) room(p *peer, s serving) bool {
 	if p.backlog >= serveBacklog {
 		return false
 	}
-	all := 0
-	for _, q := range e.order {
-		all += max(0, q.backlog)
-	}
 	switch {
 	case s.part && !s.large:
-		return all < serveParts
+		return e.waiting < serveParts
 	case p.backlog > 0:
-		return all < serveTotal
+		return e.waiting < serveTotal
 	case p.Inbound:
-		return all < serveInbound
+		return e.waiting < serveInbound
 	}
-	return all < serveOutbound
+	return e.waiting < serveOutbound
 }
 
 // serve answers what can be answered, in the order asked for.
@@ -93,7 +89,8 @@ func (e *Engine) serve(now time.Time, p *peer) {
 				e.fault = err
 				return
 			}
-			p.learn(b) // or will have it soon; we need not ask for it
+			p.bytes.borrow(int64(block.Size())) // that were read, whatever of them is sent
+			p.learn(b)                          // or will have it soon; we need not ask for it
 			if s.part && !s.large && s.size(block) > smallPart {
 				if s.large = true; !e.room(p, s) {
 					wait = append(wait, s)
@@ -119,9 +116,8 @@ func (e *Engine) serve(now time.Time, p *peer) {
 }
 
 func (e *Engine) answer(now time.Time, p *peer, s serving, block *consensus.Block) {
-	p.bytes.borrow(int64(block.Size())) // that were read, whatever of them is sent
 	if !s.part {
-		p.send(block.Size())
+		e.sending(p, block.Size())
 		p.told.add(s.hash)
 		e.send(p, &Block{block})
 		return
@@ -133,16 +129,21 @@ func (e *Engine) answer(now time.Time, p *peer, s serving, block *consensus.Bloc
 			return
 		}
 		m.Txs[i] = block.Txs[index]
-		p.send(m.Txs[i].Size())
+		e.sending(p, m.Txs[i].Size())
 	}
 	e.send(p, m)
 }
 
-// send enters bytes that are on their way to a peer.
-func (p *peer) send(size int) {
+// sending enters bytes that are on their way to a peer.
+func (e *Engine) sending(p *peer, size int) {
 	if p.backlog >= 0 {
-		p.backlog += size
+		e.setBacklog(p, p.backlog+size)
 	}
+}
+
+func (e *Engine) setBacklog(p *peer, bytes int) {
+	e.waiting += max(0, bytes) - max(0, p.backlog)
+	p.backlog = bytes
 }
 
 // Backlog says how many bytes wait to be sent to a peer. The host tells before each Tick:
@@ -150,6 +151,6 @@ func (p *peer) send(size int) {
 // memory. A network that never says so is one where nothing waits.
 func (e *Engine) Backlog(id PeerID, bytes int) {
 	if p := e.peers[id]; p != nil {
-		p.backlog = bytes
+		e.setBacklog(p, bytes)
 	}
 }

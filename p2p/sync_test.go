@@ -449,7 +449,10 @@ func TestRoomForBodies(t *testing.T) {
 	for _, b := range w.chain.Path("a16") {
 		all.Hashes = append(all.Hashes, b.Hash())
 	}
+	gone := w.puppets(n, "gone")[0]
 	full := n.engine.Backlog
+	full("gone", 24*mb)
+	w.Unlink(n, gone)
 	full("full", 20*mb)
 	for _, p := range list {
 		p.says(n, all)

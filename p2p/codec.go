@@ -3,6 +3,7 @@ package p2p
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/kapok-chain/kapok/consensus"
 )
@@ -20,8 +21,14 @@ const smallestTx = 11
 
 // Encode returns the type byte and the message's fields. Integers are
 // little-endian, counts and lengths are compact sizes.
-func Encode(m Msg) []byte {
-	b := []byte{byte(m.Type())}
+func Encode(m Msg) []byte { return Append(nil, m) }
+
+// Append appends the same to b, in one piece where it is large.
+func Append(b []byte, m Msg) []byte {
+	if large, ok := m.(*Block); ok {
+		b = slices.Grow(b, 1+large.Block.Size())
+	}
+	b = append(b, byte(m.Type()))
 	switch m := m.(type) {
 	case *Hello:
 		return appendHello(b, m)

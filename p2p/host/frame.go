@@ -5,7 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"time"
+
+	pool "github.com/libp2p/go-buffer-pool"
+
+	"github.com/kapok-chain/kapok/p2p"
 )
 
 // stream is what frames need of a libp2p stream.
@@ -30,7 +35,9 @@ func frameBudget(size int) time.Duration {
 // readFrame reads one frame of at most limit bytes. It waits for the first byte
 // as long as it takes; from then on the deadlines of limits.go apply. Memory
 // grows with the bytes that came, not with those that were announced, and in counts
-// what goes beyond the first chunk; the caller says when that is over.
+// what goes beyond the first chunk; the caller says when that is over. Buffers that a frame
+// outgrew, or that it never filled, serve the next ones: peers that begin frames and stop
+// would keep the collector at work otherwise.
 func readFrame(s stream, limit int, in *incoming) ([]byte, error) {
 	var header [frameHeader]byte
 	if err := s.SetReadDeadline(time.Time{}); err != nil {
@@ -56,26 +63,35 @@ func readFrame(s stream, limit int, in *incoming) ([]byte, error) {
 	size := int(announced)
 	end := start.Add(frameBudget(size))
 	body := make([]byte, 0, min(size, chunkSize))
+	failed := func(err error) ([]byte, error) {
+		pool.Put(body)
+		return nil, err
+	}
 	for len(body) < size {
 		from := len(body)
 		next := min(chunkSize, size-from)
-		if cap(body)-from < next { // double it, up to its size
-			most := min(max(2*from, from+next), size)
+		if cap(body)-from < next {
+			most := powerOfTwo(min(max(2*from, from+next), size))
 			if err := in.grow(most); err != nil {
-				return nil, err
+				return failed(err)
 			}
-			body = append(make([]byte, 0, most), body...)
+			grown := append(pool.Get(most)[:0], body...)
+			pool.Put(body)
+			body = grown
 		}
 		body = body[:from+next]
 		if err := s.SetReadDeadline(earlier(time.Now().Add(chunkTimeout), end)); err != nil {
-			return nil, err
+			return failed(err)
 		}
 		if _, err := io.ReadFull(s, body[from:]); err != nil {
-			return nil, fmt.Errorf("frame body, %d of %d bytes: %w", from, size, err)
+			return failed(fmt.Errorf("frame body, %d of %d bytes: %w", from, size, err))
 		}
 	}
 	return body, nil
 }
+
+// powerOfTwo rounds n up, as the pool does.
+func powerOfTwo(n int) int { return 1 << bits.Len(uint(n-1)) }
 
 // newFrame returns body behind its length.
 func newFrame(body []byte) []byte {
@@ -84,7 +100,14 @@ func newFrame(body []byte) []byte {
 	return append(frame, body...)
 }
 
-// writeFrame writes a frame made by newFrame, each chunk within chunkTimeout
+// frameOf returns the frame of a message.
+func frameOf(m p2p.Msg) []byte {
+	frame := p2p.Append(make([]byte, frameHeader), m)
+	binary.BigEndian.PutUint32(frame, uint32(len(frame)-frameHeader))
+	return frame
+}
+
+// writeFrame writes a frame made by newFrame or frameOf, each chunk within chunkTimeout
 // and all of it within its budget. It says when a chunk has moved.
 func writeFrame(s stream, frame []byte, moved func(bytes int)) error {
 	end := time.Now().Add(frameBudget(len(frame)))

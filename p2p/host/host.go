@@ -348,7 +348,8 @@ func (h *Host) idle() []network.Conn {
 // empty To, to everybody by gossip. It never waits. A peer that does not read
 // what it asked for is dropped; a message for a peer that is gone is lost.
 func (h *Host) Send(o p2p.Outgoing) {
-	body := p2p.Encode(o.Msg)
+	frame := frameOf(o.Msg)
+	body := frame[frameHeader:]
 	if len(body) == 0 || len(body) > p2p.MaxMessage {
 		h.log.Error("not sending a message of a forbidden size", "message", fmt.Sprintf("%T", o.Msg), "bytes", len(body))
 		return
@@ -356,9 +357,9 @@ func (h *Host) Send(o p2p.Outgoing) {
 	if o.To != "" {
 		if s := h.session(o.To); s != nil {
 			if _, ok := o.Msg.(*p2p.Announce); ok {
-				s.announce(newFrame(body))
+				s.announce(frame)
 			} else {
-				s.send(newFrame(body))
+				s.send(frame)
 			}
 			h.relieve()
 		}
@@ -367,7 +368,6 @@ func (h *Host) Send(o p2p.Outgoing) {
 	topic := h.gossip.topicOf(o.Msg)
 	if topic == nil || len(body) > p2p.MaxGossip { // too large for gossip: by stream
 		_, payment := o.Msg.(*p2p.Tx)
-		frame := newFrame(body)
 		for _, s := range h.all() {
 			if !payment || !s.blockOnly.Load() {
 				s.send(frame)

@@ -26,10 +26,9 @@ const (
 	// A whole frame gets frameTimeout plus its size at frameRate bytes/s.
 	frameTimeout = 60 * time.Second
 	frameRate    = 64_000
-	// maxIncoming bounds the unfinished frames of all peers together, in bytes: 10 full
-	// blocks. Beyond it the peer whose frame began first is dropped. Memory is twice this
-	// before the collector runs.
-	maxIncoming = 40 << 20
+	// maxIncoming bounds the unfinished frames of all peers together, in bytes: 8 full
+	// blocks. Beyond it the peer whose frame began first is dropped.
+	maxIncoming = 32 << 20
 )
 
 // Send queues.

@@ -135,6 +135,7 @@ func TestDenied(t *testing.T) {
 	b.waitFor(t, "connected", a.ID(), 2)
 	b.Deny(a.ID())
 	b.waitFor(t, "disconnected", a.ID(), 2)
+	a.waitFor(t, "disconnected", b.ID(), 2) // or a takes the connection that is about to close
 	a.connect(t, b)
 	b.Deny("nobody")
 }

@@ -37,6 +37,10 @@ var floors = map[string]int{
 	"energy":                2,
 	"node":                  3,
 	"sim/virtual":           3,
+	"testnet/stats":         1,
+	"testnet/record":        2,
+	"testnet/spec":          3,
+	"testnet/report":        3,
 	"testnet":               4,
 	"sim":                   4,
 	"cmd/kapok":             5,
@@ -60,7 +64,7 @@ var owners = map[string][]string{
 	"github.com/btcsuite/btcd/":                      {"address", "consensus", "consensus/batch", "wallet", "internal/chaintest", "cmd/kapok"},
 	"github.com/urfave/cli/":                         {"cmd/kapok"},
 	"github.com/schollz/progressbar/":                {"cmd/kapok"},
-	"github.com/BurntSushi/toml":                     {"node", "testnet", "sim", "cmd/kapok"},
+	"github.com/BurntSushi/toml":                     {"node", "testnet/spec", "sim", "cmd/kapok"},
 	"github.com/klauspost/cpuid/":                    {"internal/sha256d", "energy"},
 	"golang.org/x/crypto/":                           {"wallet"},
 	"github.com/tyler-smith/go-bip39":                {"wallet"},
@@ -78,6 +82,7 @@ var pure = map[string][]string{
 	"sim":             nil,
 	"sim/virtual":     nil,
 	"p2p/peers":       nil,
+	"testnet/stats":   nil,
 	"node":            {"runner.go", "runner_edges.go", "runner_miner.go", "service.go", "network.go", "pages.go", "rpc_*.go"},
 }
 

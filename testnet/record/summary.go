@@ -1,0 +1,108 @@
+package record
+
+// Summary is summary.json: the figures of a run, of the time between
+// Manifest.MeasuredFromS and MeasuredToS unless it says otherwise. Where a figure
+// would mean nothing for want of data, it is left out and Missing says why.
+type Summary struct {
+	Schema   int      `json:"schema"`
+	Complete bool     `json:"complete"`
+	Missing  []string `json:"not_enough_data,omitempty"` // a sentence each
+
+	MeasuredS    float64 `json:"measured_s"`
+	Nodes        int     `json:"nodes"`
+	NodesAtEnd   int     `json:"nodes_at_end"`   // that ran then
+	Tips         int     `json:"tips_at_end"`    // different ones among them; 1 is agreement
+	CoinSums     int     `json:"coin_sums"`      // different ones among them; 1 is agreement
+	LagShare     float64 `json:"lag_share"`      // of the hashes that were due, those not done; of the worst miner
+	HashesPerS   float64 `json:"hashes_per_s"`   // all miners together
+	StartedInS   float64 `json:"started_in_s"`   // from the command until all nodes ran
+	PeakRSSBytes float64 `json:"peak_rss_bytes"` // of all processes; 0 where the system does not say
+
+	Blocks      int          `json:"blocks"`       // of the best chain
+	StaleBlocks int          `json:"stale_blocks"` // valid ones beside it
+	Withheld    int          `json:"withheld_blocks"`
+	StaleRate   *StaleRate   `json:"stale_rate,omitempty"`
+	Spacing     *Spacing     `json:"spacing,omitempty"`
+	Nonces      *Fit         `json:"hashes_per_find,omitempty"` // in units of the difficulty, against Exp(1)
+	Propagation *Propagation `json:"propagation,omitempty"`
+
+	Payments map[PaymentStatus]int `json:"payments"` // by what became of them
+	Delays   []Delay               `json:"delays,omitempty"`
+	Energy   Energy                `json:"energy"`
+	Attacks  []AttackResult        `json:"attacks,omitempty"`
+}
+
+// Interval is a figure with the ends of its 95 % interval.
+type Interval struct {
+	Value float64 `json:"value"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+}
+
+// StaleRate is the share of stale blocks among all that were found, withheld ones aside.
+type StaleRate struct {
+	Share     Interval `json:"share"`     // Wilson's
+	Predicted float64  `json:"predicted"` // from the measured delays and hash rates
+	Method    string   `json:"method"`
+	Inside    bool     `json:"predicted_inside"` // of Share
+}
+
+// Fit is a Kolmogorov–Smirnov test against an exponential distribution.
+type Fit struct {
+	Count int     `json:"count"`
+	Mean  float64 `json:"mean"`
+	D     float64 `json:"ks_d"`
+	P     float64 `json:"ks_p"`
+}
+
+// Spacing is the time between finds of any miner, stale ones too.
+type Spacing struct {
+	Fit
+	TargetS float64  `json:"target_s"`
+	MeanS   Interval `json:"mean_s"`
+}
+
+// Propagation is how long blocks took from their miner to other nodes, in seconds.
+type Propagation struct {
+	Arrivals int       `json:"arrivals"`
+	P50S     float64   `json:"p50_s"`
+	P90S     float64   `json:"p90_s"`
+	P95S     float64   `json:"p95_s"`
+	LastP50S float64   `json:"last_node_p50_s"` // until the last node had it
+	LastP95S float64   `json:"last_node_p95_s"`
+	ByNode   []float64 `json:"p50_by_node_s"` // in order of nodes
+}
+
+// Delay is how long payments took to get somewhere, from when they were due, with the
+// intervals of the bootstrap by block.
+type Delay struct {
+	Stage    string   `json:"stage"` // submitted, accepted, every_mempool, in_block, confirmed_1, confirmed_3, confirmed_6
+	Payments int      `json:"payments"`
+	Blocks   int      `json:"blocks"` // that these were in: what the interval rests on
+	P50S     Interval `json:"p50_s"`
+	P90S     float64  `json:"p90_s"`
+	P99S     float64  `json:"p99_s"`
+	P50      Interval `json:"p50_block_intervals"`
+}
+
+// Energy is what the measured time cost, all nodes and the load together.
+type Energy struct {
+	Method           string  `json:"method"`
+	Measured         bool    `json:"measured"`
+	Joules           float64 `json:"joules"`
+	JoulesPerBlock   float64 `json:"joules_per_block"`
+	JoulesPerPayment float64 `json:"joules_per_payment"` // confirmed
+	JoulesPerHash    float64 `json:"joules_per_hash"`
+}
+
+// AttackResult holds an attack against its theory.
+type AttackResult struct {
+	Attack
+	Measured  Interval `json:"measured"` // share of blocks of a selfish miner, or of tries won
+	Predicted float64  `json:"predicted"`
+	Inside    bool     `json:"predicted_inside"`
+	Theory    string   `json:"theory"`
+	// BlocksNeeded is how many blocks, or tries, it takes to tell the prediction from
+	// its absence (an honest miner's share; no double spend at all) at 95 % and a power of 80 %.
+	BlocksNeeded int `json:"needed"`
+}

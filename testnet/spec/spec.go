@@ -26,6 +26,12 @@ type Spec struct {
 	Links    [][]Link // from, to
 	Payments Payments
 	Events   []Event // by time
+
+	// Prelude is how many blocks are mined, at full speed and before the nodes run, so
+	// that Coins coins of the wallets have matured and are ready to be spent; their times
+	// are a spacing apart and end at the moment Read was given. 0: nobody pays.
+	Prelude uint32
+	Coins   int
 }
 
 // Node is one node.

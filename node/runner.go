@@ -57,6 +57,8 @@ type Runner struct {
 	askew  bool  // our clock is not the peers'
 	fault  error // of our own; nothing is done after it
 
+	reorganisations, detached uint64 // since the start: how often, and how many blocks in all
+
 	tip     consensus.Hash // at the last tick
 	tipAt   time.Time      // when a tick saw it first
 	indexAt time.Time      // when the index last followed
@@ -274,6 +276,10 @@ func (r *Runner) pass(now time.Time) {
 	}
 	for _, change := range r.node.Changes() {
 		r.publish(Event{Time: now, Change: &change})
+		if n := len(change.Detached); n > 0 {
+			r.reorganisations++
+			r.detached += uint64(n)
+		}
 		r.log.Debug("new tip", "height", change.To.Height, "hash", change.To.Hash, "detached", len(change.Detached))
 	}
 	close(r.moved)
@@ -302,6 +308,14 @@ func (r *Runner) publish(e Event) {
 			close(ch)
 		}
 	}
+}
+
+// Reorganisations is how often the tip moved to another branch since the start, and how
+// many blocks that took off in all.
+func (r *Runner) Reorganisations() (times, detached uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reorganisations, r.detached
 }
 
 // Events subscribes to what happens until the context ends. The channel is

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/explorer"
 	"github.com/kapok-chain/kapok/mempool"
@@ -47,6 +49,8 @@ type ServiceConfig struct {
 	RPCUser     string // with RPCPassword, beside the cookie
 	RPCPassword string
 	PagesListen string // host:port of the explorer; "": none
+
+	MetricsListen string // host:port of the metrics for Prometheus; "": none
 
 	Miner *miner.Config // mines with this, unless nil
 
@@ -127,6 +131,10 @@ type Service struct {
 	pages         http.Handler
 	pagesListener net.Listener
 
+	registry        *prometheus.Registry // nil where nobody asks for metrics
+	metrics         http.Handler
+	metricsListener net.Listener
+
 	life context.Context // of the service: RPC calls wait no longer than this
 	stop context.CancelFunc
 }
@@ -176,6 +184,9 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 	if cfg.MinRelayFee > 0 {
 		pool.MinRelayFee = cfg.MinRelayFee
 	}
+	if cfg.MetricsListen != "" {
+		s.registry = newRegistry()
+	}
 	s.book = host.OpenBook(filepath.Join(cfg.DataDir, bookFile), cfg.Params.GenesisHash(), false, cfg.Logger)
 	if s.Host, err = host.New(s.hostConfig(cfg)); err != nil {
 		return nil, err
@@ -208,6 +219,7 @@ func (s *Service) hostConfig(cfg ServiceConfig) host.Config {
 		KeyFile: filepath.Join(cfg.DataDir, keyFile), BanFile: filepath.Join(cfg.DataDir, banFile), Agent: cfg.Agent, Logger: cfg.Logger,
 		DisableQUIC: cfg.DisableQUIC, PSK: cfg.PSK, PortMap: cfg.PortMap, Shape: cfg.Shape,
 	}
+	s.hostMetrics(&c)
 	if !cfg.OnlyPeers {
 		c.Bootstrap, c.Book, c.MDNS, c.DHT = cfg.Bootstrap, s.book, cfg.MDNS, cfg.DHT
 	}
@@ -240,6 +252,9 @@ func (s *Service) listen(cfg ServiceConfig) (err error) {
 		if s.pages, err = explorer.New(pages{s}, cfg.Version, cfg.Logger); err != nil {
 			return err
 		}
+	}
+	if cfg.MetricsListen != "" {
+		return s.listenMetrics(cfg)
 	}
 	return nil
 }
@@ -295,6 +310,9 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	if s.pagesListener != nil {
 		start("explorer", func(ctx context.Context) error { return serve(ctx, s.pagesListener, s.pages) })
+	}
+	if s.metricsListener != nil {
+		start("metrics", func(ctx context.Context) error { return serve(ctx, s.metricsListener, s.metrics) })
 	}
 	s.log.Debug("the node is at work", "clean", s.clean)
 	<-ctx.Done()
@@ -369,6 +387,9 @@ func (s *Service) Close() error {
 	if s.pagesListener != nil {
 		s.pagesListener.Close()
 	}
+	if s.metricsListener != nil {
+		s.metricsListener.Close()
+	}
 	if s.Host != nil {
 		errs = append(errs, s.Host.Close())
 	}
@@ -378,7 +399,7 @@ func (s *Service) Close() error {
 	return errors.Join(errs...)
 }
 
-// Limits of the pages' HTTP server.
+// Limits of the HTTP servers of the pages and the metrics.
 const (
 	pagesHeaderTimeout = 10 * time.Second
 	pagesIdleTimeout   = 60 * time.Second

@@ -29,7 +29,7 @@ const maxConfigFile = 4 << 10
 // configKeys are the settings that kapok.toml may hold: the flags of a node but
 // for those that say where the file is, and what is done once.
 var configKeys = map[string]bool{
-	"listen": true, "peer": true, "bootstrap": true, "only-peers": true, "mdns": true, "dht": true, "port-map": true, "psk": true, "rpc": true, "rpc-user": true, "rpc-password": true, "http": true,
+	"listen": true, "peer": true, "bootstrap": true, "only-peers": true, "mdns": true, "dht": true, "port-map": true, "psk": true, "rpc": true, "rpc-user": true, "rpc-password": true, "http": true, "metrics": true,
 	"mine": true, "threads": true, "kernel": true, "max-hashrate": true, "no-index": true, "no-quic": true, "lean": true,
 	"coin-cache-mb": true, "mempool-mb": true, "log": true,
 }

@@ -96,6 +96,7 @@ type readyEvent struct {
 	RPC       string   `json:"rpc,omitempty"`
 	Cookie    string   `json:"cookie,omitempty"`
 	Pages     string   `json:"pages,omitempty"`
+	Metrics   string   `json:"metrics,omitempty"`
 }
 
 type tipEvent struct {
@@ -168,7 +169,7 @@ func watchService(ctx context.Context, s *node.Service) <-chan nodeEvent {
 func readyOf(s *node.Service) *readyEvent {
 	return &readyEvent{
 		Network: s.Params().Name, ID: string(s.Host.ID()), Addresses: s.Host.Addrs(),
-		RPC: s.RPCAddr(), Cookie: s.CookieFile(), Pages: s.PagesAddr(),
+		RPC: s.RPCAddr(), Cookie: s.CookieFile(), Pages: s.PagesAddr(), Metrics: s.MetricsAddr(),
 	}
 }
 
@@ -203,6 +204,9 @@ func printEvents(w io.Writer, events <-chan nodeEvent, asJSON bool, s *node.Serv
 			if e.Ready.Pages != "" {
 				fmt.Fprintf(w, "  explorer http://%s\n", e.Ready.Pages)
 			}
+			if e.Ready.Metrics != "" {
+				fmt.Fprintf(w, "  metrics  http://%s/metrics\n", e.Ready.Metrics)
+			}
 		case "tip":
 			fmt.Fprintf(w, "block %d  %s  %d tx  difficulty %s\n", e.Tip.Height, e.Tip.Hash, e.Tip.Txs, formatCount(e.Tip.Difficulty))
 		}
@@ -228,6 +232,7 @@ func serviceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "rpc-user", Usage: "RPC `USER`, beside the cookie"},
 		&cli.StringFlag{Name: "rpc-password", Usage: "RPC `PASSWORD`"},
 		&cli.StringFlag{Name: "http", Usage: "serve the explorer on `HOST:PORT`"},
+		&cli.StringFlag{Name: "metrics", Usage: "serve metrics for Prometheus on `HOST:PORT`"},
 		&cli.StringFlag{Name: "mine", Usage: "mine to this `ADDRESS`"},
 		&cli.IntFlag{Name: "threads", Usage: "mine with `N` threads", DefaultText: "all cores"},
 		&cli.StringFlag{Name: "kernel", Usage: "mine with the kernel of this `NAME` (\"kapok bench hash\" lists them)", DefaultText: "the fastest here"},
@@ -257,7 +262,7 @@ func serviceConfigOf(c *cli.Context) (cfg node.ServiceConfig, err error) {
 		Params: params, DataDir: dir, Agent: agent, Version: version, Peers: c.StringSlice("peer"), StrictPeers: true,
 		Bootstrap: c.StringSlice("bootstrap"), OnlyPeers: c.Bool("only-peers"), MDNS: c.Bool("mdns"), DHT: c.Bool("dht"), PortMap: c.Bool("port-map"),
 		RPCListen: c.String("rpc"), RPCUser: c.String("rpc-user"), RPCPassword: c.String("rpc-password"),
-		PagesListen: c.String("http"), NoIndex: c.Bool("no-index"), Lean: c.Bool("lean"), DisableQUIC: c.Bool("no-quic"),
+		PagesListen: c.String("http"), MetricsListen: c.String("metrics"), NoIndex: c.Bool("no-index"), Lean: c.Bool("lean"), DisableQUIC: c.Bool("no-quic"),
 		CoinCache: c.Int("coin-cache-mb") << 20, MempoolBytes: int64(c.Int("mempool-mb")) << 20,
 	}
 	if cfg.OnlyPeers && (len(cfg.Bootstrap) > 0 || cfg.MDNS || cfg.DHT) {

@@ -62,6 +62,7 @@ var owners = map[string][]string{
 	"github.com/btcsuite/btcd/address/":              {"address"},
 	"github.com/btcsuite/btcd/btcec/":                {"consensus", "consensus/batch", "wallet", "internal/chaintest", "cmd/kapok"},
 	"github.com/btcsuite/btcd/":                      {"address", "consensus", "consensus/batch", "wallet", "internal/chaintest", "cmd/kapok"},
+	"github.com/prometheus/":                         {"p2p/host", "node"},
 	"github.com/urfave/cli/":                         {"cmd/kapok"},
 	"github.com/schollz/progressbar/":                {"cmd/kapok"},
 	"github.com/BurntSushi/toml":                     {"node", "testnet/spec", "sim", "cmd/kapok"},
@@ -83,7 +84,7 @@ var pure = map[string][]string{
 	"sim/virtual":     nil,
 	"p2p/peers":       nil,
 	"testnet/stats":   nil,
-	"node":            {"runner.go", "runner_edges.go", "runner_miner.go", "service.go", "network.go", "pages.go", "rpc_*.go"},
+	"node":            {"runner.go", "runner_edges.go", "runner_miner.go", "service.go", "network.go", "pages.go", "metrics.go", "rpc_*.go"},
 }
 
 // goPackage is what `go list -json` says of a package.

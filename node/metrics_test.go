@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -147,4 +148,39 @@ func typesOf(pattern *regexp.Regexp, text string) (list []string) {
 	}
 	slices.Sort(list)
 	return list
+}
+
+// TestDashboard: the dashboard asks for nothing that no node tells.
+func TestDashboard(t *testing.T) {
+	text, err := os.ReadFile("../deploy/grafana/kapok.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, panel := range dashboard.Panels {
+		for _, target := range panel.Targets {
+			for _, name := range regexp.MustCompile(`kapok_\w+`).FindAllString(target.Expr, -1) {
+				asked++
+				if !regexp.MustCompile("`" + name + "[`{]").Match(doc) {
+					t.Errorf("panel %q asks for %s, which docs/metrics.md does not list", panel.Title, name)
+				}
+			}
+		}
+	}
+	if asked < len(dashboard.Panels)/2 {
+		t.Errorf("%d panels ask for %d metrics", len(dashboard.Panels), asked)
+	}
 }

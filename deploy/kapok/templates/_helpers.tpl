@@ -14,6 +14,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
+{{/* What --network is told. */}}
+{{- define "kapok.network" -}}
+{{ if .Values.networkFile }}/etc/kapok/network.toml{{ else }}{{ .Values.network }}{{ end }}
+{{- end }}
+
 {{/* The settings of one node, which are kapok.toml in its data directory. */}}
 {{- define "kapok.settings" -}}
 {{- $root := .root -}}

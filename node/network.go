@@ -117,6 +117,19 @@ func DecodeNetwork(text []byte) (*consensus.Params, error) {
 	return params, nil
 }
 
+// EncodeNetwork writes the network file of rules that Init has completed, with the genesis
+// nonce that spares whoever reads it the search.
+func EncodeNetwork(p *consensus.Params) ([]byte, error) {
+	f := networkFile{
+		Name: p.Name, SpacingS: p.Spacing, Difficulty: string(p.Rule), HalfLifeS: p.HalfLife,
+		StartBits: fmt.Sprintf("%08x", p.StartBits), PowLimitBits: fmt.Sprintf("%08x", p.PowLimitBits),
+		FutureLimitS: p.FutureLimit, Maturity: p.Maturity, MaxWeight: p.MaxWeight, HalvingInterval: p.HalvingInterval,
+		GenesisTime: p.GenesisTime, GenesisText: p.GenesisText, GenesisNonce: p.GenesisNonce, MinWork: p.MinWork.String(),
+		HRP: p.HRP, P2PPort: p.P2PPort, RPCPort: p.RPCPort,
+	}
+	return toml.Marshal(f)
+}
+
 func parseBits(key, hex string) (uint32, error) {
 	bits, err := strconv.ParseUint(hex, 16, 32)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,6 +49,32 @@ func TestNetworkFiles(t *testing.T) {
 			t.Errorf("%s and %s are one network", file, other)
 		}
 		seen[params.GenesisHash()] = file
+	}
+}
+
+// TestNetworkFileOfParams: what is written is what is read.
+func TestNetworkFileOfParams(t *testing.T) {
+	files, err := filepath.Glob("../testdata/networks/*.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(files, consensus.PresetNames()...) {
+		want, err := node.Network(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := node.EncodeNetwork(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := node.DecodeNetwork(text)
+		if err != nil {
+			t.Fatalf("%s: %v in\n%s", name, err, text)
+		}
+		got.CoinType = want.CoinType // of a preset; a file's is 1
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: read %+v\nwant %+v\nfrom\n%s", name, got, want, text)
+		}
 	}
 }
 

@@ -103,6 +103,9 @@ func seconds[T any](name string, at func(*T) *float64) column[T] {
 // amount is a number that is not below 0; NaN is an empty field.
 func amount[T any](name string, at func(*T) *float64) column[T] {
 	return number(name, at, "a number", 0, maxAmount, func(x float64) string {
+		if x == math.Trunc(x) && x <= maxWhole {
+			return strconv.FormatFloat(x, 'f', 0, 64)
+		}
 		return strconv.FormatFloat(x, 'g', -1, 64)
 	})
 }

@@ -148,17 +148,20 @@ var errLongLine = fmt.Errorf("the line has more than %d bytes", maxLine)
 
 func (l *lineReader) Read(p []byte) (int, error) {
 	n, err := l.in.Read(p)
-	for rest := p[:n]; ; {
+	for rest := p[:n]; len(rest) > 0; {
 		i := bytes.IndexByte(rest, '\n')
+		end := i + 1
 		if i < 0 {
-			l.used += len(rest)
-			break
+			end = len(rest)
 		}
-		l.line++
-		l.used, rest = 0, rest[i+1:]
-	}
-	if l.used > maxLine {
-		return 0, errLongLine
+		if l.used += end; l.used > maxLine {
+			return 0, errLongLine
+		}
+		if i >= 0 {
+			l.line++
+			l.used = 0
+		}
+		rest = rest[end:]
 	}
 	return n, err
 }

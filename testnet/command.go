@@ -23,11 +23,11 @@ type blockSighting struct {
 	Hash   consensus.Hash   `json:"hash"`
 	Header consensus.Header `json:"header"`
 	Height uint32           `json:"height"`
-	Own    bool             `json:"own,omitempty"`   // of this node, not of a peer
-	Txs    int              `json:"txs"`             // with the coinbase
-	Size   int              `json:"size"`            // bytes
-	Weight int              `json:"weight"`          // weight units
-	Fees   int64            `json:"fees"`            // units
+	Own    bool             `json:"own,omitempty"` // of this node, not of a peer
+	Txs    int              `json:"txs"`           // with the coinbase
+	Size   int              `json:"size"`          // bytes
+	Weight int              `json:"weight"`        // weight units
+	Fees   int64            `json:"fees"`          // units
 }
 
 // find says what a block has cost its miner, before anybody has judged it.
@@ -89,9 +89,9 @@ type probe struct {
 
 // state is what is compared between nodes when a run ends.
 type state struct {
-	Height  uint32           `json:"height"`
-	Tip     consensus.Hash   `json:"tip"`
-	CoinSum string           `json:"coin_sum"` // hex
+	Height  uint32         `json:"height"`
+	Tip     consensus.Hash `json:"tip"`
+	CoinSum string         `json:"coin_sum"` // hex
 }
 
 // endpoint is where a node is reached.

@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -130,7 +131,7 @@ func startRemote(ctx context.Context, program []string, s *setup, watch func(sig
 	case <-ready:
 		return m, nil
 	case <-m.over:
-		return nil, errors.Join(m.fault(), errEnded)
+		return nil, cmp.Or(m.fault(), errEnded)
 	case <-ctx.Done():
 		m.stop()
 		return nil, context.Cause(ctx)
@@ -184,7 +185,7 @@ func (m *remote) end(fault error) {
 	default:
 		m.reason = fault
 		if fault == nil {
-			m.reason = errors.Join(errors.New("its process has ended"), err)
+			m.reason = fmt.Errorf("its process has ended: %w", cmp.Or(err, errors.New("no reason was given")))
 		}
 	}
 	close(m.over)

@@ -25,7 +25,7 @@ type recorder struct {
 	tips   []tipSighting             // by node
 	news   chan struct{}             // closed, and replaced, when a tip moves or a block comes
 	ledger *ledger
-	over   error                     // why no more is taken in
+	over   error // why no more is taken in
 }
 
 // maxBlocks bounds what is kept, in blocks: as many as record.Open reads.

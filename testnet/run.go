@@ -64,6 +64,22 @@ type NodeInfo struct {
 // why the run is not complete: that of the context where that has ended, and otherwise
 // what is wrong with the file, the machine, or a node.
 func Run(ctx context.Context, o Options) (_ *record.Summary, err error) {
+	r, err := newRun(o)
+	if err != nil {
+		return nil, err
+	}
+	err = r.play(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+		if o.Interactive {
+			err = nil
+		}
+	}
+	return r.finish(ctx, err)
+}
+
+// newRun makes all that a run needs before anything happens.
+func newRun(o Options) (*run, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -81,14 +97,7 @@ func Run(ctx context.Context, o Options) (_ *record.Summary, err error) {
 	if err := r.prepare(); err != nil {
 		return nil, errors.Join(err, r.clear())
 	}
-	err = r.play(ctx)
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-		if o.Interactive {
-			err = nil
-		}
-	}
-	return r.finish(ctx, err)
+	return r, nil
 }
 
 // run is a run in progress.
@@ -107,7 +116,6 @@ type run struct {
 	from, to mark // of the measured part
 }
 
-// prepare makes all that a run needs before anything happens.
 func (r *run) prepare() (err error) {
 	s := r.Spec
 	r.ledger = newLedger(r.began, len(s.Nodes), s.Prelude)
@@ -197,4 +205,3 @@ func sentence(s record.Status, why error) string {
 	}
 	return fmt.Sprintf("The run failed: %v.", cmp.Or(why, errEnded))
 }
-

@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,6 @@ type seat struct {
 	hashes float64 // of the members before this one
 	due    float64 // likewise
 	last   probe   // of this member
-	downAt time.Time
 }
 
 // current is the node, and its client, if it is up.
@@ -77,6 +77,7 @@ func (s *seat) start(ctx context.Context) error {
 	offset := s.offset
 	s.mu.Unlock()
 	n.usage.watch(at.PID)
+	n.recorder.ledger.nodeStarted(s.node, time.Now())
 	n.lives.Go(func() {
 		<-m.done()
 		client.Close()
@@ -84,7 +85,7 @@ func (s *seat) start(ctx context.Context) error {
 		unasked := s.member == m
 		s.mu.Unlock()
 		if unasked && n.life.Err() == nil {
-			n.fail(fmt.Errorf("node %d has ended by itself: %w", s.node+1, errors.Join(m.fault(), errEnded)))
+			n.fail(fmt.Errorf("node %d has ended by itself: %w", s.node+1, cmp.Or(m.fault(), errEnded)))
 		}
 	})
 	if offset != 0 {
@@ -171,9 +172,10 @@ func (s *seat) down(ctx context.Context) (member, error) {
 	s.mu.Unlock()
 	s.probe(ctx) // the last word on its hashes
 	s.mu.Lock()
-	s.member, s.client, s.downAt = nil, nil, time.Now()
+	s.member, s.client = nil, nil
 	s.hashes, s.due, s.last = s.hashes+s.last.Hashes, s.due+s.last.HashesDue, probe{}
 	s.mu.Unlock()
+	s.net.recorder.ledger.nodeEnded(s.node, time.Now())
 	addr := m.where().Addr
 	for _, e := range s.net.spec.Edges {
 		if e.To == s.node {

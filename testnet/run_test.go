@@ -359,3 +359,53 @@ func TestNodeThatEnds(t *testing.T) {
 		t.Errorf("the manifest is %+v", m)
 	}
 }
+
+// A selfish miner is two nodes for the time of its attack: what its private one finds is
+// recorded as its own, and its hashes are the node's.
+func TestAttack(t *testing.T) {
+	s := smallSpec(t, 3)
+	quiet(s)
+	s.Nodes[1].HashesPerS /= 2
+	e := spec.Event{Kind: spec.Selfish, Nodes: []int{1}}
+	s.Events = []spec.Event{e}
+	o := smallOptions(t, s)
+	r := smallRun(t, o)
+	ctx, cancel := context.WithCancel(t.Context())
+	attacked := make(chan error, 1)
+	go func() { attacked <- r.act(ctx, t.Context(), &e) }()
+	secret := 0
+	eventually(t, r, "four blocks of the attacker's", func() bool {
+		secret = 0
+		for _, b := range r.recorder.order {
+			if b.miner == 2 && b.secret {
+				secret++
+			}
+		}
+		return secret >= 4
+	})
+	p, _ := r.net.seats[1].probe(t.Context())
+	cancel()
+	if err := <-attacked; err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := r.net.seats[1].probe(t.Context()); !(p.Hashes > 0) || !(after.Hashes >= p.Hashes) {
+		t.Errorf("the attacker did %g hashes, and then %g", p.Hashes, after.Hashes)
+	}
+	eventually(t, r, "a block of the attacker's node, which is honest again", func() bool {
+		for _, b := range r.recorder.order {
+			if b.miner == 2 && !b.secret {
+				return true
+			}
+		}
+		return false
+	})
+	oneTip(t, r)
+	recorded, err := record.Open(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := recorded.Events[len(recorded.Events)-1]
+	if last.Attack == nil || last.Attack.Kind != record.Selfish || last.Attack.Node != 2 || math.Abs(last.Attack.Share-1./3) > 1e-9 {
+		t.Errorf("the last event is %+v, %+v", last, last.Attack)
+	}
+}

@@ -41,6 +41,8 @@ type seat struct {
 	hashes float64 // of the members before this one
 	due    float64 // likewise
 	last   probe   // of this member
+	// private is an attacker's second node, which mines in the place of this one.
+	private *local
 }
 
 // current is the node, and its client, if it is up.
@@ -277,5 +279,10 @@ func (s *seat) probe(ctx context.Context) (probe, bool) {
 	p := s.last
 	p.Hashes += s.hashes
 	p.HashesDue += s.due
+	if s.private != nil {
+		hashes, due := s.private.mined()
+		p.Hashes += hashes
+		p.HashesDue += due
+	}
 	return p, err == nil && s.member != nil
 }

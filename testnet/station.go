@@ -59,9 +59,10 @@ func openStation(s *setup, params *consensus.Params, matrix *host.Matrix, watch 
 	cfg := node.ServiceConfig{
 		Params: params, DataDir: s.DataDir, Agent: "/kapok:" + s.Version + "/testnet:" + fmt.Sprint(s.Node+1) + "/", Version: s.Version,
 		OnlyPeers: true, DisableQUIC: true, Lean: true, NoIndex: !s.Index, CoinCache: coinCache, MempoolBytes: mempoolBytes,
-		RPCListen: "127.0.0.1:0", Logger: log,
+		Logger: log,
 	}
 	if !s.Alone {
+		cfg.RPCListen = "127.0.0.1:0"
 		cfg.Listen = []string{"127.0.0.1:0"}
 		cfg.Shape = &host.Shape{Matrix: matrix, Node: s.Node, Seed: s.Seed}
 	}

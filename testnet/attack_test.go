@@ -97,15 +97,16 @@ func (l *lair) end() record.Attack {
 // find hands named blocks to a node, all at once, and waits until nothing moves any more.
 func (l *lair) find(r *node.Runner, names ...string) {
 	l.t.Helper()
-	for _, name := range names {
-		block := l.c.Block(name)
-		err := r.Do(func(n *node.Node, now time.Time) error {
-			_, err := n.SubmitBlock(now, block)
-			return err
-		})
-		if err != nil {
-			l.t.Fatalf("block %s: %v", name, err)
+	err := r.Do(func(n *node.Node, now time.Time) error {
+		for _, name := range names {
+			if _, err := n.SubmitBlock(now, l.c.Block(name)); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		l.t.Fatalf("blocks %v: %v", names, err)
 	}
 	synctest.Wait()
 }

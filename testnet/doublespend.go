@@ -200,9 +200,8 @@ func (d *doubleSpend) join(ctx context.Context) (*consensus.BlockIndex, error) {
 // secretRace is one try from when the payment is in every template.
 type secretRace struct {
 	*spentTwice
-	parent  *consensus.BlockIndex // that the secret branch begins on
-	scanned *consensus.BlockIndex // public tip up to which the payment was looked for
-	paid    *consensus.BlockIndex // the public block with the payment; nil: none
+	parent *consensus.BlockIndex // that the secret branch begins on
+	paid   *consensus.BlockIndex // the public block with the payment; nil: none
 }
 
 // race mines the secret branch on its parent until the try is decided.
@@ -212,7 +211,7 @@ func (d *doubleSpend) race(ctx context.Context, coin *spentTwice, parent *consen
 	if _, err := d.Private.SubmitTx(ctx, coin.Back); err != nil {
 		return fmt.Errorf("the attacker's private node does not take the transaction that takes a payment back: %w", err)
 	}
-	r := &secretRace{spentTwice: coin, parent: parent, scanned: parent}
+	r := &secretRace{spentTwice: coin, parent: parent}
 	for {
 		public, private, confirmed, err := d.look(ctx, r)
 		if err != nil {
@@ -251,7 +250,7 @@ func (d *doubleSpend) look(ctx context.Context, r *secretRace) (public, private 
 		return nil, nil, 0, err
 	}
 	if r.paid != nil && !contains(public, r.paid) {
-		r.paid, r.scanned = nil, r.parent
+		r.paid = nil
 	}
 	if r.paid == nil {
 		if err = d.scan(r, public); err != nil {
@@ -264,9 +263,10 @@ func (d *doubleSpend) look(ctx context.Context, r *secretRace) (public, private 
 	return public, private, confirmed, nil
 }
 
-// scan looks for the payment in the public blocks that were not looked at yet.
+// scan looks for the payment in the public blocks of the race. They are one or two: once
+// the payment has settled, the next block has it.
 func (d *doubleSpend) scan(r *secretRace, tip *consensus.BlockIndex) error {
-	for b := tip; b.Height > r.parent.Height && !contains(r.scanned, b); b = b.Parent {
+	for b := tip; b.Height > r.parent.Height; b = b.Parent {
 		has, err := includes(d.Public, b, r.Pay)
 		if err != nil {
 			return err
@@ -276,7 +276,6 @@ func (d *doubleSpend) scan(r *secretRace, tip *consensus.BlockIndex) error {
 			return nil
 		}
 	}
-	r.scanned = tip
 	return nil
 }
 

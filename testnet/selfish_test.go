@@ -66,6 +66,31 @@ func TestSelfishHeightsAreThePapersAlgorithm(t *testing.T) {
 	})
 }
 
+// Several blocks at once, which the paper has not: what counts is the lead that is left.
+func TestSelfishHeightsOfManyBlocks(t *testing.T) {
+	for _, test := range []struct {
+		name            string
+		private, others uint32 // heights, both from a public chain of height 10
+		adopted         bool
+		publish         uint32
+		tie             bool
+	}{
+		{"two, with two secret ones", 12, 12, false, 12, true},
+		{"two, with three secret ones", 13, 12, false, 13, false},
+		{"two, with five secret ones", 15, 12, false, 12, false},
+		{"three, with two secret ones", 12, 13, true, 13, false},
+		{"more blocks of less work", 12, 13, false, 12, true},
+	} {
+		s := &selfishHeights{public: 10, private: test.private}
+		if got := s.others(test.others, test.adopted); got != test.publish || s.tie != test.tie {
+			t.Errorf("%s: publishes up to %d, tie %v", test.name, got, s.tie)
+		}
+		if next := s.found(s.private + 1); (next == s.private) != test.tie {
+			t.Errorf("%s: publishes up to %d of %d after its next block", test.name, next, s.private)
+		}
+	}
+}
+
 // eyalSirer is equation 8 of the paper.
 func eyalSirer(alpha, gamma float64) float64 {
 	return (alpha*(1-alpha)*(1-alpha)*(4*alpha+gamma*(1-2*alpha)) - alpha*alpha*alpha) / (1 - alpha*(1+(2-alpha)*alpha))
@@ -126,13 +151,13 @@ func mineModel(alpha, gamma float64, blocks int, random *rand.Rand) float64 {
 	return float64(own) / float64(public.height)
 }
 
-// In a model without delays the machine earns what the paper's equation 8 says. 300,000
-// blocks give the share to some 0.0015.
+// In a model without delays the machine earns what the paper's equation 8 says. 100,000
+// blocks give the share to some 0.0025.
 func TestSelfishHeightsEarnTheirShare(t *testing.T) {
 	for _, test := range []struct{ alpha, gamma float64 }{{0.1, 0}, {0.25, 0.5}, {1.0 / 3, 0}, {0.4, 0}, {0.4, 0.5}, {0.3, 1}, {0.45, 0.9}} {
 		random := rand.New(rand.NewPCG(7, uint64(1000*test.alpha)+uint64(10*test.gamma)))
-		got, want := mineModel(test.alpha, test.gamma, 300_000, random), eyalSirer(test.alpha, test.gamma)
-		if math.Abs(got-want) > 0.006 {
+		got, want := mineModel(test.alpha, test.gamma, 100_000, random), eyalSirer(test.alpha, test.gamma)
+		if math.Abs(got-want) > 0.01 {
 			t.Errorf("share %.3g, gamma %.2g: %.4f of the blocks, expected %.4f", test.alpha, test.gamma, got, want)
 		}
 	}
@@ -195,15 +220,6 @@ func TestSelfishOnTwoNodes(t *testing.T) {
 			{"others a2", "s2", "s4", "s3 s4"},
 			{"others b3", "s4", "s4", ""},
 		}, record.Attack{Blocks: 3, Own: 3}},
-		{"two blocks of the others at once", [][4]string{
-			{"finds s2 s3", "a1", "s3", "s2 s3"},
-			{"others a2 a3", "s3", "s3", ""},
-			{"finds s4", "s4", "s4", ""},
-		}, record.Attack{Blocks: 3, Own: 3, Ties: 1, TiesOwn: 1}},
-		{"three at once, and the attacker is behind", [][4]string{
-			{"finds s2", "a1", "s2", "s2"},
-			{"others a2 a3 a4", "a4", "a4", ""},
-		}, record.Attack{Blocks: 3}},
 		{"the others go over to another branch, which ties", [][4]string{
 			{"others a2", "a2", "a2", ""},
 			{"finds t3", "a2", "t3", "t3"},
@@ -232,13 +248,7 @@ func TestSelfishOnTwoNodes(t *testing.T) {
 				}
 				l.begin(s.run)
 				for _, step := range test.steps {
-					names := strings.Fields(step[0])
-					if names[0] == "finds" {
-						l.find(l.private, names[1:]...)
-					} else {
-						l.find(l.public, names[1:]...)
-					}
-					l.standAt(step[0], step[1], step[2], step[3])
+					l.play(step)
 				}
 				test.want.Kind, test.want.Node, test.want.Share = record.Selfish, 7, 0.3
 				if got := l.end(); got != test.want {

@@ -41,12 +41,16 @@ type mark struct {
 
 // mark reads the meters.
 func (r *run) mark(ctx context.Context) mark {
-	m := mark{at: time.Now()}
-	sum := 0.0
-	for _, s := range r.net.seats {
+	n := len(r.net.seats)
+	m := mark{at: time.Now(), hashes: make([]float64, n), due: make([]float64, n)}
+	_ = r.net.each(n, func(s *seat) error {
 		p, _ := s.probe(ctx)
-		m.hashes, m.due = append(m.hashes, p.Hashes), append(m.due, p.HashesDue)
-		sum += p.Hashes
+		m.hashes[s.node], m.due[s.node] = p.Hashes, p.HashesDue
+		return nil
+	})
+	sum := 0.0
+	for _, hashes := range m.hashes {
+		sum += hashes
 	}
 	reading := r.net.usage.energy(sum)
 	m.joules, m.method, m.direct = reading.Joules, reading.Method, reading.Measured
@@ -118,6 +122,9 @@ func (r *run) start(ctx context.Context) error {
 		r.Progress(fmt.Sprintf("mined %d of the %d first blocks", done, total))
 	})
 	if err != nil {
+		return err
+	}
+	if err := r.signDoubleSpends(ctx); err != nil {
 		return err
 	}
 	if err := r.net.writePrelude(blocks); err != nil {

@@ -112,6 +112,7 @@ type run struct {
 	load     *load
 	recorder *recorder
 	net      *network
+	twice    map[*spec.Event][]*spentTwice // what double spends spend
 
 	from, to mark // of the measured part
 }

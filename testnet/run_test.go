@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -408,4 +409,32 @@ func TestAttack(t *testing.T) {
 	if last.Attack == nil || last.Attack.Kind != record.Selfish || last.Attack.Node != 2 || math.Abs(last.Attack.Share-1./3) > 1e-9 {
 		t.Errorf("the last event is %+v, %+v", last, last.Attack)
 	}
+}
+
+// A double spend pays with a coin of the load's, and takes it back where its branch wins:
+// with 49 % of the hash rate and one confirmation, soon. The ledger says what became of it.
+func TestDoubleSpend(t *testing.T) {
+	s := smallSpec(t, 3)
+	s.Payments.Rate = 0
+	s.Nodes[1].HashesPerS *= 0.96
+	s.Events = []spec.Event{{Kind: spec.DoubleSpend, Nodes: []int{1}, Confirmations: 1, GiveUp: 3, For: time.Minute}}
+	r := smallRun(t, smallOptions(t, s))
+	e := &s.Events[0]
+	ctx, cancel := context.WithCancel(t.Context())
+	attacked := make(chan error, 1)
+	go func() { attacked <- r.act(ctx, t.Context(), e) }()
+	taken := false
+	err := r.until(t.Context(), 20*time.Second, func() bool {
+		r.learn(t.Context())
+		taken = slices.ContainsFunc(r.ledger.rows(), func(p record.Payment) bool { return p.Status == record.Conflicted })
+		return taken
+	})
+	if err != nil || !taken {
+		t.Errorf("no payment was taken back: %v, %+v", err, r.ledger.rows())
+	}
+	cancel()
+	if err := <-attacked; err != nil {
+		t.Fatal(err)
+	}
+	oneTip(t, r)
 }

@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -111,6 +112,7 @@ func (r *run) sample(ctx context.Context) error {
 			every, rows, room = 2*every, 0, room/2
 			tick.Reset(every)
 		}
+		r.show(samples)
 		if began := time.Now(); began.After(tables) {
 			if err := r.tables(ctx); err != nil {
 				return err
@@ -118,6 +120,15 @@ func (r *run) sample(ctx context.Context) error {
 			tables = time.Now().Add(max(tablesEvery, tablesShare*time.Since(began)))
 		}
 	}
+}
+
+// show says how far the run is.
+func (r *run) show(samples []record.Sample) {
+	height := uint32(0)
+	for _, s := range samples {
+		height = max(height, s.Height)
+	}
+	r.Progress(fmt.Sprintf("%s · %.0f s · height %d · %d of %d nodes run", *r.stage.Load(), time.Since(r.began).Seconds(), height, len(samples), len(r.net.seats)))
 }
 
 // tables writes down the blocks and payments until now.

@@ -43,29 +43,33 @@ func (r *run) events(ctx, life context.Context, from time.Time) error {
 
 // act does what an event says, to its end.
 func (r *run) act(ctx, life context.Context, e *spec.Event) error {
+	at := time.Now()
 	switch e.Kind {
 	case spec.Partition:
 		if err := r.net.partition(life, e.Groups); err != nil {
 			return err
 		}
-		return r.say("partition", slices.Concat(e.Groups...), fmt.Sprintf("The network is cut: %s hear nothing of each other.", r.groups(e.Groups)), nil)
+		return r.sayAt(at, "partition", slices.Concat(e.Groups...), fmt.Sprintf("The network is cut: %s hear nothing of each other.", r.groups(e.Groups)), nil)
 	case spec.Heal:
 		if err := r.net.heal(life); err != nil {
 			return err
 		}
 		return r.say("heal", nil, "The network is whole again.", nil)
 	case spec.Kill:
-		return r.eachOf(e, "is killed, as by a loss of power", "was down already", func(s *seat) error { return s.kill(life) })
+		return r.eachOf(e.Nodes, &action{kind: "kill", done: " is killed, as by a loss of power", needless: " was down already", begins: true,
+			do: func(s *seat) error { return s.kill(life) }})
 	case spec.Stop:
-		return r.eachOf(e, "is stopped", "was down already", func(s *seat) error { return s.stop(life) })
+		return r.eachOf(e.Nodes, &action{kind: "stop", done: " is stopped", needless: " was down already", begins: true,
+			do: func(s *seat) error { return s.stop(life) }})
 	case spec.Restart:
-		return r.eachOf(e, "runs again", "was up already", func(s *seat) error { return s.restart(life) })
+		return r.eachOf(e.Nodes, r.restarts(life))
 	case spec.Clock:
-		text := fmt.Sprintf("'s clock is %v wrong from now on", e.Offset)
+		text := fmt.Sprintf("'s clock is wrong by %v from now on", e.Offset)
 		if e.Offset == 0 {
 			text = "'s clock is right again"
 		}
-		return r.eachOf(e, text, "", func(s *seat) error { return s.setClock(life, e.Offset) })
+		return r.eachOf(e.Nodes, &action{kind: "clock", done: text, begins: e.Offset != 0, values: map[string]any{"offset_s": e.Offset.Seconds()},
+			do: func(s *seat) error { return s.setClock(life, e.Offset) }})
 	case spec.Churn:
 		return r.churn(ctx, life, e)
 	case spec.Selfish, spec.DoubleSpend:
@@ -74,34 +78,48 @@ func (r *run) act(ctx, life context.Context, e *spec.Event) error {
 	return fmt.Errorf("no such event is known")
 }
 
-// eachOf does something to all nodes of an event at the same time, and says so of each.
-func (r *run) eachOf(e *spec.Event, done, needless string, f func(*seat) error) error {
+// action is something that is done to a node.
+type action struct {
+	kind     string
+	done     string // the rest of a sentence that begins with the node
+	needless string // likewise, where there was nothing to do
+	begins   bool   // what it does to the network begins with it, and does not end with it
+	values   map[string]any
+	do       func(*seat) error
+}
+
+// restarts starts nodes again.
+func (r *run) restarts(life context.Context) *action {
+	return &action{kind: "restart", done: " runs again", needless: " was up already", do: func(s *seat) error { return s.restart(life) }}
+}
+
+// eachOf acts on nodes, all at the same time, and says so of each.
+func (r *run) eachOf(nodes []int, a *action) error {
 	var calls sync.WaitGroup
-	errs := make([]error, len(e.Nodes))
-	for i, node := range e.Nodes {
-		calls.Go(func() { errs[i] = r.one(string(e.Kind), node, done, needless, f) })
+	errs := make([]error, len(nodes))
+	for i, node := range nodes {
+		calls.Go(func() { errs[i] = r.one(node, a) })
 	}
 	calls.Wait()
 	return errors.Join(errs...)
 }
 
-// one does something to one node, and says so.
-func (r *run) one(kind string, node int, done, needless string, f func(*seat) error) error {
-	err := f(r.net.seats[node])
+// one acts on one node, and says so.
+func (r *run) one(node int, a *action) error {
+	at := time.Now()
+	err := a.do(r.net.seats[node])
+	if !a.begins {
+		at = time.Now()
+	}
+	text := a.done
 	switch {
 	case errors.Is(err, errDown) || errors.Is(err, errUp):
-		done = needless
+		text = a.needless
 	case err != nil:
 		return fmt.Errorf("node %d: %w", node+1, err)
 	}
-	if !strings.HasPrefix(done, "'") {
-		done = " " + done
-	}
-	return r.say(kind, []int{node}, r.nodeName(node)+done+".", nil)
+	return r.sayAt(at, a.kind, []int{node}, fmt.Sprintf("Node %d%s.", node+1, text), a.values)
 }
-
-// nodeName is how sentences begin that are about a node.
-func (r *run) nodeName(node int) string { return fmt.Sprintf("Node %d", node+1) }
 
 // groups names the sides of a partition.
 func (r *run) groups(groups [][]int) string {
@@ -167,14 +185,15 @@ func (r *run) churn(ctx, life context.Context, e *spec.Event) error {
 // down already has no second absence.
 func (r *run) absence(ctx, life context.Context, node int, down time.Duration) error {
 	s := r.net.seats[node]
+	at := time.Now()
 	if err := s.stop(life); errors.Is(err, errDown) {
 		return nil
 	} else if err != nil {
 		return fmt.Errorf("node %d: %w", node+1, err)
 	}
-	if err := r.say("stop", []int{node}, r.nodeName(node)+" is stopped, by churn.", nil); err != nil {
+	if err := r.sayAt(at, "stop", []int{node}, fmt.Sprintf("Node %d is stopped, by churn.", node+1), nil); err != nil {
 		return err
 	}
 	_ = wait(ctx, down)
-	return r.one("restart", node, "runs again", "was up already", func(s *seat) error { return s.restart(life) })
+	return r.one(node, r.restarts(life))
 }

@@ -169,15 +169,17 @@ func (m *remote) listen(output io.Reader, watch func(sighting), ready chan<- str
 			fault = errors.New(l.Fault)
 		}
 	}
-	m.end(errors.Join(fault, lines.Err()))
-}
-
-// end waits for the process, whose output has ended or makes no sense any more.
-func (m *remote) end(fault error) {
+	fault = errors.Join(fault, lines.Err())
 	_ = m.input.Close()
 	killer := time.AfterFunc(stopGrace, func() { _ = m.cmd.Process.Kill() })
+	defer killer.Stop()
+	_, _ = io.Copy(io.Discard, output) // so that nothing keeps it from ending
+	m.end(fault)
+}
+
+// end waits for the process, whose output has ended.
+func (m *remote) end(fault error) {
 	err := m.cmd.Wait()
-	killer.Stop()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	select {

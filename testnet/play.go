@@ -96,7 +96,7 @@ func (r *run) stages(ctx context.Context, beside func(func(context.Context) erro
 	if err := r.mine(ctx, true); err != nil {
 		return err
 	}
-	r.Progress("warming up")
+	r.enter("warming up")
 	if err := wait(ctx, r.Spec.WarmUp); err != nil {
 		return err
 	}
@@ -104,22 +104,22 @@ func (r *run) stages(ctx context.Context, beside func(func(context.Context) erro
 		return err
 	}
 	r.load.stop(r.to.at)
-	r.Progress("waiting for the last confirmations")
+	r.enter("waiting for the last confirmations")
 	if err := r.drain(ctx, paid); err != nil {
 		return err
 	}
 	if err := r.mine(ctx, false); err != nil {
 		return err
 	}
-	r.Progress("waiting until all nodes are at one tip")
+	r.enter("waiting until all nodes are at one tip")
 	return r.agree(ctx)
 }
 
 // start mines the prelude, and starts and connects the nodes.
 func (r *run) start(ctx context.Context) error {
-	r.Progress("mining the first blocks")
+	r.enter("mining the first blocks")
 	blocks, err := r.load.prelude(ctx, func(done, total uint32) {
-		r.Progress(fmt.Sprintf("mined %d of the %d first blocks", done, total))
+		r.enter(fmt.Sprintf("mined %d of the %d first blocks", done, total))
 	})
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.say("measuring", nil, "The measured part of the run begins.", nil); err != nil {
 		return err
 	}
-	r.Progress("measuring")
+	r.enter("measuring")
 	events, end := context.WithCancel(ctx)
 	defer end()
 	played := make(chan error, 1)

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kapok-chain/kapok/testnet/record"
@@ -35,7 +37,7 @@ type Options struct {
 	Version     string // of Kapok, as "0.1.0"
 	Log         *slog.Logger
 
-	Progress func(string) // is told how far the run is, in a few words; nil: nobody
+	Progress func(string) // is told how far the run is, in a few words, one call at a time; nil: nobody
 	Ready    func(Info)   // is told when all nodes run and are connected; nil: nobody
 }
 
@@ -86,6 +88,13 @@ func newRun(o Options) (*run, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
+	var one sync.Mutex
+	tell := o.Progress
+	o.Progress = func(text string) {
+		one.Lock()
+		defer one.Unlock()
+		tell(text)
+	}
 	if o.Command == nil {
 		program, err := os.Executable()
 		if err != nil {
@@ -112,6 +121,7 @@ type run struct {
 	load     *load
 	recorder *recorder
 	net      *network
+	stage    atomic.Pointer[string]        // of the run, for people
 	twice    map[*spec.Event][]*spentTwice // what double spends spend
 
 	from, to mark // of the measured part
@@ -124,18 +134,19 @@ func (r *run) prepare() (err error) {
 		return err
 	}
 	r.recorder = newRecorder(r.began, len(s.Nodes), r.ledger)
-	r.manifest = manifestOf(&r.Options, r.began)
-	if r.writer, err = record.Create(r.Dir, r.manifest, s.Text); err != nil {
-		return err
-	}
 	if r.data = r.Data; r.data == "" {
-		if r.data, err = os.MkdirTemp("", "kapok-testnet-"); err != nil {
-			return fmt.Errorf("a directory for the nodes' chains: %w", err)
-		}
-	} else if err := os.MkdirAll(r.data, 0o700); err != nil {
+		r.data, err = os.MkdirTemp("", "kapok-testnet-")
+	} else {
+		err = os.MkdirAll(r.data, 0o700)
+	}
+	if err != nil {
 		return fmt.Errorf("a directory for the nodes' chains: %w", err)
 	}
-	r.net, err = newNetwork(&r.Options, r.data, r.recorder)
+	if r.net, err = newNetwork(&r.Options, r.data, r.recorder); err != nil {
+		return err
+	}
+	r.manifest = manifestOf(&r.Options, r.began)
+	r.writer, err = record.Create(r.Dir, r.manifest, s.Text)
 	return err
 }
 
@@ -147,9 +158,20 @@ func (r *run) clear() error {
 	return os.RemoveAll(r.data)
 }
 
-// say tells of something that happened, in the record and to whoever watches.
+// enter says which part of the run begins.
+func (r *run) enter(stage string) {
+	r.stage.Store(&stage)
+	r.Progress(stage)
+}
+
+// say tells of something that happens now, in the record and in the log.
 func (r *run) say(kind string, nodes []int, text string, values map[string]any) error {
-	e := record.Event{TimeS: r.recorder.since(time.Now()), Kind: kind, Text: text, Values: values}
+	return r.sayAt(time.Now(), kind, nodes, text, values)
+}
+
+// sayAt is say for what happened at a moment.
+func (r *run) sayAt(at time.Time, kind string, nodes []int, text string, values map[string]any) error {
+	e := record.Event{TimeS: r.recorder.since(at), Kind: kind, Text: text, Values: values}
 	for _, node := range nodes {
 		e.Nodes = append(e.Nodes, node+1)
 	}
@@ -159,7 +181,7 @@ func (r *run) say(kind string, nodes []int, text string, values map[string]any) 
 
 // finish ends the nodes, writes the rest of the record, and makes sense of it.
 func (r *run) finish(ctx context.Context, why error) (*record.Summary, error) {
-	r.Progress("stopping the nodes")
+	r.enter("stopping the nodes")
 	patience := endTime
 	if ctx.Err() != nil && !r.Interactive {
 		patience = hurriedTime
@@ -187,7 +209,7 @@ func (r *run) finish(ctx context.Context, why error) (*record.Summary, error) {
 
 // report makes summary.json and report.html of what is on disk, as anybody could.
 func (r *run) report() (*record.Summary, error) {
-	r.Progress("writing the report")
+	r.enter("writing the report")
 	recorded, err := record.Open(r.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("the record cannot be read again: %w", err)

@@ -44,7 +44,11 @@ func newTestLoad(t *testing.T, s *spec.Spec, g *ledger) *load {
 // that thinks so, and there are as many as were asked for. No difficulty rule moves.
 func TestPrelude(t *testing.T) {
 	for _, rule := range []consensus.Rule{consensus.RuleFixed, consensus.RuleASERT, consensus.RuleASERTRelative} {
-		s := easySpec(t, 3, 2*coinsPerReward+10, 1)
+		coins := 10
+		if rule == consensus.RuleFixed {
+			coins += coinsPerReward // of two rewards
+		}
+		s := easySpec(t, 3, coins, 1)
 		s.Network.Rule, s.Network.StartBits, s.Network.GenesisNonce = rule, 0x200fffff, 0
 		if rule != consensus.RuleFixed {
 			s.Network.HalfLife = 60

@@ -23,7 +23,7 @@ func easySpec(t *testing.T, nodes, coins int, rate float64) *spec.Spec {
 		Seed: 5, Nodes: make([]spec.Node, nodes), Coins: coins, Network: &p,
 		Payments: spec.Payments{Rate: rate, Wallets: 5, Fees: spec.Fees{Kind: spec.Uniform, Min: 1, Max: 20}},
 	}
-	s.Prelude = p.Maturity + uint32((coins+coinsPerReward-1)/coinsPerReward)
+	s.Prelude = p.Maturity + uint32((coins+spec.CoinsPerFan-1)/spec.CoinsPerFan)
 	p.GenesisTime = uint32(time.Now().Unix()) - s.Prelude
 	if err := p.Init(); err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestPrelude(t *testing.T) {
 	for _, rule := range []consensus.Rule{consensus.RuleFixed, consensus.RuleASERT, consensus.RuleASERTRelative} {
 		coins := 10
 		if rule == consensus.RuleFixed {
-			coins += coinsPerReward // of two rewards
+			coins += spec.CoinsPerFan // of two rewards
 		}
 		s := easySpec(t, 3, coins, 1)
 		s.Network.Rule, s.Network.StartBits, s.Network.GenesisNonce = rule, 0x200fffff, 0

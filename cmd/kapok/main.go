@@ -79,6 +79,7 @@ func newApp() *cli.App {
 			rpcCommand(),
 			benchCommand(),
 			testnetCommand(),
+			reportCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides
 		Action:         wantCommand,

@@ -215,6 +215,7 @@ func (l *lair) play(step [4]string) {
 		r = l.private
 	}
 	l.find(r, names[1:]...)
+	synctest.Wait()
 	l.standAt(step[0], step[1], step[2], step[3])
 }
 

@@ -1,6 +1,8 @@
 package testnet
 
 import (
+	"context"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -262,6 +264,44 @@ func TestSelfishOnTwoNodes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// meanwhile is a log whose first line of a message is held up until something is done.
+type meanwhile struct {
+	slog.Handler
+	message string
+	do      func()
+}
+
+func (m *meanwhile) Enabled(context.Context, slog.Level) bool { return true }
+
+func (m *meanwhile) Handle(_ context.Context, r slog.Record) error {
+	if do := m.do; do != nil && r.Message == m.message {
+		m.do = nil
+		do()
+	}
+	return nil
+}
+
+// The attacker sees that it is behind, and finds a block before its private node has gone
+// over to the public chain: that is a tie.
+func TestSelfishFindsInTheLastMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLair(t, `
+			genesis - a1 - a2
+			          a1 - s2 - s3`, "a1")
+		l.cfg.Log = slog.New(&meanwhile{message: "the others found a block", do: func() { l.find(l.private, "s2") }})
+		s, err := newSelfish(l.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.begin(s.run)
+		l.play([4]string{"others a2", "s2", "s2", ""})
+		l.play([4]string{"finds s3", "s3", "s3", ""})
+		if got := l.end(); got.Ties != 1 || got.TiesOwn != 1 || got.Own != 2 {
+			t.Errorf("got %+v", got)
+		}
+	})
 }
 
 // The attacker's blocks carry what the public node hears of, and what waited there before.

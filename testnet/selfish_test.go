@@ -13,6 +13,7 @@ import (
 
 	"github.com/kapok-chain/kapok/internal/chaintest"
 	"github.com/kapok-chain/kapok/testnet/record"
+	"github.com/kapok-chain/kapok/testnet/stats"
 )
 
 // paperMiner is algorithm 1 of Eyal and Sirer 2014 word by word, on lengths of chains.
@@ -93,11 +94,6 @@ func TestSelfishHeightsOfManyBlocks(t *testing.T) {
 	}
 }
 
-// eyalSirer is equation 8 of the paper.
-func eyalSirer(alpha, gamma float64) float64 {
-	return (alpha*(1-alpha)*(1-alpha)*(4*alpha+gamma*(1-2*alpha)) - alpha*alpha*alpha) / (1 - alpha*(1+(2-alpha)*alpha))
-}
-
 // modelBlock is a block of a model without delays.
 type modelBlock struct {
 	parent *modelBlock
@@ -158,7 +154,7 @@ func mineModel(alpha, gamma float64, blocks int, random *rand.Rand) float64 {
 func TestSelfishHeightsEarnTheirShare(t *testing.T) {
 	for _, test := range []struct{ alpha, gamma float64 }{{0.1, 0}, {0.25, 0.5}, {1.0 / 3, 0}, {0.4, 0}, {0.4, 0.5}, {0.3, 1}, {0.45, 0.9}} {
 		random := rand.New(rand.NewPCG(7, uint64(1000*test.alpha)+uint64(10*test.gamma)))
-		got, want := mineModel(test.alpha, test.gamma, 100_000, random), eyalSirer(test.alpha, test.gamma)
+		got, want := mineModel(test.alpha, test.gamma, 100_000, random), stats.SelfishShare(test.alpha, test.gamma)
 		if math.Abs(got-want) > 0.01 {
 			t.Errorf("share %.3g, gamma %.2g: %.4f of the blocks, expected %.4f", test.alpha, test.gamma, got, want)
 		}

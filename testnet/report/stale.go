@@ -194,8 +194,6 @@ func (r *StaleReport) Print(w io.Writer) {
 	}
 }
 
-func percent(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
-
 func percents(i record.Interval) string {
 	if math.IsNaN(i.Value) {
 		return "–"

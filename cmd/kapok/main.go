@@ -78,6 +78,7 @@ func newApp() *cli.App {
 			chainCommand(),
 			rpcCommand(),
 			benchCommand(),
+			reportCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides
 		Action:         wantCommand,

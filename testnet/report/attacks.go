@@ -8,11 +8,18 @@ import (
 	"github.com/kapok-chain/kapok/testnet/stats"
 )
 
+// mostAttacks is how many attacks are held against theory: a simulation goes with each.
+const mostAttacks = 50
+
 // attacks holds each attack that ended against its theory.
 func (a *analysis) attacks() {
 	for _, e := range a.run.Events {
 		if e.Attack == nil {
 			continue
+		}
+		if len(a.s.Attacks) == mostAttacks {
+			a.missing("Only the first %d attacks are held against theory.", mostAttacks)
+			return
 		}
 		var r record.AttackResult
 		switch e.Attack.Kind {

@@ -104,20 +104,35 @@ func exponentialMean(mean float64, n int) record.Interval {
 // Miners whose work is not known to the end are left out: those that were stopped in
 // between, and those that found a block in another way.
 func (a *analysis) hashesPerFind() {
+	finds := a.finds()
+	if len(finds) < leastBlocks {
+		a.notEnough(len(finds), "find", leastBlocks, "the hashes per find")
+		return
+	}
+	f := &record.Fit{Count: len(finds)}
+	for _, x := range finds {
+		f.Mean += x / float64(len(finds))
+	}
+	f.D, f.P = stats.KSExponential(finds, 1)
+	f.D, f.P = orZero(f.D), orZero(f.P)
+	a.s.Nonces = f
+}
+
+// finds are the hashes that each find took, in units of its difficulty.
+func (a *analysis) finds() (finds []float64) {
 	nodes := a.run.Manifest.Nodes
 	left := a.leftOut()
-	done, found := make([]float64, len(nodes)), make([][]record.Block, len(nodes))
+	done, found := make([]float64, len(nodes)), make([][]*record.Block, len(nodes))
 	for _, s := range a.run.Samples {
 		if s.Hashes > done[s.Node-1] {
 			done[s.Node-1] = s.Hashes
 		}
 	}
-	for _, b := range a.run.Blocks {
-		if b.Miner > 0 && b.DifficultyHashes > 0 {
+	for i := range a.run.Blocks {
+		if b := &a.run.Blocks[i]; b.Miner > 0 && b.DifficultyHashes > 0 {
 			found[b.Miner-1] = append(found[b.Miner-1], b)
 		}
 	}
-	var finds []float64
 	carry := 0.0
 	for i, n := range nodes {
 		if n.HashesPerS <= 0 || left[i] {
@@ -133,17 +148,7 @@ func (a *analysis) hashesPerFind() {
 			carry += max(0, done[i]-counted) / difficulty
 		}
 	}
-	if len(finds) < leastBlocks {
-		a.notEnough(len(finds), "find", leastBlocks, "the hashes per find")
-		return
-	}
-	f := &record.Fit{Count: len(finds)}
-	for _, x := range finds {
-		f.Mean += x / float64(len(finds))
-	}
-	f.D, f.P = stats.KSExponential(finds, 1)
-	f.D, f.P = orZero(f.D), orZero(f.P)
-	a.s.Nonces = f
+	return finds
 }
 
 // leftOut are the nodes whose work is not known to the end.
@@ -304,8 +309,8 @@ func (a *analysis) predictStale() (prediction, bool) {
 	if byManifest {
 		from = "configured"
 	}
-	p.method = fmt.Sprintf("mining race of %d blocks simulated with the %s hash rates of %d miners, the measured block delays between them (a miner's own blocks excluded), and a mean of %.4g s between finds (%s)",
-		predictedBlocks, from, len(miners), interval, how)
+	p.method = fmt.Sprintf("a mining race of %s simulated with the %s hash rates of %d miners, the measured block delays between them (a miner's own blocks excluded), and a mean of %.4g s between finds (%s)",
+		count(predictedBlocks, "block"), from, len(miners), interval, how)
 	if borrowed > 0 {
 		p.method += fmt.Sprintf("; %d of %d pairs had no block, and take the delays of all others to that miner", borrowed, len(miners)*(len(miners)-1))
 	}

@@ -10,8 +10,12 @@ import (
 )
 
 // bootstrapRounds is how many resamples an interval is taken from: its ends then differ
-// from run to run by far less than its width.
-const bootstrapRounds = 2000
+// from run to run by far less than its width. Of very many payments it is less, so that
+// no more than bootstrapWork values are looked at.
+const (
+	bootstrapRounds = 2000
+	bootstrapWork   = 400_000_000
+)
 
 // stages are what a payment goes through, in order. Confirmations hang together with those
 // of the blocks before: each block is among the first so many of as many payments.
@@ -109,7 +113,7 @@ func (a *analysis) delay(list []*record.Payment, cluster map[string]int, length 
 	slices.Sort(sorted)
 	d = record.Delay{Payments: len(values), Blocks: len(blocks), P90S: stats.Quantile(sorted, 0.9), P99S: stats.Quantile(sorted, 0.99)}
 	d.P50S = record.Interval{Value: stats.Quantile(sorted, 0.5), Low: math.NaN(), High: math.NaN()}
-	if low, high, ok := stats.BootstrapQuantileSerial(values, 0.5, length, bootstrapRounds, a.rng); ok {
+	if low, high, ok := stats.BootstrapQuantileSerial(values, 0.5, length, min(bootstrapRounds, max(200, bootstrapWork/len(values))), a.rng); ok {
 		d.P50S.Low, d.P50S.High = low, high
 	}
 	d.P50 = record.Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN()}

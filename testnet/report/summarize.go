@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kapok-chain/kapok/testnet/record"
+	"github.com/kapok-chain/kapok/testnet/report/chart"
 )
 
 // leastBlocks is how many blocks there must be for a figure that rests on them: fewer, and
@@ -113,7 +114,7 @@ func count(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return fmt.Sprintf("%d %ss", n, one)
+	return fmt.Sprintf("%s %ss", chart.Decimal(float64(n), 0), one)
 }
 
 // ends is how the nodes ended, and what they cost.

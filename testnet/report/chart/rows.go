@@ -17,6 +17,7 @@ type Rows struct {
 // Row is one line of it.
 type Row struct {
 	Label string
+	Skip  float64   // where the bars begin
 	Parts []float64 // lengths of bars behind each other, by series
 	Marks []Value   // by series
 	Text  string    // at its end: the figure in words
@@ -37,7 +38,7 @@ func (r *Rows) HTML() string {
 	high, low := 0.0, math.Inf(1)
 	left, right := 0.0, 0.0
 	for _, row := range r.Rows {
-		total := 0.0
+		total := row.Skip
 		for _, v := range row.Parts {
 			if finite(v) {
 				total += max(v, 0)
@@ -56,8 +57,8 @@ func (r *Rows) HTML() string {
 		}
 		left, right = max(left, textWidth(Cut(row.Label, mostLabel))), max(right, textWidth(Cut(row.Text, mostText)))
 	}
-	if !r.X.Log {
-		low, high = 0, high*1.02
+	if low, high = low/1.5, high*1.5; !r.X.Log {
+		low, high = 0, high/1.5*1.02
 	}
 	var pic picture
 	bottom := margin/2 + line*float64(len(r.Rows))
@@ -85,7 +86,7 @@ func (r *Rows) HTML() string {
 
 func (r *Rows) draw(pic *picture, row Row, x scale, y float64) {
 	const half = 6.0
-	from := x.min
+	from := x.min + row.Skip
 	for i, v := range row.Parts {
 		if !finite(v) || v <= 0 {
 			continue

@@ -69,19 +69,23 @@ func (s scale) ticks(n int) []tick {
 	var list []tick
 	for i := math.Ceil(s.min/step - 1e-9); i*step <= s.max+step*1e-9 && len(list) <= 2*n+1; i++ {
 		value := i * step
-		list = append(list, tick{value, Decimal(value, digits)})
+		label := Decimal(value, digits)
+		if value == 0 {
+			label = "0"
+		}
+		list = append(list, tick{value, label})
 	}
 	return list
 }
 
-// roundStep is the least of 1, 2 and 5 times a power of ten that is not below x.
+// roundStep is the least of 1, 2 and 5 times a power of ten that is not far below x.
 func roundStep(x float64) float64 {
 	if !(x > 0) || math.IsInf(x, 0) {
 		return 1
 	}
 	power := math.Pow(10, math.Floor(math.Log10(x)))
 	for _, m := range []float64{1, 2, 5} {
-		if m*power >= x*(1-1e-9) {
+		if m*power >= 0.8*x {
 			return m * power
 		}
 	}
@@ -183,7 +187,7 @@ func Prefix(x float64) (factor float64, sign string) {
 // Quantity writes a number with its unit and the SI prefix that it is read best with.
 func Quantity(x float64, unit string) string {
 	factor, sign := Prefix(x)
-	return Number(x/factor) + " " + sign + unit
+	return Number(x/factor) + "\u00a0" + sign + unit
 }
 
 // TimeUnit is the unit that a time of so many seconds is read best in, and its seconds.

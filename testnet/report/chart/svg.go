@@ -64,10 +64,10 @@ func (p *picture) mark(series int, x, y float64) {
 	}
 }
 
-// Colours is how many series can be told apart; further ones begin anew.
-const Colours = 6
+// colours is how many series can be told apart; further ones begin anew.
+const colours = 6
 
-func colour(series int) int { return ((series % Colours) + Colours) % Colours }
+func colour(series int) int { return ((series % colours) + colours) % colours }
 
 // textWidth is about how wide a text is.
 func textWidth(text string) float64 { return 0.56 * fontSize * float64(utf8.RuneCountInString(text)) }

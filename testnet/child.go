@@ -90,24 +90,23 @@ func (c *child) serve(ctx context.Context, s *setup, lines *bufio.Scanner, log *
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var requests sync.WaitGroup
 	reading := make(chan struct{})
 	go func() { // ends with the input, or with the process: nothing else interrupts a read
 		defer close(reading)
-		defer cancel()
 		for lines.Scan() {
 			var r request
 			if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-				c.say(&line{Fault: fmt.Sprintf("a request cannot be read: %v", err)})
+				cancel(fmt.Errorf("a request to a node's process cannot be read: %w", err))
 				return
 			}
 			c.answer(ctx, st, &r, &requests)
 		}
+		cancel(nil)
 	}()
 	err = st.run(ctx, func() { where := st.where(); c.say(&line{Ready: &where}) })
-	cancel()
 	select {
 	case <-reading:
 		requests.Wait()

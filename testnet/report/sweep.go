@@ -67,7 +67,7 @@ type Tradeoff struct {
 	Confirmed6 *SweepDelay `json:"confirmed_6,omitempty"`
 	Stale      *SweepStale `json:"stale,omitempty"`
 	Risks      []SweepRisk `json:"double_spend"`
-	Safe       []SweepSafe `json:"confirmations_for_a_risk_of_0.1_percent"`
+	Safe       []SweepSafe `json:"below_one_in_a_thousand"`
 	Energy     SweepEnergy `json:"energy"`
 }
 
@@ -79,7 +79,7 @@ type SweepDelay struct {
 	Blocks    int             `json:"blocks"` // that these were in: what the interval rests on
 	P50S      record.Interval `json:"p50_s"`
 	P50       record.Interval `json:"p50_block_intervals"`
-	ByReplica []float64       `json:"p50_s_by_replica"`
+	ByReplica []*float64      `json:"p50_s_by_replica"` // nil: most never got there
 }
 
 // SweepStale is the share of stale blocks, and its prediction.
@@ -130,6 +130,15 @@ type EnergyCost struct {
 	Model      string  `json:"model"`
 	Source     string  `json:"source"`
 	Joules     float64 `json:"joules_per_payment"`
+}
+
+// best is the stale share to go on with: the predicted one, which is the more exact, as
+// long as what was measured does not speak against it.
+func (s *SweepStale) best() float64 {
+	if s.Inside {
+		return s.Predicted
+	}
+	return s.Share.Value
 }
 
 // TradeoffsOf makes sense of a sweep.
@@ -185,7 +194,7 @@ func (t *Tradeoffs) point(s Sweep, p SweepPoint, confidence float64, rng *rand.R
 // delay is the median delay over all replicas. Their blocks are clusters that follow each
 // other, as many in a row hanging together as there are confirmations.
 func (t *Tradeoffs) delay(o *Tradeoff, runs []*record.Run, confirmations int, at func(*record.Payment) float64, rng *rand.Rand) *SweepDelay {
-	d := &SweepDelay{ByReplica: []float64{}}
+	d := &SweepDelay{ByReplica: []*float64{}}
 	var values []stats.Clustered
 	first := 0 // number of the replica's first cluster
 	for _, run := range runs {
@@ -205,7 +214,11 @@ func (t *Tradeoffs) delay(o *Tradeoff, runs []*record.Run, confirmations int, at
 		}
 		first += len(number)
 		slices.Sort(own)
-		d.ByReplica = append(d.ByReplica, orZero(stats.Quantile(own, 0.5)))
+		var median *float64
+		if m := stats.Quantile(own, 0.5); finiteOrNaN(m) >= 0 {
+			median = &m
+		}
+		d.ByReplica = append(d.ByReplica, median)
 	}
 	if len(values) == 0 {
 		t.missing(o, "no payment was due in the measured time, so that there is no delay to %s.", count(confirmations, "confirmation"))
@@ -272,7 +285,7 @@ func (o *Tradeoff) risks(attackers []float64) {
 	for _, q := range attackers {
 		faster := math.NaN()
 		if o.Stale != nil {
-			faster = stats.EffectiveAttacker(q, o.Stale.Share.Value)
+			faster = stats.EffectiveAttacker(q, o.Stale.best())
 		}
 		for _, z := range sweepConfirmations {
 			r := SweepRisk{Attacker: q, Confirmations: z, Race: stats.DoubleSpendRace(q, z), Nakamoto: stats.Nakamoto(q, z)}

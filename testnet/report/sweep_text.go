@@ -22,7 +22,7 @@ func sweepMethods(s Sweep) map[string]string {
 	return map[string]string{
 		"delay":        fmt.Sprintf("median from when a payment was due until the last node had so many blocks; payments that never got there count as the longest; 95 %% interval by an expanded circular block bootstrap of blocks, %d rounds, over all replicas", bootstrapRounds),
 		"stale":        fmt.Sprintf("share of valid blocks beside the best chain; Wilson intervals at %.4g %% each, which form a joint 95 %% region of %s (Šidák), with the prediction's own error; predicted by a simulated mining race from the measured block delays between miners and their hash rates", each, count(len(s.Points), "point")),
-		"double_spend": "exact race: Grunspan and Pérez-Marco 2018, Rosenfeld 2014; approximation: Nakamoto 2008, section 11; with stale blocks: the exact race of an attacker who loses none of its blocks against miners who lose the measured stale share of theirs (Sompolinsky and Zohar 2015). Theory, not tried on these networks",
+		"double_spend": "exact race: Grunspan and Pérez-Marco 2018, Rosenfeld 2014; approximation: Nakamoto 2008, section 11; with stale blocks: the exact race of an attacker who loses none of its blocks against miners who lose the stale share of theirs, the predicted one unless what was measured speaks against it (Sompolinsky and Zohar 2015). Theory: these networks were not attacked",
 		"energy":       "joules of all nodes and the load in the measured time, over the payments confirmed in it; elsewhere: joules per hash of the model times hash rate, over as many payments a second",
 	}
 }
@@ -59,8 +59,11 @@ func (t *Tradeoffs) meaning(s Sweep) string {
 	if text := energyInWords(known); text != "" {
 		say("%s", text)
 	}
-	if n := len(t.Missing); n > 0 {
-		say("Of what was asked, %s: see there.", map[bool]string{true: "one thing is missing or rests on too little", false: fmt.Sprintf("%d things are missing or rest on too little", n)}[n == 1])
+	switch n := len(t.Missing); {
+	case n == 1:
+		say("One figure is missing or rests on too little: it is named.")
+	case n > 1:
+		say("%d figures are missing or rest on too little: each is named.", n)
 	}
 	return strings.TrimSpace(b.String())
 }
@@ -135,7 +138,7 @@ func (t *Tradeoffs) riskInWords(attacker float64, long, short *Tradeoff) string 
 		return "not known"
 	}
 	if short.Stale != nil {
-		faster := stats.EffectiveAttacker(attacker, short.Stale.Share.Value)
+		faster := stats.EffectiveAttacker(attacker, short.Stale.best())
 		text += fmt.Sprintf(" But stale blocks are the honest miners' loss alone: with a block every %s it is as if the attacker had %s, and six confirmations leave %s.",
 			seconds(short.IntervalS), percent(faster), percent(stats.DoubleSpendRace(faster, 6)))
 	}
@@ -166,7 +169,7 @@ func energyInWords(points []*Tradeoff) string {
 		chart.Quantity(low, "J"), chart.Quantity(high, "J"), how)
 	for _, c := range last.Energy.Elsewhere {
 		if c.Assumed {
-			text += fmt.Sprintf(", and %s where the network did %s on hardware as %s", chart.Quantity(c.Joules, "J"), chart.Quantity(c.HashesPerS, "H/s"), c.Model)
+			text += fmt.Sprintf(", and %s where the network did %s (model: %s)", chart.Quantity(c.Joules, "J"), chart.Quantity(c.HashesPerS, "H/s"), c.Model)
 		}
 	}
 	return text + "."

@@ -144,6 +144,7 @@ func (m *Miner) pause(ctx context.Context, early *TooEarly) {
 	m.mu.Lock()
 	m.stats.Height, m.stats.Bits, m.stats.Waiting = 0, 0, early.Error()
 	m.mu.Unlock()
+	m.limit.stop()
 	ctx, cancel := context.WithTimeout(ctx, min(early.Wait, refreshEvery)) // the clock may be set
 	defer cancel()
 	m.source.Wait(ctx, early.Parent)
@@ -154,9 +155,12 @@ func (m *Miner) searching(t *Template) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stats.Height, m.stats.Bits, m.stats.Waiting = 0, 0, ""
-	if t != nil {
-		m.stats.Height, m.stats.Bits = t.Height, t.Bits
+	if t == nil {
+		m.limit.stop()
+		return
 	}
+	m.limit.start()
+	m.stats.Height, m.stats.Bits = t.Height, t.Bits
 }
 
 // round lets all threads work on one template: until one solves it, the source has

@@ -67,8 +67,12 @@ func TestArrivals(t *testing.T) {
 		}
 		want, came[a.Hash] = want[1:], true
 		block := c.Block(name)
+		fees := int64(0)
+		for _, tx := range block.Txs[1:] {
+			fees += c.Fee(tx)
+		}
 		if *a != (node.Arrival{Hash: block.Hash(), Header: block.Header, Height: c.Index(name).Height,
-			Txs: len(block.Txs), Size: block.Size(), Weight: block.Weight()}) {
+			Txs: len(block.Txs), Size: block.Size(), Weight: block.Weight(), Fees: fees}) {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}

@@ -18,6 +18,7 @@ type Arrival struct {
 	Txs    int        // with the coinbase
 	Size   int        // bytes
 	Weight int        // units
+	Fees   int64      // units that the coinbase claims above the subsidy; less than 0 where it claims less
 }
 
 // maxArrivals bounds those that nobody has asked for; the older half is forgotten
@@ -36,9 +37,13 @@ func (n *Node) arrived(from p2p.PeerID, index *consensus.BlockIndex, block *cons
 	if len(n.arrivals) == maxArrivals {
 		n.arrivals = append(n.arrivals[:0:0], n.arrivals[maxArrivals/2:]...)
 	}
+	fees := -n.params.Subsidy(index.Height)
+	for _, out := range block.Txs[0].Outputs {
+		fees += out.Value
+	}
 	n.arrivals = append(n.arrivals, Arrival{
 		Hash: index.Hash, Header: index.Header, Height: index.Height, From: from,
-		Txs: len(block.Txs), Size: block.Size(), Weight: block.Weight(),
+		Txs: len(block.Txs), Size: block.Size(), Weight: block.Weight(), Fees: fees,
 	})
 }
 

@@ -85,7 +85,10 @@ func drawFee(f *spec.Fees, random *rand.Rand) wallet.FeeRate {
 
 // loadOf describes the payments of a run of so many seconds.
 func loadOf(p *spec.Payments, seconds float64) record.Load {
-	d := record.Load{RatePerS: meanRate(p, seconds), Arrivals: "open loop, Poisson"}
+	d := record.Load{RatePerS: p.Rate, Arrivals: "open loop, Poisson"}
+	if length := time.Duration(seconds * float64(time.Second)); len(p.Curve) > 0 && length > 0 {
+		d.RatePerS = p.Expected(length) / seconds
+	}
 	if p.Regular {
 		d.Arrivals = "open loop, evenly spaced"
 	}
@@ -98,20 +101,4 @@ func loadOf(p *spec.Payments, seconds float64) record.Load {
 		d.Fees = fmt.Sprintf("constant, %g units/vB", float64(drawFee(f, nil))/1000)
 	}
 	return d
-}
-
-// meanRate is how many payments a second are due on average in the first seconds.
-func meanRate(p *spec.Payments, seconds float64) float64 {
-	if len(p.Curve) == 0 || seconds <= 0 {
-		return p.Rate
-	}
-	sum := 0.0
-	for i, step := range p.Curve {
-		end := seconds
-		if i+1 < len(p.Curve) {
-			end = min(end, p.Curve[i+1].From.Seconds())
-		}
-		sum += step.Rate * max(0, end-step.From.Seconds())
-	}
-	return sum / seconds
 }

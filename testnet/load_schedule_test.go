@@ -27,11 +27,6 @@ func drawPayments(t *rapid.T) *spec.Payments {
 	return p
 }
 
-// integral is how many payments are due on average by a moment.
-func integral(p *spec.Payments, at time.Duration) float64 {
-	return meanRate(p, at.Seconds()) * at.Seconds()
-}
-
 // Between two payments the rate's integral grows by 1 where they are evenly spaced.
 func TestRegularArrivals(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -43,7 +38,7 @@ func TestRegularArrivals(t *testing.T) {
 			if !more {
 				t.Fatalf("there is no payment %d", i+1)
 			}
-			if got := integral(p, at); math.Abs(got-float64(i+1)) > 1e-4*float64(i+1) {
+			if got := p.Expected(at); math.Abs(got-float64(i+1)) > 1e-4*float64(i+1) {
 				t.Fatalf("payment %d is due when %.6f are", i+1, got)
 			}
 		}
@@ -66,7 +61,7 @@ func TestPoissonArrivals(t *testing.T) {
 			last := 0.0
 			for i := range gaps {
 				at, _ := a.next()
-				sum := integral(p, at)
+				sum := p.Expected(at)
 				gaps[i], last = sum-last, sum
 			}
 			slices.Sort(gaps)

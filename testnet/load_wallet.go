@@ -17,8 +17,7 @@ type payer struct {
 	address string
 	node    int // that it hands its payments to
 
-	// The chain that its wallet sees: one coin at a time. What the wallet sends there
-	// goes nowhere, but waits for its turn.
+	// The chain that its wallet sees: one coin at a time.
 	coin wallet.Coin
 	tip  wallet.Tip
 }
@@ -40,14 +39,27 @@ func newPayer(p *consensus.Params, random *rand.ChaCha8, node int) (*payer, erro
 }
 
 // pay signs a payment that spends a coin. The receipt's Change is what the wallet has
-// left of the coin.
+// left of the coin. Nothing is sent, and no address counts as handed out by it: all that
+// a wallet has left of coins goes to one address, as long as nothing has come back from
+// there. Otherwise each payment would have to look at the addresses of all before it.
 func (p *payer) pay(ctx context.Context, coin wallet.Coin, tip wallet.Tip, payments []wallet.Payment, rate wallet.FeeRate, random *rand.ChaCha8) (*wallet.Receipt, error) {
 	p.coin, p.tip = coin, tip
-	receipt, err := p.wallet.Pay(ctx, p, payments, wallet.Choices{FeeRate: rate, Rand: rand.New(random), Aux: random})
+	view, err := p.wallet.Sync(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("looking for a payment's coin: %w", err)
+	}
+	draft, err := p.wallet.Select(view, payments, wallet.Choices{FeeRate: rate, Rand: rand.New(random)})
+	if err != nil {
+		return nil, fmt.Errorf("choosing a payment's coin: %w", err)
+	}
+	if _, err := p.wallet.Sign(draft.PSBT, random); err != nil {
+		return nil, fmt.Errorf("signing a payment: %w", err)
+	}
+	tx, err := draft.PSBT.Tx()
 	if err != nil {
 		return nil, fmt.Errorf("signing a payment: %w", err)
 	}
-	return receipt, nil
+	return &wallet.Receipt{Draft: *draft, Tx: tx, TxID: tx.TxID()}, nil
 }
 
 // Tip implements wallet.Chain.
@@ -77,5 +89,7 @@ func (p *payer) Details(context.Context, []consensus.Hash) ([]wallet.Details, er
 // FeeRate implements wallet.Chain. Payments bring their own.
 func (p *payer) FeeRate(context.Context) (wallet.FeeRate, error) { return wallet.MinFeeRate, nil }
 
-// Send implements wallet.Chain. The receipt has the transaction.
-func (p *payer) Send(context.Context, *consensus.Tx) error { return nil }
+// Send implements wallet.Chain. The load hands payments in itself.
+func (p *payer) Send(context.Context, *consensus.Tx) error {
+	return errors.New("a payer sends nothing")
+}

@@ -316,13 +316,20 @@ func (r *run) agree(ctx context.Context) error {
 		return nil
 	}
 	return r.until(ctx, agreeTime, func() bool {
-		running := r.net.running()
-		one := true
+		tips := make(map[consensus.Hash]bool)
 		r.recorder.look(func() {
-			for _, node := range running {
-				one = one && r.recorder.tips[node] == r.recorder.tips[running[0]]
+			for _, node := range r.net.running() {
+				tips[r.recorder.tips[node].Hash] = true
 			}
 		})
-		return one
+		if len(tips) > 1 {
+			return false
+		}
+		// The nodes may be ahead of what they have told.
+		for _, sample := range r.look(ctx) {
+			tip, err := consensus.ParseHash(sample.Tip)
+			tips[tip] = tips[tip] || err == nil
+		}
+		return len(tips) <= 1
 	})
 }

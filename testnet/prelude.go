@@ -14,14 +14,14 @@ import (
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/sha256d"
 	"github.com/kapok-chain/kapok/miner"
+	"github.com/kapok-chain/kapok/testnet/spec"
 	"github.com/kapok-chain/kapok/wallet"
 )
 
-// The fan-outs of the prelude. A mining reward makes coinsPerReward coins, by as many
+// The fan-outs of the prelude. A mining reward makes spec.CoinsPerFan coins, by as many
 // transactions as it takes, each spending the change of the one before it.
 const (
-	coinsPerReward = 2000
-	coinsPerFan    = 800 // outputs of one: what a wallet makes at most
+	maxFanOut = 800 // coins of one: what a wallet makes at most
 	// fanFees is the share of a reward, 1 in so many, that is kept for the fan-outs' fees:
 	// at the least fee rate they take a five-hundredth of that from a reward of 50 KPK.
 	fanFees = 100
@@ -97,9 +97,9 @@ func (p *prelude) split(ctx context.Context, from uint32) error {
 		OutPoint: consensus.OutPoint{TxID: coinbase.TxID()}, Address: owner.address, Value: reward, Height: from, Coinbase: true,
 	}
 	tip := wallet.Tip{Height: p.tip.Height, Hash: p.tip.Hash}
-	value := (reward - reward/fanFees) / coinsPerReward
-	perFan := min(coinsPerFan, max(1, (miner.Room(l.params)-fanBaseWeight)/fanOutputWeight))
-	left := min(coinsPerReward, l.wanted-p.coins)
+	value := (reward - reward/fanFees) / spec.CoinsPerFan
+	perFan := min(maxFanOut, max(1, (miner.Room(l.params)-fanBaseWeight)/fanOutputWeight))
+	left := min(spec.CoinsPerFan, l.wanted-p.coins)
 	for left > 0 {
 		n := min(perFan, left)
 		owners := make([]int, n)

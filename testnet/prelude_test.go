@@ -23,7 +23,7 @@ func easySpec(t *testing.T, nodes, coins int, rate float64) *spec.Spec {
 		Seed: 5, Nodes: make([]spec.Node, nodes), Coins: coins, Network: &p,
 		Payments: spec.Payments{Rate: rate, Wallets: 5, Fees: spec.Fees{Kind: spec.Uniform, Min: 1, Max: 20}},
 	}
-	s.Prelude = p.Maturity + uint32((coins+coinsPerReward-1)/coinsPerReward)
+	s.Prelude = p.Maturity + uint32((coins+spec.CoinsPerFan-1)/spec.CoinsPerFan)
 	p.GenesisTime = uint32(time.Now().Unix()) - s.Prelude
 	if err := p.Init(); err != nil {
 		t.Fatal(err)
@@ -44,7 +44,11 @@ func newTestLoad(t *testing.T, s *spec.Spec, g *ledger) *load {
 // that thinks so, and there are as many as were asked for. No difficulty rule moves.
 func TestPrelude(t *testing.T) {
 	for _, rule := range []consensus.Rule{consensus.RuleFixed, consensus.RuleASERT, consensus.RuleASERTRelative} {
-		s := easySpec(t, 3, 2*coinsPerReward+10, 1)
+		coins := 10
+		if rule == consensus.RuleFixed {
+			coins += spec.CoinsPerFan // of two rewards
+		}
+		s := easySpec(t, 3, coins, 1)
 		s.Network.Rule, s.Network.StartBits, s.Network.GenesisNonce = rule, 0x200fffff, 0
 		if rule != consensus.RuleFixed {
 			s.Network.HalfLife = 60

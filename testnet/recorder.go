@@ -171,7 +171,7 @@ func (r *recorder) row(b *recorded, active bool) record.Block {
 	row := record.Block{
 		Hash: b.Hash.String(), Parent: b.Header.Prev.String(), Height: b.Height, Miner: b.miner, Status: record.Stale,
 		FoundS: b.found, HeaderTime: b.Header.Time, DifficultyHashes: difficulty(b.Header.Bits), Hashes: b.hashes,
-		Transactions: b.Txs, SizeBytes: b.Size, WeightUnits: b.Weight, FeesUnits: b.Fees,
+		Transactions: b.Txs, SizeBytes: b.Size, WeightUnits: b.Weight, FeesUnits: max(0, b.Fees),
 		ArrivalS: slices.Clone(b.arrival),
 	}
 	switch {

@@ -187,7 +187,7 @@ func checkBlocks(t *testing.T, r *record.Run) {
 	t.Helper()
 	active := 0
 	for _, b := range r.Blocks {
-		if b.Miner < 1 || b.Miner > 2 || !(b.Hashes >= 1) || b.DifficultyHashes < 4096 || b.Transactions < 1 || b.SizeBytes < 100 || b.WeightUnits < 4*100 {
+		if b.FeesUnits < 0 || (b.FeesUnits > 0) != (b.Transactions > 1) || b.Miner < 1 || b.Miner > 2 || !(b.Hashes >= 1) || b.DifficultyHashes < 4096 || b.Transactions < 1 || b.SizeBytes < 100 || b.WeightUnits < 4*100 {
 			t.Errorf("a block: %+v", b)
 		}
 		if b.Status != record.Active {

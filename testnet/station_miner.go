@@ -22,11 +22,14 @@ func (s *station) mine() error {
 		return fmt.Errorf("node %d does not run: it cannot mine", s.setup.Node+1)
 	}
 	ctx, cancel := context.WithCancel(s.life)
-	source := &countedSource{Source: s.Source(), watch: s.watch}
 	m := miner.New(miner.Config{
 		Threads: 1, MaxHashrate: s.setup.HashesPerS, Payout: s.setup.Payout, Text: fmt.Sprintf("/kapok testnet node %d/", s.setup.Node+1),
-	}, source)
-	source.miner, s.miner = m, m
+		Now: s.Runner.Now,
+		Solved: func(block consensus.Hash, hashes uint64) {
+			s.watch(sighting{At: time.Now(), Find: &find{Hash: block, Hashes: hashes}})
+		},
+	}, s.Source())
+	s.miner = m
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -49,9 +52,8 @@ func (s *station) rest() {
 		return
 	}
 	s.mining()
-	stats := s.miner.Stats()
-	s.hashes += float64(stats.Hashes)
-	s.due += stats.Due
+	s.hashes += float64(s.miner.Stats().Hashes)
+	s.due += s.miner.Due()
 	s.mining, s.miner = nil, nil
 }
 
@@ -62,31 +64,20 @@ func (s *station) mined() (hashes, due float64) {
 	defer s.mu.Unlock()
 	hashes, due = s.hashes, s.due
 	if s.miner != nil {
-		stats := s.miner.Stats()
-		hashes += float64(stats.Hashes)
-		due += stats.Due
+		hashes += float64(s.miner.Stats().Hashes)
+		due += s.miner.Due()
 	}
 	return hashes, due
-}
-
-// countedSource tells of each block that is found, before the node has it.
-type countedSource struct {
-	miner.Source
-	miner *miner.Miner
-	watch func(sighting)
-}
-
-// Submit implements miner.Source.
-func (c *countedSource) Submit(block *consensus.Block) error {
-	c.watch(sighting{At: time.Now(), Find: &find{Hash: block.Hash(), Hashes: c.miner.Stats().SinceBlock}})
-	return c.Source.Submit(block)
 }
 
 // sighting translates what the node tells; false where nobody wants to know.
 func (s *station) sighting(e *node.Event) (sighting, bool) {
 	switch {
 	case e.Block != nil:
-		return sighting{At: e.Time, Block: blockSightingOf(s.params, e.Block)}, true
+		b := e.Block
+		return sighting{At: e.Time, Block: &blockSighting{
+			Hash: b.Hash, Header: b.Header, Height: b.Height, Own: b.From == "", Txs: b.Txs, Size: b.Size, Weight: b.Weight, Fees: b.Fees,
+		}}, true
 	case e.Tx != nil:
 		return sighting{At: e.Time, Tx: &e.Tx.TxID}, true
 	case e.Change != nil:

@@ -273,9 +273,10 @@ func (s *Series) sample() string {
 	return pic.String()
 }
 
+// finite reports whether values can be drawn: differences of them must be numbers, too.
 func finite(values ...float64) bool {
 	for _, v := range values {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		if math.IsNaN(v) || math.Abs(v) > 1e150 {
 			return false
 		}
 	}

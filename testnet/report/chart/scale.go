@@ -35,6 +35,7 @@ func newScale(a Axis, low, high float64, from, to float64) scale {
 		if !(s.min > 0) || s.min >= s.max {
 			s.min = s.max / 1000
 		}
+		s.min = max(s.min, s.max/1e12) // more decades than anyone reads
 		return s
 	}
 	if !(s.max > s.min) { // one value, or none
@@ -104,7 +105,11 @@ func (s scale) logTicks(n int) []tick {
 		for _, m := range within {
 			value := m * math.Pow(10, float64(k))
 			if k%every == 0 && value >= s.min*(1-1e-9) && value <= s.max*(1+1e-9) {
-				list = append(list, tick{value, Number(value)})
+				label := Number(value)
+				if value >= 1e6 {
+					label = exponent(strconv.FormatFloat(value, 'e', 2, 64))
+				}
+				list = append(list, tick{value, label})
 			}
 		}
 	}

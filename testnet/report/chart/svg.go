@@ -1,8 +1,8 @@
 package chart
 
 import (
+	"encoding/xml"
 	"fmt"
-	"html"
 	"strings"
 	"unicode/utf8"
 )
@@ -21,9 +21,9 @@ type picture struct{ strings.Builder }
 
 // begin writes the opening tag, with a title and a description for who does not see it.
 func (p *picture) begin(id, title, desc string, width, height float64) {
-	id = html.EscapeString(id)
+	id = escape(id)
 	fmt.Fprintf(p, `<svg class="chart" viewBox="0 0 %.0f %.0f" role="img" aria-labelledby="%s-t %s-d"><title id="%s-t">%s</title><desc id="%s-d">%s</desc>`,
-		width, height, id, id, id, html.EscapeString(title), id, html.EscapeString(desc))
+		width, height, id, id, id, escape(title), id, escape(desc))
 }
 
 func (p *picture) end() string {
@@ -41,11 +41,19 @@ func (p *picture) rect(class string, x, y, width, height float64) {
 
 // text writes text that begins, has its middle, or ends at x.
 func (p *picture) text(class, anchor string, x, y float64, text string) {
-	fmt.Fprintf(p, `<text class="%s" text-anchor="%s" x="%.1f" y="%.1f">%s</text>`, class, anchor, x, y, html.EscapeString(text))
+	fmt.Fprintf(p, `<text class="%s" text-anchor="%s" x="%.1f" y="%.1f">%s</text>`, class, anchor, x, y, escape(text))
 }
 
 func (p *picture) path(class string, d string) {
 	fmt.Fprintf(p, `<path class="%s" d="%s"/>`, class, d)
+}
+
+// escape is text that stands in SVG and HTML: nothing in it has a meaning, and nothing is
+// there that XML has no place for.
+func escape(text string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(text)) // a Builder takes everything
+	return b.String()
 }
 
 // mark draws the sign of a series at a place: each has a shape of its own.
@@ -86,7 +94,7 @@ func key(names []string, sample func(series int) string) string {
 	var b strings.Builder
 	for i, name := range names {
 		if name != "" {
-			fmt.Fprintf(&b, `<li><svg class="chart sample" viewBox="0 0 26 12" aria-hidden="true">%s</svg>%s</li>`, sample(i), html.EscapeString(name))
+			fmt.Fprintf(&b, `<li><svg class="chart sample" viewBox="0 0 26 12" aria-hidden="true">%s</svg>%s</li>`, sample(i), escape(name))
 		}
 	}
 	if b.Len() == 0 {

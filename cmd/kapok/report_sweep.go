@@ -289,6 +289,11 @@ func (s *sweep) missing() (list []sweepRun, err error) {
 		case err != nil:
 			return nil, err
 		case run == nil:
+			if _, err := os.Lstat(s.runDir(r)); err == nil { // it had not even begun
+				if err := s.putAside(r); err != nil {
+					return nil, err
+				}
+			}
 		case run.Manifest.Status == record.Complete:
 			continue
 		case run.Manifest.Status == record.Running:

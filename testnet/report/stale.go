@@ -16,14 +16,14 @@ type StaleReport struct {
 	Schema int  `json:"schema"`
 	OK     bool `json:"ok"` // enough blocks, all predictions inside, no test failed
 
-	JointConfidence float64      `json:"joint_confidence"`     // that all shares are in their intervals
-	Each            float64      `json:"confidence_of_each"`   // of one of them
-	Level           float64      `json:"level_of_each_test"`   // below which p a Kolmogorov–Smirnov test fails
-	BlocksNeeded    int          `json:"blocks_needed"`        // of each run
-	Method          string       `json:"method"`               // of the intervals and tests
-	Points          []StalePoint `json:"points"`               // in the order in which they were given
-	Problems        []string     `json:"problems,omitempty"`   // why it is not OK, a sentence each
-	Notes           []string     `json:"not_enough,omitempty"` // what the runs' own summaries miss, a sentence each
+	JointConfidence float64      `json:"joint_confidence"`   // that all shares are in their intervals
+	Each            float64      `json:"confidence_of_each"` // of one of them
+	Level           float64      `json:"level_of_each_test"` // below which p a Kolmogorov–Smirnov test fails
+	BlocksNeeded    int          `json:"blocks_needed"`      // of each run
+	Method          string       `json:"method"`             // of the intervals and tests
+	Points          []StalePoint `json:"points"`             // in the order in which they were given
+	Problems        []string     `json:"problems,omitempty"` // why it is not OK, a sentence each
+	Notes           []string     `json:"notes,omitempty"`    // on the runs, a sentence each
 }
 
 // StalePoint is one run of it. Blocks are those that nothing disturbed.
@@ -68,8 +68,8 @@ func StaleRates(runs []*record.Run, blocks int, rng *rand.Rand) *StaleReport {
 			}
 		}
 		r.Points = append(r.Points, p)
-		for _, m := range s.Missing {
-			r.Notes = append(r.Notes, run.Dir+": "+m)
+		if m := &run.Manifest; m.Status != record.Complete {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: the run is %s; figures are of what there is.", run.Dir, m.Status))
 		}
 	}
 	r.Level = 1 - stats.Sidak(stats.Confidence, tests)

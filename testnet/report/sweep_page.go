@@ -111,7 +111,7 @@ func (t *Tradeoffs) delayFigure(id, which string, of func(*Tradeoff) *SweepDelay
 		}
 		return math.NaN(), math.NaN(), math.NaN()
 	})
-	return figure{Title: plot.Title, Picture: template.HTML(plot.HTML()), Caption: "From when a payment was due until the last node had that many blocks. " + sentenceOf(t.Method["delay"])}
+	return figure{Title: plot.Title, Picture: template.HTML(plot.HTML()), Caption: sentenceOf(t.Method["delay"])}
 }
 
 func (t *Tradeoffs) staleFigure() figure {
@@ -144,8 +144,21 @@ func (t *Tradeoffs) staleFigure() figure {
 	return figure{Title: plot.Title, Picture: template.HTML(plot.HTML()), Caption: sentenceOf(t.Method["stale"])}
 }
 
-// mostConfirmations ends the curves of risks.
-const mostConfirmations = 12
+// mostConfirmations and leastRisk, in percent, end the curves of risks.
+const (
+	mostConfirmations = 12
+	leastRisk         = 0.001
+)
+
+// risk is a curve of risks in percent.
+type risk struct{ chart.Series }
+
+// add takes what is not below the axis, where it would seem to be on it.
+func (r *risk) add(x, percent float64) {
+	if percent >= leastRisk {
+		r.X, r.Y = append(r.X, x), append(r.Y, percent)
+	}
+}
 
 // riskFigures are the risk over confirmations, which is the same for all points, and over
 // the time that these take, which is not.
@@ -155,15 +168,15 @@ func (t *Tradeoffs) riskFigures() []figure {
 		return nil
 	}
 	plot := chart.Plot{ID: "plot-risk", Title: "By confirmations", Desc: "Chance of a double spend over confirmations, exact and by Nakamoto's approximation.",
-		X: chart.Axis{Label: "confirmations"}, Y: chart.Axis{Label: "chance of a double spend, %", Log: true, Min: 0.001, Max: 100}}
+		X: chart.Axis{Label: "confirmations"}, Y: chart.Axis{Label: "chance of a double spend, %", Log: true, Min: leastRisk, Max: 100}}
 	for i, q := range attackers {
-		exact := chart.Series{Name: fmt.Sprintf("exact race, attacker with %s", percent(q)), Colour: 2 * i}
-		approximate := chart.Series{Name: "Nakamoto's approximation", Colour: 2*i + 1, Points: true}
+		exact := risk{chart.Series{Name: fmt.Sprintf("exact race, attacker with %s", percent(q)), Colour: 2 * i}}
+		approximate := risk{chart.Series{Name: "Nakamoto's approximation", Colour: 2*i + 1, Points: true}}
 		for z := 1; z <= mostConfirmations; z++ {
-			exact.X, exact.Y = append(exact.X, float64(z)), append(exact.Y, 100*stats.DoubleSpendRace(q, z))
-			approximate.X, approximate.Y = append(approximate.X, float64(z)), append(approximate.Y, 100*stats.Nakamoto(q, z))
+			exact.add(float64(z), 100*stats.DoubleSpendRace(q, z))
+			approximate.add(float64(z), 100*stats.Nakamoto(q, z))
 		}
-		plot.Series = append(plot.Series, exact, approximate)
+		plot.Series = append(plot.Series, exact.Series, approximate.Series)
 	}
 	strongest := attackers[len(attackers)-1]
 	waited := chart.Plot{ID: "plot-wait", Title: "By time waited", Desc: "Chance of a double spend over the time that confirmations take, for each block interval.",

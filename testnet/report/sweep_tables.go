@@ -13,7 +13,7 @@ import (
 // table is the figures of all points.
 func (t *Tradeoffs) table() table {
 	o := table{Title: "All points", Words: 1, Caption: "In brackets 95 % intervals; those of the stale rates hold all together.",
-		Head: []string{"interval", "most weight", "replicas", "blocks", "1 confirmation", "6 confirmations", "stale", "predicted", "energy for a payment", "lag"}}
+		Head: []string{"interval", "replicas", "blocks", "1 confirmation", "6 confirmations", "stale", "predicted", "a payment", "lag"}}
 	for i := range t.Points {
 		p := &t.Points[i]
 		stale, predicted := "–", "–"
@@ -23,7 +23,7 @@ func (t *Tradeoffs) table() table {
 				predicted += " (outside)"
 			}
 		}
-		o.Rows = append(o.Rows, []string{seconds(p.IntervalS), whole(p.MaxWeight), fmt.Sprintf("%d of %d", p.Replicas, p.Wanted), whole(p.Blocks),
+		o.Rows = append(o.Rows, []string{t.name(p), fmt.Sprintf("%d of %d", p.Replicas, p.Wanted), whole(p.Blocks),
 			delayText(p.Confirmed1), delayText(p.Confirmed6), stale, predicted, joulesText(p.Energy.Joules), percent(p.LagShare)})
 	}
 	return o

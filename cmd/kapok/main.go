@@ -78,6 +78,7 @@ func newApp() *cli.App {
 			chainCommand(),
 			rpcCommand(),
 			benchCommand(),
+			testnetCommand(),
 			reportCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides
@@ -99,7 +100,9 @@ func strict(command *cli.Command) {
 		command.HideHelpCommand = true
 		return
 	}
-	command.Action = wantCommand
+	if command.Action == nil {
+		command.Action = wantCommand
+	}
 	for _, sub := range command.Subcommands {
 		strict(sub)
 	}

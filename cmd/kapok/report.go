@@ -13,9 +13,19 @@ import (
 
 func reportCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "report",
-		Usage:       "make sense of testnets that ran",
-		Description: "What one run shows is in its own report.html; these look at several together.",
+		Name:      "report",
+		Usage:     "make sense of testnets that ran",
+		ArgsUsage: "DIR",
+		Description: "With a directory, writes summary.json and report.html of the run in it anew, of what\n" +
+			"the run recorded: after an interruption that nothing could be written after, or with a\n" +
+			"newer version of this program. The commands look at several runs together.\n\n" +
+			"Examples:\n" +
+			"   kapok report runs/7\n" +
+			"   kapok report --json runs/7 | jq .stale_rate\n" +
+			"   kapok report stale runs/7 runs/8\n" +
+			"   kapok report tradeoffs",
+		Flags:       []cli.Flag{jsonFlag},
+		Action:      remakeReport,
 		Subcommands: []*cli.Command{reportStaleCommand(), reportTradeoffsCommand()},
 	}
 }

@@ -33,7 +33,7 @@ const fixedRule = "fixed"
 func (a *analysis) spacing() {
 	gaps, expected := a.gaps()
 	if len(gaps) < leastBlocks {
-		a.notEnough(len(gaps), "time between blocks", leastBlocks, "the block spacing")
+		a.notEnough(len(gaps), "block interval", leastBlocks, "the block spacing")
 		return
 	}
 	mean := 0.0
@@ -200,7 +200,7 @@ func (a *analysis) propagation() {
 		}
 	}
 	if p.Blocks < leastBlocks {
-		a.notEnough(p.Blocks, "undisturbed block", leastBlocks, "their propagation")
+		a.notEnough(p.Blocks, "undisturbed block", leastBlocks, "the propagation")
 		return
 	}
 	slices.Sort(all)

@@ -52,6 +52,15 @@ func TestTradeoffs(t *testing.T) {
 		if d := p.Confirmed1; d == nil || !(d.P50S.Low <= math.Ln2*p.ChainIntervalS+0.15 && math.Ln2*p.ChainIntervalS+0.15 <= d.P50S.High) {
 			t.Errorf("%s: 1 confirmation after %+v, and a block takes %g s", name, d, p.ChainIntervalS)
 		}
+		blocks := map[string]bool{}
+		for _, run := range s.Points[i].Runs {
+			for _, payment := range paid(run, measured(run)) {
+				blocks[payment.Block] = true
+			}
+		}
+		if p.Confirmed1.Blocks != len(blocks) || len(blocks) < 100 {
+			t.Errorf("%s: payments in %d blocks, want %d", name, p.Confirmed1.Blocks, len(blocks))
+		}
 		// That of six is 5.67 means.
 		if d := p.Confirmed6; d == nil || !(d.P50S.Low <= 5.67*p.ChainIntervalS+0.15 && 5.67*p.ChainIntervalS+0.15 <= d.P50S.High) {
 			t.Errorf("%s: 6 confirmations after %+v, and a block takes %g s", name, d, p.ChainIntervalS)

@@ -33,7 +33,7 @@ const fixedRule = "fixed"
 func (a *analysis) spacing() {
 	gaps, expected := a.gaps()
 	if len(gaps) < leastBlocks {
-		a.notEnough(len(gaps), "time between blocks", leastBlocks, "the block spacing")
+		a.notEnough(len(gaps), "block interval", leastBlocks, "the block spacing")
 		return
 	}
 	mean := 0.0
@@ -200,7 +200,7 @@ func (a *analysis) propagation() {
 		}
 	}
 	if p.Blocks < leastBlocks {
-		a.notEnough(p.Blocks, "undisturbed block", leastBlocks, "their propagation")
+		a.notEnough(p.Blocks, "undisturbed block", leastBlocks, "the propagation")
 		return
 	}
 	slices.Sort(all)
@@ -217,7 +217,7 @@ func (a *analysis) propagation() {
 
 // predictedBlocks is how many blocks the prediction of the stale rate simulates: its
 // error is then small beside the interval of any run.
-const predictedBlocks = 100_000
+const predictedBlocks = 50_000
 
 // staleRate is the share of stale blocks, and its prediction.
 func (a *analysis) staleRate() {

@@ -65,7 +65,7 @@ func (a *analysis) payments() {
 		d.Stage = stage.name
 		a.s.Delays = append(a.s.Delays, d)
 		if math.IsNaN(d.P50S.Low) && stage.waits {
-			a.missing("Not enough data: payments in %s, and at least %d with about as many payments each are needed for an interval of the median delay to %s.",
+			a.missing("Not enough data: payments in %s, and at least %d with about as many payments each are needed for an interval of the median delay: %s.",
 				count(d.Blocks, "block"), stage.blocks*stats.ClustersNeeded(0.5), stage.title)
 		}
 	}

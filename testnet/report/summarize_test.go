@@ -1,24 +1,354 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/kapok-chain/kapok/testnet/record"
+	"github.com/kapok-chain/kapok/testnet/stats"
 )
 
-func TestTry(t *testing.T) {
-	for _, run := range []any{bigRun(t), fastRun(t, 1), smallRun(t)} {
-		_ = run
+func seeded() *rand.Rand { return rand.New(rand.NewPCG(1, 1)) }
+
+func near(t *testing.T, what string, got, want, within float64) {
+	t.Helper()
+	if !(math.Abs(got-want) <= within) {
+		t.Errorf("%s: %g, want %g ± %g", what, got, want, within)
 	}
-	s := Summarize(bigRun(t), rand.New(rand.NewPCG(1, 1)))
-	b, _ := json.MarshalIndent(s, "", " ")
-	fmt.Println(string(b))
-	for seed := range uint64(6) {
-		s = Summarize(fastRun(t, seed), rand.New(rand.NewPCG(1, 1)))
-		fmt.Printf("%+v\n%+v\n%+v\n", s.StaleRate, s.Spacing, s.Nonces)
+}
+
+// TestStaleRatePredicted holds the prediction against a race that another program ran: the
+// mean of many made runs, and each run's interval.
+func TestStaleRatePredicted(t *testing.T) {
+	stale, blocks, inside := 0, 0, 0
+	predicted := 0.0
+	const runs = 8
+	for seed := range uint64(runs) {
+		s := Summarize(fastRun(t, seed), seeded())
+		r := s.StaleRate
+		if r == nil || r.Method == "" {
+			t.Fatalf("no prediction: %q", s.Missing)
+		}
+		stale, blocks, predicted = stale+s.StaleBlocks, blocks+r.Blocks, predicted+r.Predicted/runs
+		if r.Inside {
+			inside++
+		}
+		if r.Compared != r.Share || r.ComparedBlocks != r.Blocks || r.Blocks != s.Blocks+s.StaleBlocks {
+			t.Errorf("nothing disturbed the run, and %+v", r)
+		}
+		if len(s.Missing) > 0 {
+			t.Errorf("missing: %q", s.Missing)
+		}
 	}
-	s = Summarize(smallRun(t), rand.New(rand.NewPCG(1, 1)))
-	b, _ = json.MarshalIndent(s, "", " ")
-	fmt.Println(string(b))
+	low, high := stats.Wilson(stale, blocks)
+	if predicted < low || predicted > high || predicted < 0.1 || inside < runs-1 {
+		t.Errorf("predicted %g, %d of %d blocks stale (%g to %g); inside in %d of %d runs", predicted, stale, blocks, low, high, inside, runs)
+	}
+}
+
+// TestPredictionIgnoresDisturbedTimes cuts a network in two: blocks that were found then
+// count for the stale rate, and not for what the prediction is held against.
+func TestPredictionIgnoresDisturbedTimes(t *testing.T) {
+	run := bigRun(t)
+	s := Summarize(run, seeded())
+	r := s.StaleRate
+	during := 0
+	for _, b := range run.Blocks {
+		if b.FoundS > 260 && b.FoundS <= 341 {
+			during++
+		}
+	}
+	if during == 0 || r.Blocks-r.ComparedBlocks != during || s.Propagation.Blocks != r.ComparedBlocks {
+		t.Errorf("%d blocks in the partition; %d of %d compared, %d for the propagation", during, r.ComparedBlocks, r.Blocks, s.Propagation.Blocks)
+	}
+	if s.Propagation.LastP95S > 1 {
+		t.Errorf("blocks took %g s: those of the partition are among them", s.Propagation.LastP95S)
+	}
+	// The same run without events: the prediction then takes the partition's delays for
+	// those of links.
+	run.Events = nil
+	if all := Summarize(run, seeded()); all.StaleRate.Predicted < 2*r.Predicted || all.Propagation.LastP95S < 10 {
+		t.Errorf("with the partition: predicted %g, 95th percentile %g s", all.StaleRate.Predicted, all.Propagation.LastP95S)
+	}
+}
+
+// TestFinds: of many miners that find a block or two each, the hashes per find are
+// exponential with mean 1, though long searches are cut off by the end of the run.
+func TestFinds(t *testing.T) {
+	const runs = 40
+	mean, naive, rejected := 0.0, 0.0, 0
+	for seed := range uint64(runs) {
+		run := made{nodes: 40, rates: equalRates(40, 100), spacing: 1, warmUp: 1, measured: 80, delayMS: func(a, b int) float64 { return 1 }, seed: seed}.make(t)
+		for i := range run.Samples { // the miners do what is due, so that all hashes are known
+			run.Samples[i].Hashes = run.Samples[i].HashesDue
+		}
+		a := analyse(run, nil)
+		if a.hashesPerFind(); a.s.Nonces == nil {
+			t.Fatalf("missing: %q", a.s.Missing)
+		}
+		s := a.s
+		mean += s.Nonces.Mean / runs
+		for _, b := range run.Blocks {
+			naive += b.Hashes / b.DifficultyHashes / float64(len(run.Blocks)) / runs
+		}
+		if s.Nonces.P < 0.05 {
+			rejected++
+		}
+	}
+	near(t, "mean hashes per find", mean, 1, 0.06)
+	if rejected > 6 { // of 40 at 5 %: more has a chance of 0.3 %
+		t.Errorf("rejected in %d of %d runs", rejected, runs)
+	}
+	if naive > 0.8 {
+		t.Errorf("finds alone have a mean of %g: then this test says nothing", naive)
+	}
+}
+
+// TestFindsLeavesOut miners whose work is not known.
+func TestFindsLeavesOut(t *testing.T) {
+	run := fastRun(t, 2)
+	found := func(node int) (n int) {
+		for _, b := range run.Blocks {
+			if b.Miner == node {
+				n++
+			}
+		}
+		return n
+	}
+	all := len(run.Blocks)
+	count := func() int { return len(analyse(run, nil).finds()) }
+	if n := count(); n != all {
+		t.Fatalf("%d finds, want %d", n, all)
+	}
+	run.Events = append(run.Events, record.Event{TimeS: 500, Kind: "kill", Nodes: []int{2}})
+	if n := count(); n != all-found(2) {
+		t.Errorf("%d finds without the miner that was killed, want %d", n, all-found(2))
+	}
+	for i := range run.Blocks {
+		if run.Blocks[i].Miner == 3 {
+			run.Blocks[i].Hashes = math.NaN()
+			break
+		}
+	}
+	if n := count(); n != all-found(2)-found(3) {
+		t.Errorf("%d finds without the one that is not known, want %d", n, all-found(2)-found(3))
+	}
+}
+
+// TestSpacing: the mean is what difficulty and hash rate give, and another one is rejected.
+func TestSpacing(t *testing.T) {
+	run := fastRun(t, 3)
+	spacing := func() *record.Spacing {
+		a := analyse(run, nil)
+		a.spacing()
+		return a.s.Spacing
+	}
+	s := spacing()
+	near(t, "mean", s.Mean, 1/0.985, 0.07)
+	if s.P < 0.05 || s.MeanS.Low > s.Mean || s.MeanS.High < s.Mean || s.TargetS != 1 || s.Count < 1000 {
+		t.Errorf("%+v", s)
+	}
+	// Every second block goes: now the mean is not what it must be.
+	kept := run.Blocks[:0]
+	for i, b := range run.Blocks {
+		if i%2 == 0 {
+			kept = append(kept, b)
+		}
+	}
+	run.Blocks = kept
+	if s := spacing(); s.P > 1e-6 {
+		t.Errorf("half as many blocks: p = %g", s.P)
+	}
+}
+
+func TestGapsAcrossDownTimes(t *testing.T) {
+	run := &record.Run{Manifest: record.Manifest{MeasuredFromS: 10, MeasuredToS: 100, Nodes: make([]record.Node, 1), Network: record.Network{Difficulty: "fixed", DifficultyHashes: 50}}}
+	run.Manifest.Nodes[0].HashesPerS = 5
+	for _, at := range []float64{5, 12, 20, 35, 45, 60, 99, 101} {
+		run.Blocks = append(run.Blocks, record.Block{Hash: fmt.Sprint(at), FoundS: at, Status: record.Active, ArrivalS: []float64{at}})
+	}
+	run.Events = []record.Event{{TimeS: 30, Kind: "stop", Nodes: []int{1}}, {TimeS: 40, Kind: "restart", Nodes: []int{1}}}
+	run.Samples = []record.Sample{{TimeS: 9, Node: 1, Tip: "a"}, {TimeS: 42, Node: 1, Tip: "a"}}
+	gaps, expected := analyse(run, nil).gaps()
+	// 12-10, 20-12, then 30-20 and 45-42, 60-45, 99-60; 35 is while not all run.
+	if want := []float64{2, 8, 13, 15, 39}; !slices.Equal(gaps, want) || expected != 10 {
+		t.Errorf("gaps %v, want %v; expected %g, want 10", gaps, want, expected)
+	}
+}
+
+// TestDelays computes by hand what Summarize must say.
+func TestDelays(t *testing.T) {
+	never := math.NaN()
+	run := &record.Run{Manifest: record.Manifest{Status: record.Complete, MeasuredFromS: 10, MeasuredToS: 100, Nodes: make([]record.Node, 1),
+		Network: record.Network{SpacingS: 10}, Load: record.Load{RatePerS: 1}, End: &record.End{Joules: 90, Hashes: 4500, Nodes: []record.NodeEnd{{Node: 1, Tip: "x"}}}}}
+	for h, at := range []float64{20, 30, 40, 50} {
+		run.Blocks = append(run.Blocks, record.Block{Hash: fmt.Sprint("b", h+1), Parent: fmt.Sprint("b", h), Height: uint32(h + 1), FoundS: at, Status: record.Active, Miner: 1, ArrivalS: []float64{at}})
+	}
+	run.Payments = []record.Payment{
+		{ID: 1, DueS: 5, Status: record.Confirmed, Block: "b1", Height: 1, SubmittedS: 5, AcceptedS: 5, EveryPoolS: 6, InBlockS: 20, Confirmed1S: 20, Confirmed3S: 40, Confirmed6S: never},        // before the measured time
+		{ID: 2, DueS: 12, Status: record.Confirmed, Block: "b1", Height: 1, SubmittedS: 12.5, AcceptedS: 13, EveryPoolS: 14, InBlockS: 20, Confirmed1S: 21, Confirmed3S: 41, Confirmed6S: never},  // straight
+		{ID: 3, DueS: 15, Status: record.Confirmed, Block: "b3", Height: 3, SubmittedS: 15, AcceptedS: 16, EveryPoolS: 17, InBlockS: 40, Confirmed1S: 41, Confirmed3S: never, Confirmed6S: never}, // two blocks went by
+		{ID: 4, DueS: 28, Status: record.Confirmed, Block: "b2", Height: 2, SubmittedS: 28, AcceptedS: 29, EveryPoolS: 33, InBlockS: 30, Confirmed1S: 31, Confirmed3S: 51, Confirmed6S: never},    // in a block before it was everywhere
+		{ID: 5, DueS: 50, Status: record.Refused, SubmittedS: 50, AcceptedS: never, EveryPoolS: never, InBlockS: never, Confirmed1S: never, Confirmed3S: never, Confirmed6S: never},
+		{ID: 6, DueS: 100, Status: record.Pending, SubmittedS: 100, AcceptedS: 100, EveryPoolS: never, InBlockS: never, Confirmed1S: never, Confirmed3S: never, Confirmed6S: never}, // behind the measured time
+	}
+	s := Summarize(run, seeded())
+	if got := fmt.Sprint(s.Payments); got != "map[confirmed:3 refused:1]" {
+		t.Errorf("payments %s", got)
+	}
+	got := make(map[string]record.Delay)
+	for _, d := range s.Delays {
+		got[d.Stage] = d
+	}
+	for stage, want := range map[string]record.Delay{
+		"submitted":     {Payments: 4, Blocks: 4, P50S: record.Interval{Value: 0}, P90S: 0.5},
+		"accepted":      {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 1}, P90S: 1},
+		"every_mempool": {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 2}, P90S: 5},
+		"in_block":      {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 8}, P90S: 25},
+		"confirmed_1":   {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 9}, P90S: 26},
+		"confirmed_3":   {Payments: 2, Blocks: 2, P50S: record.Interval{Value: 23}, P90S: 29},
+	} {
+		d := got[stage]
+		if d.Payments != want.Payments || d.Blocks != want.Blocks || d.P50S.Value != want.P50S.Value || d.P90S != want.P90S || d.P50.Value != want.P50S.Value/10 || !math.IsNaN(d.P50S.Low) {
+			t.Errorf("%s: %+v, want %+v", stage, d, want)
+		}
+	}
+	if _, there := got["confirmed_6"]; there || len(got) != 6 {
+		t.Errorf("stages %v", got)
+	}
+	// accepting, gossip, queue, block wait, propagation of payments 2, 3 and 4
+	want := [5][]float64{{1, 1, 1}, {1, 1, 1}, {0, 13, 0}, {6, 10, 0}, {1, 1, 1}}
+	if values := splits(run, paid(run, span{10, 100})); fmt.Sprint(values) != fmt.Sprint(want) {
+		t.Errorf("parts %v, want %v", values, want)
+	}
+	total := 0.0
+	for _, p := range s.Parts {
+		total += p.MeanS
+	}
+	near(t, "sum of the parts", total, (9.0+26+3)/3, 1e-9)
+	if e := s.Energy; e.JoulesPerBlock != 22.5 || e.JoulesPerPayment != 30 || e.JoulesPerHash != 0.02 || s.HashesPerS != 50 {
+		t.Errorf("energy %+v, %g hashes a second", e, s.HashesPerS)
+	}
+	for _, part := range []string{"4 blocks, and at least 30 are needed for the stale rate", "4 block intervals, and at least 30 are needed for the block spacing", "payments in 3 blocks, and at least 15 with about as many payments each are needed for an interval of the median delay: 1 confirmation", "payments in 2 blocks, and at least 45"} {
+		if !slices.ContainsFunc(s.Missing, func(m string) bool { return strings.Contains(m, part) }) {
+			t.Errorf("no %q in %q", part, s.Missing)
+		}
+	}
+}
+
+func TestAttacks(t *testing.T) {
+	run := fastRun(t, 1)
+	run.Events = append(run.Events,
+		record.Event{TimeS: 900, Kind: "selfish", Attack: &record.Attack{Kind: record.Selfish, Node: 1, Share: 0.4, FromS: 500, ToS: 900, Blocks: 300, Own: 145, Ties: 60, TiesOwn: 20, TiesWon: 20}},
+		record.Event{TimeS: 1000, Kind: "double-spend", Attack: &record.Attack{Kind: record.DoubleSpend, Node: 2, Share: 0.3, FromS: 900, ToS: 1000, Confirmations: 2, Tries: 12, Won: 2, GivenUp: 8, GiveUpBehind: 6}},
+		record.Event{TimeS: 1100, Kind: "double-spend", Attack: &record.Attack{Kind: record.DoubleSpend, Node: 2, Share: 0.1, FromS: 1000, ToS: 1100, Confirmations: 6, Tries: 1}})
+	s := Summarize(run, seeded())
+	if len(s.Attacks) != 3 {
+		t.Fatalf("%d attacks", len(s.Attacks))
+	}
+	selfish, double, hopeless := s.Attacks[0], s.Attacks[1], s.Attacks[2]
+	near(t, "selfish share", selfish.Measured.Value, 145.0/300, 1e-12)
+	near(t, "predicted", selfish.Predicted, stats.SelfishShare(0.4, 0.5), 1e-12)
+	low, high := stats.Wilson(145, 300)
+	if !selfish.Inside || selfish.Measured.Low > low || selfish.Measured.High < high || !strings.Contains(selfish.Theory, "γ = 0.5 from 40 ties") {
+		t.Errorf("%+v", selfish)
+	}
+	if selfish.BlocksNeeded < stats.SampleSize(0.4, selfish.Predicted) {
+		t.Errorf("needs %d blocks", selfish.BlocksNeeded)
+	}
+	near(t, "double spends won", double.Measured.Value, 0.2, 1e-12)
+	near(t, "predicted", double.Predicted, stats.DoubleSpendGivingUp(0.3, 2, 6), 1e-12)
+	if !double.Inside || double.BlocksNeeded != stats.SampleSize(0, double.Predicted) {
+		t.Errorf("%+v", double)
+	}
+	if hopeless.BlocksNeeded < 100 || !slices.ContainsFunc(s.Missing, func(m string) bool {
+		return strings.Contains(m, "1 decided try of a double spend by node 2, and at least "+fmt.Sprint(hopeless.BlocksNeeded))
+	}) {
+		t.Errorf("needs %d, missing %q", hopeless.BlocksNeeded, s.Missing)
+	}
+	// What was mined while they attacked is not held against the prediction.
+	if r := s.StaleRate; r.ComparedBlocks >= r.Blocks*3/4 || r.ComparedBlocks < r.Blocks/3 {
+		t.Errorf("%d of %d blocks compared", r.ComparedBlocks, r.Blocks)
+	}
+	for i := range 100 {
+		run.Events = append(run.Events, record.Event{TimeS: 1100 + float64(i), Kind: "selfish", Attack: run.Events[len(run.Events)-1].Attack})
+	}
+	if s := Summarize(run, seeded()); len(s.Attacks) != mostAttacks {
+		t.Errorf("%d attacks, want %d", len(s.Attacks), mostAttacks)
+	}
+}
+
+// TestIncomplete: what a run that was cut short has is summarised, and the rest is missing.
+func TestIncomplete(t *testing.T) {
+	run := bigRun(t)
+	m := &run.Manifest
+	m.Status, m.End, m.MeasuredToS = record.Running, nil, 0
+	run.Notes = []string{"samples.csv ends in half a line."}
+	run.Samples = slices.DeleteFunc(run.Samples, func(s record.Sample) bool { return s.TimeS > 500 })
+	run.Blocks = slices.DeleteFunc(run.Blocks, func(b record.Block) bool { return b.FoundS > 500 })
+	run.Payments = slices.DeleteFunc(run.Payments, func(p record.Payment) bool { return p.DueS > 500 })
+	run.Events = slices.DeleteFunc(run.Events, func(e record.Event) bool { return e.TimeS > 500 })
+	s := Summarize(run, seeded())
+	near(t, "measured", s.MeasuredS, 440, 1)
+	near(t, "hash rate", s.HashesPerS, 0.985*271785, 300)
+	near(t, "lag", s.LagShare, 0.015, 1e-9)
+	text := strings.Join(s.Missing, "\n")
+	for _, want := range []string{"The run has not ended, or its process was killed: what is here ends after 500 s.", "How the nodes ended is not known", "samples.csv ends in half a line."} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+	if s.Complete || s.StaleRate == nil || s.Tips != 0 || s.Energy.Joules != 0 {
+		t.Errorf("%+v", s)
+	}
+	m.Status, m.Reason = record.Failed, "no space left"
+	if s := Summarize(run, seeded()); !slices.Contains(s.Missing, "The run was ended by an error: no space left.") {
+		t.Errorf("missing: %q", s.Missing)
+	}
+	nothing := Summarize(&record.Run{Manifest: record.Manifest{Status: record.Running, Nodes: make([]record.Node, 3)}}, seeded())
+	if nothing.MeasuredS != 0 || nothing.Blocks != 0 || len(nothing.Missing) < 4 {
+		t.Errorf("of nothing: %+v", nothing)
+	}
+}
+
+func TestDisturbances(t *testing.T) {
+	run := &record.Run{Events: []record.Event{
+		{TimeS: 10, Kind: "partition"}, {TimeS: 15, Kind: "partition"}, {TimeS: 20, Kind: "heal"},
+		{TimeS: 30, Kind: "kill", Nodes: []int{2, 3}}, {TimeS: 35, Kind: "restart", Nodes: []int{2}},
+		{TimeS: 50, Kind: "clock", Nodes: []int{1}, Values: map[string]any{"offset_s": 60.0}}, {TimeS: 60, Kind: "clock", Nodes: []int{1}, Values: map[string]any{"offset_s": 0.0}},
+		{TimeS: 70, Kind: "churn"}, {TimeS: 80, Kind: "churn"}, {TimeS: 81, Kind: "heal"}, {TimeS: 81, Kind: "measuring"},
+		{TimeS: 90, Kind: "selfish", Nodes: []int{1}}, {TimeS: 99, Kind: "selfish", Nodes: []int{1}, Attack: &record.Attack{Kind: record.Selfish, FromS: 90, ToS: 98}},
+	}}
+	for at := 0.0; at < 100; at += 4 {
+		other := "a"
+		if at > 15 && at < 26 {
+			other = "b"
+		}
+		run.Samples = append(run.Samples, record.Sample{TimeS: at, Node: 1, Tip: "a"}, record.Sample{TimeS: at, Node: 2, Tip: other})
+	}
+	list := disturbances(run)
+	var got []string
+	for _, d := range list {
+		got = append(got, fmt.Sprintf("%s %g-%g %v", d.label, d.from, d.to, d.stops))
+	}
+	want := "partition 10-28 false; node 2 down 30-36 true; node 3 down 30-+Inf true; clock 1 wrong 50-60 false; churn 70-80 true; selfish 90-+Inf false"
+	if s := strings.Join(got, "; "); s != want {
+		t.Errorf("%s\nwant %s", s, want)
+	}
+	calm := without(span{5, 40}, list[:2])
+	if fmt.Sprint(calm) != "[{5 10} {28 30} {36 40}]" || calm.length() != 11 {
+		t.Errorf("calm %v", calm)
+	}
+	for at, place := range map[float64]int{5: -1, 5.1: 0, 10: 0, 10.1: -1, 28: -1, 29: 1, 33: -1, 40: 2, 41: -1} {
+		if calm.find(at) != place {
+			t.Errorf("%g is in span %d, want %d", at, calm.find(at), place)
+		}
+	}
+	if !calm.hold(5, 10) || !calm.hold(6, 7) || calm.hold(9, 11) || calm.hold(4, 9) || calm.hold(29, 37) || calm.hold(39, 41) {
+		t.Error("hold is wrong")
+	}
 }

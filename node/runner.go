@@ -29,11 +29,27 @@ type Carrier interface {
 	Backlog() map[p2p.PeerID]int
 }
 
-// Event is something that an observer may want to time.
+// Event is something that an observer may want to time: by the clock of this process,
+// whatever the node's says. One of the pointers is set.
 type Event struct {
 	Time   time.Time
-	Change *consensus.Change // the chain moved
 	Tx     *mempool.Entry    // a payment entered the mempool
+	Block  *Arrival          // a block came, whatever becomes of it
+	Change *consensus.Change // the chain moved
+}
+
+// clock is a node's: the system's, unless it is wrong on purpose.
+type clock struct {
+	mock   time.Time     // where it stands still, unless zero
+	offset time.Duration // else: how far it is ahead
+}
+
+// at is what it shows at a moment.
+func (c *clock) at(now time.Time) time.Time {
+	if !c.mock.IsZero() {
+		return c.mock
+	}
+	return now.Add(c.offset)
 }
 
 // Runner runs a Node in the real world: one lock, the wall clock, a network.
@@ -47,10 +63,10 @@ type Runner struct {
 	announced chan struct{} // and while there may be blocks to put together
 	flushable chan struct{} // and while there may be coins to flush
 	base      atomic.Pointer[base]
+	clock     atomic.Pointer[clock]
 
 	mu     sync.Mutex // the only lock: it guards everything below
 	node   *Node
-	mock   time.Time     // where the clock stands still, unless zero
 	moved  chan struct{} // closed, and replaced, whenever a step was taken
 	events map[chan Event]struct{}
 	quiet  bool  // no block has come for too long
@@ -78,6 +94,7 @@ func NewRunner(n *Node, network Carrier, verifier consensus.Verifier, log *slog.
 		events:    make(map[chan Event]struct{}),
 		ended:     make(chan struct{}),
 	}
+	r.clock.Store(new(clock))
 	r.setBase()
 	r.wake <- struct{}{} // after an unclean stop there are blocks to replay
 	return r
@@ -230,8 +247,8 @@ func (r *Runner) do(f func(n *Node, now time.Time) error) error {
 	if r.fault != nil {
 		return r.fault
 	}
-	now := r.clock()
-	err := f(r.node, now)
+	began := time.Now()
+	err := f(r.node, r.clock.Load().at(began))
 	if err != nil && consensus.AsRuleError(err) == nil && !isAnswer(err) {
 		r.fault = fmt.Errorf("the node stops: %w", err)
 		if isDamage(err) {
@@ -240,7 +257,7 @@ func (r *Runner) do(f func(n *Node, now time.Time) error) error {
 		close(r.ended)
 		return r.fault
 	}
-	r.pass(now)
+	r.pass(began)
 	return err
 }
 
@@ -271,6 +288,9 @@ func (r *Runner) pass(now time.Time) {
 	r.setBase()
 	for _, entry := range r.node.Accepted() {
 		r.publish(Event{Time: now, Tx: entry})
+	}
+	for _, arrival := range r.node.Arrivals() {
+		r.publish(Event{Time: now, Block: &arrival})
 	}
 	for _, change := range r.node.Changes() {
 		r.publish(Event{Time: now, Change: &change})
@@ -406,23 +426,20 @@ func (r *Runner) SubmitBlock(ctx context.Context, block *consensus.Block) (activ
 	return active, err
 }
 
-// Now is the node's clock.
-func (r *Runner) Now() time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.clock()
-}
-
-func (r *Runner) clock() time.Time {
-	if !r.mock.IsZero() {
-		return r.mock
-	}
-	return time.Now()
-}
+// Now is the node's clock. It does without the lock.
+func (r *Runner) Now() time.Time { return r.clock.Load().at(time.Now()) }
 
 // SetMockTime stops the clock at t; the zero time lets it run again.
-func (r *Runner) SetMockTime(t time.Time) {
+func (r *Runner) SetMockTime(t time.Time) { r.setClock(func(c *clock) { c.mock = t }) }
+
+// SetClockOffset makes the clock wrong: so far ahead of the system's, or behind where it is
+// below zero. One that stands still stays where it is.
+func (r *Runner) SetClockOffset(d time.Duration) { r.setClock(func(c *clock) { c.offset = d }) }
+
+func (r *Runner) setClock(change func(*clock)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mock = t
+	c := *r.clock.Load()
+	change(&c)
+	r.clock.Store(&c)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/chaintest"
+	"github.com/kapok-chain/kapok/miner"
 	"github.com/kapok-chain/kapok/node"
 )
 
@@ -139,5 +140,34 @@ func TestServiceGivesBackWhatItTook(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestMinerClock: the miner dates its blocks by the clock of its node.
+func TestMinerClock(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	began := time.Now()
+	s, err := node.Open(node.ServiceConfig{
+		Params: consensus.Regtest(), DataDir: t.TempDir(), Lean: true, ClockOffset: -2 * time.Hour,
+		Miner: &miner.Config{Threads: 1, Payout: consensus.PayToKey([32]byte{1}), Blocks: 5},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	events, ended := s.Runner.Events(ctx), make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	for range 5 {
+		var e node.Event
+		for e.Block == nil {
+			e = <-events
+		}
+		if at := time.Unix(int64(e.Block.Header.Time), 0).Add(2 * time.Hour); at.Before(began.Add(-time.Second)) || at.After(time.Now().Add(5*time.Second)) {
+			t.Errorf("block %d is dated %v, of two hours ago", e.Block.Height, at)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

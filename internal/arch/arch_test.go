@@ -38,6 +38,7 @@ var floors = map[string]int{
 	"node":                  3,
 	"sim/virtual":           3,
 	"testnet/stats":         1,
+	"testnet/report/chart":  1,
 	"testnet/record":        2,
 	"testnet/spec":          3,
 	"testnet/report":        3,

@@ -1,5 +1,10 @@
 package record
 
+import (
+	"encoding/json"
+	"math"
+)
+
 // Summary is summary.json: the figures of a run, of the time between
 // Manifest.MeasuredFromS and MeasuredToS unless it says otherwise. Where a figure
 // would mean nothing for want of data, it is left out and Missing says why.
@@ -23,28 +28,72 @@ type Summary struct {
 	Withheld    int          `json:"withheld_blocks"`
 	StaleRate   *StaleRate   `json:"stale_rate,omitempty"`
 	Spacing     *Spacing     `json:"spacing,omitempty"`
-	Nonces      *Fit         `json:"hashes_per_find,omitempty"` // in units of the difficulty, against Exp(1)
+	Nonces      *Fit         `json:"hashes_per_find,omitempty"` // of the whole run, in units of the difficulty, against Exp(1)
 	Propagation *Propagation `json:"propagation,omitempty"`
 
 	Payments map[PaymentStatus]int `json:"payments"` // by what became of them
 	Delays   []Delay               `json:"delays,omitempty"`
+	Parts    []DelayPart           `json:"confirmation_parts,omitempty"` // of confirmed_1, in order; their means add up to its mean
 	Energy   Energy                `json:"energy"`
 	Attacks  []AttackResult        `json:"attacks,omitempty"`
 }
 
-// Interval is a figure with the ends of its 95 % interval.
+// Interval is a figure with the ends of its 95 % interval. Where there is too little
+// data for an interval, its ends are NaN here and null in JSON.
 type Interval struct {
-	Value float64 `json:"value"`
-	Low   float64 `json:"low"`
-	High  float64 `json:"high"`
+	Value float64
+	Low   float64
+	High  float64
+}
+
+type intervalJSON struct {
+	Value *float64 `json:"value"`
+	Low   *float64 `json:"low"`
+	High  *float64 `json:"high"`
+}
+
+// MarshalJSON writes what is no number as null.
+func (i Interval) MarshalJSON() ([]byte, error) {
+	known := func(x float64) *float64 {
+		if math.IsNaN(x) {
+			return nil
+		}
+		return &x
+	}
+	return json.Marshal(intervalJSON{known(i.Value), known(i.Low), known(i.High)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (i *Interval) UnmarshalJSON(text []byte) error {
+	var from intervalJSON
+	if err := json.Unmarshal(text, &from); err != nil {
+		return err
+	}
+	for _, v := range []struct {
+		to   *float64
+		from *float64
+	}{{&i.Value, from.Value}, {&i.Low, from.Low}, {&i.High, from.High}} {
+		*v.to = math.NaN()
+		if v.from != nil {
+			*v.to = *v.from
+		}
+	}
+	return nil
 }
 
 // StaleRate is the share of stale blocks among all that were found, withheld ones aside.
+// The prediction is for the time in which nothing disturbed the network: no partition, no
+// node down, no attack. Where there is none, Method is empty and Summary.Missing says why.
 type StaleRate struct {
-	Share     Interval `json:"share"`     // Wilson's
-	Predicted float64  `json:"predicted"` // from the measured delays and hash rates
-	Method    string   `json:"method"`
-	Inside    bool     `json:"predicted_inside"` // of Share
+	Share  Interval `json:"share"` // Wilson's
+	Blocks int      `json:"blocks"`
+
+	Compared       Interval `json:"share_undisturbed"` // what the prediction is held against
+	ComparedBlocks int      `json:"blocks_undisturbed"`
+	Predicted      float64  `json:"predicted"`                // from the measured delays and hash rates
+	PredictedError float64  `json:"predicted_standard_error"` // of the simulation
+	Method         string   `json:"method,omitempty"`
+	Inside         bool     `json:"predicted_inside"` // of Compared
 }
 
 // Fit is a Kolmogorov–Smirnov test against an exponential distribution.
@@ -62,15 +111,17 @@ type Spacing struct {
 	MeanS   Interval `json:"mean_s"`
 }
 
-// Propagation is how long blocks took from their miner to other nodes, in seconds.
+// Propagation is how long blocks took from their miner to other nodes, in seconds, in
+// the time in which nothing disturbed the network.
 type Propagation struct {
+	Blocks   int       `json:"blocks"`
 	Arrivals int       `json:"arrivals"`
 	P50S     float64   `json:"p50_s"`
 	P90S     float64   `json:"p90_s"`
 	P95S     float64   `json:"p95_s"`
 	LastP50S float64   `json:"last_node_p50_s"` // until the last node had it
 	LastP95S float64   `json:"last_node_p95_s"`
-	ByNode   []float64 `json:"p50_by_node_s"` // in order of nodes
+	ByNode   []float64 `json:"p50_by_node_s"` // in order of nodes; 0: nothing came to it
 }
 
 // Delay is how long payments took to get somewhere, from when they were due, with the
@@ -83,6 +134,17 @@ type Delay struct {
 	P90S     float64  `json:"p90_s"`
 	P99S     float64  `json:"p99_s"`
 	P50      Interval `json:"p50_block_intervals"`
+}
+
+// DelayPart is a part of the time from when a payment was due until all nodes had its
+// block: accepting (its node took it), gossip (all mempools have it, or it is in a
+// block), queue (others' payments went first: until the last block without it), block
+// wait (until its block was found) and propagation (until all nodes had that).
+type DelayPart struct {
+	Part  string  `json:"part"` // accepting, gossip, queue, block_wait, propagation
+	MeanS float64 `json:"mean_s"`
+	P50S  float64 `json:"p50_s"`
+	P90S  float64 `json:"p90_s"`
 }
 
 // Energy is what the measured time cost, all nodes and the load together.

@@ -50,6 +50,10 @@ func TestBadFiles(t *testing.T) {
 		want           string
 	}{
 		{"no toml", `name = "test"`, `name = test`, 1, `expected value but found "test"`},
+		{"nested", `name = "test"`, "name = " + strings.Repeat("{ a = ", 1000), 0, "nested more than 8 deep"},
+		{"nested lists", `name = "test"`, "name = " + strings.Repeat("[", 1000), 0, "nested more than 8 deep"},
+		{"long key", `name = "test"`, strings.Repeat("a.", 1000) + "b = 1", 0, "nested more than 8 deep"},
+		{"too long", `name = "test"`, strings.Repeat("# nothing\n", 7000), 0, "longer than 64 KiB"},
 		{"twice", "spacing = 1", "spacing = 1\nspacing = 2", 5, "already been defined"},
 		{"unknown table", "", "[topologies]\n", 10, `"topologies" is unknown: expected one of blocks, description, duration, event,`},
 		{"unknown key", `preset = "lan"`, `perset = "lan"`, 9, `[links] "perset" is unknown: expected one of jitter, latency, loss, matrix, preset, regions`},

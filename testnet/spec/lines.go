@@ -211,9 +211,6 @@ func linesOf(marks []mark, keys [][]string) map[string]int {
 			path := paths[m.parent]
 			if m.elem >= 0 {
 				path += "[" + strconv.Itoa(m.elem) + "]"
-				if _, known := lines[path]; !known {
-					lines[path] = m.line
-				}
 			}
 			if from := len(keys[m.parent]); from < len(key) {
 				key = key[from:]
@@ -222,11 +219,18 @@ func linesOf(marks []mark, keys [][]string) map[string]int {
 		} else {
 			paths[i] = pathOf(key, counts, m.array)
 		}
-		if _, known := lines[paths[i]]; !known {
-			lines[paths[i]] = m.line
-		}
+		note(lines, paths[i], m.line)
 	}
 	return lines
+}
+
+// note gives a path its line, and all that it is part of, where they have none yet.
+func note(lines map[string]int, path string, line int) {
+	for end := len(path); end > 0; end = strings.LastIndexAny(path[:end], ".[") {
+		if _, known := lines[path[:end]]; !known {
+			lines[path[:end]] = line
+		}
+	}
 }
 
 // pathOf is the path of a key that is in no inline table: each array of tables on the

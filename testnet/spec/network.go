@@ -174,9 +174,8 @@ func easierOf(start, preset uint32, fixed bool) uint32 {
 	return limit
 }
 
-// found chooses the genesis time, so that Prelude blocks, a spacing apart, end at now,
-// and searches the genesis block.
-func (n *networkTable) found(s *Spec, now time.Time) {
+// date chooses the genesis time, so that Prelude blocks, a spacing apart, end at now.
+func (n *networkTable) date(s *Spec, now time.Time) {
 	genesis := now.Unix() - int64(s.Prelude)*s.Network.Spacing
 	if genesis < 0 || now.Unix() > math.MaxUint32 {
 		n.t.doc.fail(0, "the clock says %s, and the chain would begin %d spacings of %ds before that: expected it to be after 1970 and before 2106",
@@ -188,8 +187,11 @@ func (n *networkTable) found(s *Spec, now time.Time) {
 	if all := work * float64(s.Prelude+1); all > maxSearch {
 		n.t.doc.fail(n.t.line(given(n.t, "spacing", "start_bits", "coinbase_maturity")), "[network] the genesis block and the %d blocks in which coins are made and mature take %.3g hashes before the first node runs: expected at most %.3g; lower [nodes] hashrate, spacing or coinbase_maturity",
 			s.Prelude, all, float64(maxSearch))
-		return
 	}
+}
+
+// found searches the genesis block.
+func (n *networkTable) found(s *Spec) {
 	if err := s.Network.Init(); err != nil {
 		text := strings.TrimPrefix(err.Error(), "network "+strconv.Quote(s.Network.Name)+": ")
 		n.t.doc.fail(n.t.line(firstWord(text)), "[network] %s", text)

@@ -248,6 +248,7 @@ func (p *paymentsTable) prepare(s *Spec, network *table) {
 		coins += s.Events[i].coins(length, s.SpacingS)
 	}
 	if coins == 0 {
+		s.Payments = Payments{}
 		return
 	}
 	if coins > maxCoins {

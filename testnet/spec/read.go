@@ -74,6 +74,19 @@ func Read(path string, now time.Time, opts ...Option) (*Spec, error) {
 
 // Parse is Read for the text of a file in dir. Without a name in it, the Spec has none.
 func Parse(text []byte, dir string, now time.Time, opts ...Option) (*Spec, error) {
+	s, f, err := build(text, dir, now, opts...)
+	if err != nil {
+		return nil, err
+	}
+	f.network.found(s)
+	if err := f.t.doc.err(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// build is all of Parse but for the search of the genesis block, which takes its time.
+func build(text []byte, dir string, now time.Time, opts ...Option) (*Spec, *file, error) {
 	var o options
 	for _, opt := range opts {
 		opt(&o)
@@ -81,11 +94,11 @@ func Parse(text []byte, dir string, now time.Time, opts ...Option) (*Spec, error
 	doc := &document{dir: dir, asked: o.asked}
 	root, err := decode(text, doc)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f := readFile(root)
 	if err := doc.err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s := &Spec{
 		Name: f.name, Description: f.description, Seed: f.seed, Text: text, Dir: dir,
@@ -95,23 +108,23 @@ func Parse(text []byte, dir string, now time.Time, opts ...Option) (*Spec, error
 		s.Seed = *o.seed
 	}
 	// Each step rests on the ones before it.
-	for _, step := range []func(*Spec){
-		func(*Spec) { f.topology.load(&f.nodes) },
-		f.nodes.resolve,
-		f.topology.resolve,
-		func(s *Spec) { f.links.resolve(s, &f.nodes) },
-		func(s *Spec) { f.network.resolve(s, f.nodes.hashrate) },
-		f.resolveLength,
-		f.payments.resolve,
-		f.events.resolve,
-		func(s *Spec) { f.payments.prepare(s, f.network.t) },
-		func(s *Spec) { f.network.found(s, now) },
+	for _, step := range []func(){
+		func() { f.topology.load(&f.nodes) },
+		func() { f.nodes.resolve(s) },
+		func() { f.topology.resolve(s) },
+		func() { f.links.resolve(s, &f.nodes) },
+		func() { f.network.resolve(s, f.nodes.hashrate) },
+		func() { f.resolveLength(s) },
+		func() { f.payments.resolve(s) },
+		func() { f.events.resolve(s) },
+		func() { f.payments.prepare(s, f.network.t) },
+		func() { f.network.date(s, now) },
 	} {
-		if step(s); len(doc.errors) > 0 {
-			return nil, doc.err()
+		if step(); len(doc.errors) > 0 {
+			return nil, nil, doc.err()
 		}
 	}
-	return s, nil
+	return s, f, nil
 }
 
 // decode turns the text into tables that know their lines.

@@ -136,7 +136,7 @@ func randomEdges(n, degree int, r *rand.Rand) ([]Edge, error) {
 	if degree >= n-1 {
 		return regularEdges("full", n), nil
 	}
-	for range maxDraws {
+	for tries := 0; degree > 1 && tries < maxDraws; tries++ {
 		if edges := drawRegular(n, degree, r); edges != nil && len(partsOf(n, edges)) == 1 {
 			return edges, nil
 		}
@@ -156,14 +156,9 @@ func drawRegular(n, degree int, r *rand.Rand) []Edge {
 	}
 	edges := make([]Edge, 0, n*degree/2)
 	for len(free) > 1 {
-		var pairs [][2]int // positions in free that fit
-		a, b := r.IntN(len(free)), r.IntN(len(free))
-		if !fits(free, a, b, &near) {
-			if pairs = fitting(free, &near); len(pairs) == 0 {
-				break
-			}
-			pair := pairs[r.IntN(len(pairs))]
-			a, b = pair[0], pair[1]
+		a, b, ok := drawPair(free, &near, r)
+		if !ok {
+			break
 		}
 		from, to := max(free[a], free[b]), min(free[a], free[b])
 		near[from][to] = true
@@ -189,6 +184,23 @@ func compareEdges(a, b Edge) int {
 
 func fits(free []int, a, b int, near *[maxNodes][maxNodes]bool) bool {
 	return free[a] != free[b] && !near[max(free[a], free[b])][min(free[a], free[b])]
+}
+
+// drawPair draws two positions in free that fit, all pairs that do being as likely: by
+// chance as long as that has a chance, and then from the list of them.
+func drawPair(free []int, near *[maxNodes][maxNodes]bool, r *rand.Rand) (a, b int, ok bool) {
+	const tries = 100
+	for range tries {
+		if a, b := r.IntN(len(free)), r.IntN(len(free)); fits(free, a, b, near) {
+			return a, b, true
+		}
+	}
+	pairs := fitting(free, near)
+	if len(pairs) == 0 {
+		return 0, 0, false
+	}
+	pair := pairs[r.IntN(len(pairs))]
+	return pair[0], pair[1], true
 }
 
 // fitting lists all pairs that fit.

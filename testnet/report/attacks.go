@@ -1,0 +1,103 @@
+package report
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/kapok-chain/kapok/testnet/record"
+	"github.com/kapok-chain/kapok/testnet/stats"
+)
+
+// mostAttacks is how many attacks are held against theory: a simulation goes with each.
+const mostAttacks = 50
+
+// attacks holds each attack that ended against its theory.
+func (a *analysis) attacks() {
+	for _, e := range a.run.Events {
+		if e.Attack == nil {
+			continue
+		}
+		if len(a.s.Attacks) == mostAttacks {
+			a.missing("Only the first %d attacks are held against theory.", mostAttacks)
+			return
+		}
+		var r record.AttackResult
+		switch e.Attack.Kind {
+		case record.Selfish:
+			r = a.selfish(*e.Attack)
+		case record.DoubleSpend:
+			r = a.doubleSpend(*e.Attack)
+		}
+		a.s.Attacks = append(a.s.Attacks, r)
+	}
+}
+
+// simulatedBlocks is how many blocks tell how much the blocks of a selfish miner hang
+// together.
+const simulatedBlocks = 100_000
+
+// selfish holds the attacker's share of the best chain against Eyal and Sirer's equation 8.
+// Gamma, the share of honest miners on the attacker's branch in a tie, is taken from the
+// ties that honest miners decided; the prediction is inside where some gamma of its
+// interval puts it there.
+func (a *analysis) selfish(k record.Attack) record.AttackResult {
+	r := record.AttackResult{Attack: k, Measured: share(k.Own, k.Blocks)}
+	decided := k.Ties - k.TiesOwn
+	gamma, low, high := 0.5, 0.0, 1.0
+	from := "no tie was decided by an honest miner, so that γ is not known: 0.5 is taken"
+	if decided > 0 {
+		gamma = float64(k.TiesWon) / float64(decided)
+		low, high = stats.Wilson(k.TiesWon, decided)
+		from = fmt.Sprintf("γ = %.3g from %s that honest miners decided", gamma, count(decided, "tie"))
+	}
+	r.Predicted = stats.SelfishShare(k.Share, gamma)
+	least, most := stats.SelfishShare(k.Share, low), stats.SelfishShare(k.Share, high)
+	perBlock := 1.0
+	if sim := stats.SimulateSelfish(k.Share, gamma, simulatedBlocks, a.rng); k.Blocks > 0 && sim.StdErr > 0 {
+		n := float64(k.Blocks)
+		if effective := stats.EffectiveCount(sim.Share, sim.StdErr*sim.StdErr*float64(sim.Own+sim.Honest)/n); effective > 0 && effective < n {
+			perBlock = n / effective
+			r.Measured.Low, r.Measured.High = stats.WilsonAt(r.Measured.Value*effective, effective, stats.Confidence)
+		}
+	}
+	r.Inside = least <= r.Measured.High && most >= r.Measured.Low
+	r.Theory = fmt.Sprintf("Eyal and Sirer 2014, equation 8, with α = %.3g; %s (between γ = %.2g and %.2g it is %.3g to %.3g)", k.Share, from, low, high, least, most)
+	r.BlocksNeeded = int(min(math.Ceil(float64(stats.SampleSize(k.Share, r.Predicted))*perBlock), math.MaxInt32))
+	if k.Blocks < r.BlocksNeeded {
+		a.missing("Not enough data: %s while node %d mined selfishly, and at least %d are needed to tell its share of the chain from that of an honest miner.",
+			count(k.Blocks, "block"), k.Node, r.BlocksNeeded)
+	}
+	return r
+}
+
+// doubleSpend holds the share of tries won against the exact race. Tries that neither side
+// had won when the time was over are left out.
+func (a *analysis) doubleSpend(k record.Attack) record.AttackResult {
+	decided := k.Tries
+	if k.GiveUpBehind > 0 {
+		decided = k.Won + k.GivenUp
+	}
+	r := record.AttackResult{Attack: k, Measured: record.Interval{Value: math.NaN()}}
+	if decided > 0 {
+		r.Measured.Value = float64(k.Won) / float64(decided)
+	}
+	r.Measured.Low, r.Measured.High = stats.ClopperPearson(k.Won, decided)
+	r.Predicted = orZero(stats.DoubleSpendGivingUp(k.Share, k.Confirmations, k.GiveUpBehind))
+	r.Inside = r.Predicted >= r.Measured.Low && r.Predicted <= r.Measured.High
+	patience := "an attacker that never gives up"
+	if k.GiveUpBehind > 0 {
+		patience = fmt.Sprintf("an attacker that gives up %s behind", count(k.GiveUpBehind, "block"))
+	}
+	r.Theory = fmt.Sprintf("exact race (Rosenfeld 2014; Grunspan and Pérez-Marco 2018) with q = %.3g, %s and %s, whose branch must be the longer one",
+		k.Share, count(k.Confirmations, "confirmation"), patience)
+	r.BlocksNeeded = stats.SampleSize(0, r.Predicted)
+	if decided < r.BlocksNeeded {
+		tries := "tries"
+		if decided == 1 {
+			tries = "try"
+		}
+		a.missing("Not enough data: %d decided %s of a double spend by node %d, and at least %d are needed to tell its chance from none.",
+			decided, tries, k.Node, r.BlocksNeeded)
+	}
+	return r
+}

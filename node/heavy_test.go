@@ -115,14 +115,14 @@ func TestMostOutputsAndInputs(t *testing.T) {
 }
 
 // What a reorganisation may take in memory beyond what the node had before it, in bytes:
-// what the profile gives to the database (its memtables, one more of them on its way to
-// the disk, and its caches), the coin cache, what waits for a sync, and 24 MB for the
-// payments of the blocks that came off and whatever else.
+// what the profile gives to the database (its memtables, and one more of them on its way to
+// the disk), the coin cache, what waits for a sync, and 24 MB for the payments of the
+// blocks that came off and whatever else.
 const reorgCache = 8 << 20
 
 var reorgMemory = map[string]int64{
-	"lean": 3*16<<20 + 12<<20 + reorgCache + 8<<20 + 24<<20,
-	"fast": 4*64<<20 + 96<<20 + reorgCache + 8<<20 + 24<<20,
+	"lean": 3*16<<20 + reorgCache + 8<<20 + 24<<20,
+	"fast": 4*64<<20 + reorgCache + 8<<20 + 24<<20,
 }
 
 // A long reorganisation of blocks with many coins takes no more memory than a short one.

@@ -23,10 +23,14 @@ const smallestTx = 11
 // little-endian, counts and lengths are compact sizes.
 func Encode(m Msg) []byte { return Append(nil, m) }
 
-// Append appends the same to b, in one piece where it is large.
+// Append appends to b what Encode returns. For messages that may be of megabytes it makes
+// the room at once, instead of doubling b while they grow.
 func Append(b []byte, m Msg) []byte {
-	if large, ok := m.(*Block); ok {
-		b = slices.Grow(b, 1+large.Block.Size())
+	switch m := m.(type) {
+	case *Block:
+		b = slices.Grow(b, 1+m.Block.Size())
+	case *BlockTxs:
+		b = slices.Grow(b, 1+blockTxsSize(m))
 	}
 	b = append(b, byte(m.Type()))
 	switch m := m.(type) {
@@ -131,6 +135,16 @@ func appendIndexes(b []byte, indexes []uint32) []byte {
 		next = i + 1
 	}
 	return b
+}
+
+// blockTxsSize is how many bytes the fields take at the most.
+func blockTxsSize(m *BlockTxs) int {
+	const longestSize = 9 // of a compact size
+	size := consensus.HashSize + longestSize
+	for _, tx := range m.Txs {
+		size += longestSize + tx.Size()
+	}
+	return size
 }
 
 func appendTxs(b []byte, txs []*consensus.Tx) []byte {

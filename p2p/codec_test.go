@@ -62,13 +62,18 @@ func TestRoundTrip(t *testing.T) {
 	for _, m := range samples() {
 		types[m.Type()] = true
 		wire := Encode(m)
-		got, err := Decode(wire)
+		buffer := bytes.Clone(wire)
+		got, err := Decode(buffer)
 		if err != nil {
 			t.Errorf("%T: %v", m, err)
 			continue
 		}
+		clear(buffer) // which is another message's now
 		if !bytes.Equal(Encode(got), wire) {
 			t.Errorf("%T: encoded again it is another message", m)
+		}
+		if before := []byte("before"); !bytes.Equal(Append(before, m), append(before, wire...)) {
+			t.Errorf("%T: appended it is another message", m)
 		}
 	}
 	for typ := TypeHello; typ <= TypePeers; typ++ {

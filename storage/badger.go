@@ -67,6 +67,9 @@ const (
 // own check of values stays off: it would turn a damaged value into an empty
 // one without an error, and ours (seal) covers it. Nothing in the value log is
 // ever replaced but by the same bytes, so it needs no garbage collection.
+// Tables and their indexes are mapped from their files, so that Badger's caches are for
+// what is compressed or encrypted: its cache of indexes is not even asked, and that of
+// blocks counts each of them as all of its table that follows, and so holds but a few.
 func settings(dir string, lean bool, log *badgerLog) badger.Options {
 	o := badger.DefaultOptions(dir).
 		WithSyncWrites(true).
@@ -79,12 +82,13 @@ func settings(dir string, lean bool, log *badgerLog) badger.Options {
 		WithValueLogFileSize(valueLogFile).
 		WithNumCompactors(2).
 		WithNumGoroutines(2).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
 		WithLogger(log)
 	if lean {
-		return o.WithMemTableSize(memTable(dir, leanMemTable/2+rand.Int64N(leanMemTable/2))).WithNumMemtables(leanMemtables).
-			WithBlockCacheSize(8 << 20).WithIndexCacheSize(4 << 20)
+		return o.WithMemTableSize(memTable(dir, leanMemTable/2+rand.Int64N(leanMemTable/2))).WithNumMemtables(leanMemtables)
 	}
-	return o.WithMemTableSize(fullMemTable).WithNumMemtables(3).WithBlockCacheSize(64 << 20).WithIndexCacheSize(32 << 20)
+	return o.WithMemTableSize(fullMemTable).WithNumMemtables(3)
 }
 
 // Sizes of a memtable, in bytes. A lean one is of half to all of its size, drawn when the

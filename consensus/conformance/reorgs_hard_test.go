@@ -66,7 +66,7 @@ func deepReorg(s *stage) {
 
 // What a node may grow by however often it reorganises, in bytes.
 const (
-	moreHeap = 16 << 20 // Badger's caches (12 MB), and some noise
+	moreHeap = 16 << 20 // the memtable, whose size each opening draws (10 MB more or less), and some noise
 	moreDisk = 32 << 20 // what Badger has not compacted yet
 )
 

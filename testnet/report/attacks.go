@@ -70,13 +70,18 @@ func (a *analysis) selfish(k record.Attack) record.AttackResult {
 	return r
 }
 
+// decided is how many tries of a double spend one side had won in time.
+func decided(k *record.Attack) int {
+	if k.GiveUpBehind > 0 {
+		return k.Won + k.GivenUp
+	}
+	return k.Tries
+}
+
 // doubleSpend holds the share of tries won against the exact race. Tries that neither side
 // had won when the time was over are left out.
 func (a *analysis) doubleSpend(k record.Attack) record.AttackResult {
-	decided := k.Tries
-	if k.GiveUpBehind > 0 {
-		decided = k.Won + k.GivenUp
-	}
+	decided := decided(&k)
 	r := record.AttackResult{Attack: k, Measured: record.Interval{Value: math.NaN()}}
 	if decided > 0 {
 		r.Measured.Value = float64(k.Won) / float64(decided)

@@ -115,9 +115,10 @@ func (v *view) attacks() section {
 	t := table{Title: "Attacks against theory", Words: 2, Head: []string{"attack", "what is measured", "hash share", "measured", "95 % interval", "predicted", "inside", "have", "needed"},
 		Caption: "Needed: how many blocks, or decided tries, it takes to tell the prediction from an honest miner's share, or from none, at 5 % and a power of 80 %."}
 	for _, r := range v.s.Attacks[:min(len(v.s.Attacks), most)] {
-		what, label, have := "share of the chain's blocks", fmt.Sprintf("selfish, node %d", r.Node), r.Blocks
+		what, label, have := "share of the chain's blocks", fmt.Sprintf("Selfish, node %d", r.Node), r.Blocks
 		if r.Kind == record.DoubleSpend {
-			what, label, have = fmt.Sprintf("share of %d tries won", r.Tries), fmt.Sprintf("double spend, node %d", r.Node), r.Tries
+			have = decided(&r.Attack)
+			what, label = fmt.Sprintf("share of %d decided tries won", have), fmt.Sprintf("Double spend, node %d", r.Node)
 		}
 		inside := "no"
 		if r.Inside {

@@ -25,8 +25,11 @@ func (v *view) overTime() section {
 	if f, ok := v.difficultyFigure(); ok {
 		s.Figures = append(s.Figures, f)
 	}
+	if slices.ContainsFunc(v.run.Samples, func(s record.Sample) bool { return s.MempoolTxs > 0 }) {
+		s.Figures = append(s.Figures, v.mempoolFigure())
+	}
 	if len(v.run.Samples) > 0 {
-		s.Figures = append(s.Figures, v.mempoolFigure(), v.tipsFigure())
+		s.Figures = append(s.Figures, v.tipsFigure())
 	}
 	return s
 }

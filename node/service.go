@@ -224,6 +224,12 @@ func (s *Service) Params() *consensus.Params { return s.params }
 // Source is the chain to mine for, for one miner, while the service runs.
 func (s *Service) Source() miner.Source { return &minerSource{Runner: s.Runner, life: s.life} }
 
+// Block reads a stored block, of the best chain or not; that it arrived is enough. Where
+// there is none the error is rpc.ErrNotFound, or ErrNoBody or ErrPruned for its header alone.
+func (s *Service) Block(hash consensus.Hash) (*consensus.Block, error) {
+	return rpcBackend{s}.Body(hash)
+}
+
 // listen binds the ports of the RPC server and of the pages.
 func (s *Service) listen(cfg ServiceConfig) (err error) {
 	if cfg.RPCListen != "" {

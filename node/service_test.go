@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"github.com/kapok-chain/kapok/internal/chaintest"
 	"github.com/kapok-chain/kapok/miner"
 	"github.com/kapok-chain/kapok/node"
+	"github.com/kapok-chain/kapok/rpc"
 )
 
 // house is one real service: Badger files, libp2p on loopback.
@@ -169,5 +171,42 @@ func TestMinerClock(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSnapshot: where two nodes with one chain stand differs by their mempools alone, and
+// blocks are read wherever they are.
+func TestSnapshot(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	c := chaintest.New(t, consensus.Regtest())
+	c.Grow(`genesis - a1..a101
+	            a100 - b101`)
+	one, two := openHouse(t, c.Params, t.TempDir()), openHouse(t, c.Params, t.TempDir())
+	defer one.close(t)
+	defer two.close(t)
+	for _, h := range []*house{one, two} {
+		submitAll(t, t.Context(), h, c.Path("a101")...)
+	}
+	if _, err := one.Runner.SubmitBlock(t.Context(), c.Block("b101")); err != nil {
+		t.Fatal(err)
+	}
+	pay := c.Pay(chaintest.From(c.Coinbase("a1")), chaintest.To("bob", 49*chaintest.Coins))
+	entry, err := one.Runner.SubmitTx(t.Context(), pay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := one.Runner.Snapshot(), two.Runner.Snapshot()
+	if want.Tip != c.Hash("a101") || want.Height != 101 || want.Coins.Count != 101 || want.MempoolTxs != 0 {
+		t.Errorf("%+v", want)
+	}
+	want.MempoolTxs, want.MempoolVSize = 1, int64(entry.VSize)
+	if got != want {
+		t.Errorf("%+v, expected %+v", got, want)
+	}
+	if b, err := one.Block(c.Hash("b101")); err != nil || b.Hash() != c.Hash("b101") {
+		t.Errorf("a block of a side branch: %v", err)
+	}
+	if _, err := two.Block(c.Hash("b101")); !errors.Is(err, rpc.ErrNotFound) {
+		t.Errorf("a block that did not come: %v", err)
 	}
 }

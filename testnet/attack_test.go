@@ -94,7 +94,7 @@ func (l *lair) end() record.Attack {
 	return l.outcome
 }
 
-// find hands named blocks to a node, all at once, and waits until nothing moves any more.
+// find hands named blocks to a node, all at once.
 func (l *lair) find(r *node.Runner, names ...string) {
 	l.t.Helper()
 	err := r.Do(func(n *node.Node, now time.Time) error {
@@ -108,7 +108,6 @@ func (l *lair) find(r *node.Runner, names ...string) {
 	if err != nil {
 		l.t.Fatalf("blocks %v: %v", names, err)
 	}
-	synctest.Wait()
 }
 
 // standAt makes sure of both nodes' tips, and that the public node knows nothing of some

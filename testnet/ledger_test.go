@@ -306,3 +306,17 @@ func TestEverywhereIsItsDefinition(t *testing.T) {
 		}
 	})
 }
+
+// Blocks of the prelude hold no payments: nothing is kept of them.
+func TestLedgerOfPreludeAlone(t *testing.T) {
+	s := newScene()
+	s.paid("x", 1, nil, 2)
+	for node := range 3 {
+		s.tip(node, named("early"), 99, second(0))
+		s.tip(node, named("prelude"), 100, second(1))
+	}
+	s.best = named("early")
+	if p := s.rows()[0]; len(s.blocks) > 0 || p.Block != "" || p.Status != record.Pending {
+		t.Errorf("%d blocks, %+v", len(s.blocks), p)
+	}
+}

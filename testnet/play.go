@@ -117,6 +117,9 @@ func (r *run) stages(ctx context.Context, beside func(func(context.Context) erro
 
 // start mines the prelude, and starts and connects the nodes.
 func (r *run) start(ctx context.Context) error {
+	if err := r.net.usage.rest(ctx); err != nil {
+		return err
+	}
 	r.enter("mining the first blocks")
 	blocks, err := r.load.prelude(ctx, func(done, total uint32) {
 		r.enter(fmt.Sprintf("mined %d of the %d first blocks", done, total))
@@ -318,8 +321,10 @@ func (r *run) agree(ctx context.Context) error {
 	return r.until(ctx, agreeTime, func() bool {
 		tips := make(map[consensus.Hash]bool)
 		r.recorder.look(func() {
-			for _, node := range r.net.running() {
-				tips[r.recorder.tips[node].Hash] = true
+			for node, tip := range r.recorder.tips {
+				if r.recorder.up[node] {
+					tips[tip.Hash] = true
+				}
 			}
 		})
 		if len(tips) > 1 {

@@ -23,6 +23,7 @@ type recorder struct {
 	order  []*recorded               // as they were first seen
 	finds  map[consensus.Hash]finder // of blocks that no node has taken yet
 	tips   []tipSighting             // by node
+	up     []bool                    // by node: it runs
 	news   chan struct{}             // closed, and replaced, when a tip moves or a block comes
 	ledger *ledger
 	over   error // why no more is taken in
@@ -53,7 +54,7 @@ func newRecorder(began time.Time, nodes int, ledger *ledger) *recorder {
 	return &recorder{
 		began: began, nodes: nodes, ledger: ledger,
 		blocks: make(map[consensus.Hash]*recorded), finds: make(map[consensus.Hash]finder),
-		tips: make([]tipSighting, nodes), news: make(chan struct{}),
+		tips: make([]tipSighting, nodes), up: make([]bool, nodes), news: make(chan struct{}),
 	}
 }
 
@@ -130,15 +131,34 @@ func (r *recorder) look(f func()) <-chan struct{} {
 	return r.news
 }
 
-// best is the tip that most nodes are at, of those the highest; r.mu is held.
-func (r *recorder) best() tipSighting {
-	count := make(map[tipSighting]int)
-	for _, t := range r.tips {
-		count[t]++
+// turned notes that a node runs, or does so no longer.
+func (r *recorder) turned(node int, up bool, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.up[node] = up
+	if up {
+		r.ledger.nodeStarted(node, at)
+	} else {
+		r.ledger.nodeEnded(node, at)
 	}
-	return slices.MaxFunc(r.tips, func(a, b tipSighting) int {
-		return cmp.Or(cmp.Compare(a.Height, b.Height), cmp.Compare(count[a], count[b]))
-	})
+	r.tell()
+}
+
+// best is the highest tip of a node that runs, of those the one that most are at; r.mu is
+// held.
+func (r *recorder) best() (best tipSighting) {
+	count := make(map[tipSighting]int)
+	for node, t := range r.tips {
+		if r.up[node] {
+			count[t]++
+		}
+	}
+	for _, t := range r.tips { // in order: of equals always the same
+		if cmp.Or(cmp.Compare(t.Height, best.Height), cmp.Compare(count[t], count[best])) > 0 && count[t] > 0 {
+			best = t
+		}
+	}
+	return best
 }
 
 // chain lists the recorded blocks up to a tip, lowest first; r.mu is held.

@@ -1,7 +1,6 @@
 package testnet
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -195,11 +195,11 @@ func (r *run) finish(ctx context.Context, why error) (*record.Summary, error) {
 	case ctx.Err() != nil:
 		r.manifest.Status = record.Interrupted
 	default:
-		r.manifest.Status, r.manifest.Reason = record.Failed, why.Error()
+		r.manifest.Status, r.manifest.Reason = record.Failed, strings.ReplaceAll(why.Error(), "\n", "; ")
 	}
 	r.manifest.EndedAt = time.Now()
 	written := errors.Join(
-		r.say(string(r.manifest.Status), nil, sentence(r.manifest.Status, why), nil),
+		r.say(string(r.manifest.Status), nil, sentence(&r.manifest), nil),
 		r.writer.Tables(r.recorder.rows(), r.ledger.rows()),
 		r.writer.Manifest(r.manifest),
 	)
@@ -219,12 +219,12 @@ func (r *run) report() (*record.Summary, error) {
 }
 
 // sentence says how a run ended.
-func sentence(s record.Status, why error) string {
-	switch s {
+func sentence(m *record.Manifest) string {
+	switch m.Status {
 	case record.Complete:
 		return "The run is complete."
 	case record.Interrupted:
 		return "The run was interrupted; what is recorded is of the time until then."
 	}
-	return fmt.Sprintf("The run failed: %v.", cmp.Or(why, errEnded))
+	return fmt.Sprintf("The run failed: %s.", m.Reason)
 }

@@ -79,7 +79,7 @@ func (s *seat) start(ctx context.Context) error {
 	offset := s.offset
 	s.mu.Unlock()
 	n.usage.watch(at.PID)
-	n.recorder.ledger.nodeStarted(s.node, time.Now())
+	n.recorder.turned(s.node, true, time.Now())
 	n.lives.Go(func() {
 		<-m.done()
 		client.Close()
@@ -163,39 +163,41 @@ func (s *seat) keep(ctx context.Context, to *seat) error {
 	return s.ask(ctx, &command{Op: opKeep, Addr: addr})
 }
 
-// down takes the node off its seat and has its neighbours dial it no longer.
-func (s *seat) down(ctx context.Context) (member, error) {
-	s.mu.Lock()
-	m := s.member
+// leave takes the node off its seat: nobody asks it for anything any more. Whoever calls
+// it has the turn.
+func (s *seat) leave(ctx context.Context) (member, error) {
+	m, _ := s.current()
 	if m == nil {
-		s.mu.Unlock()
 		return nil, errDown
 	}
-	s.mu.Unlock()
 	s.probe(ctx) // the last word on its hashes
 	s.mu.Lock()
 	s.member, s.client = nil, nil
 	s.hashes, s.due, s.last = s.hashes+s.last.Hashes, s.due+s.last.HashesDue, probe{}
 	s.mu.Unlock()
-	s.net.recorder.ledger.nodeEnded(s.node, time.Now())
-	addr := m.where().Addr
+	s.net.recorder.turned(s.node, false, time.Now())
+	return m, nil
+}
+
+// forgotten has the node's neighbours dial it no longer at where it was.
+func (s *seat) forgotten(ctx context.Context, m member) {
 	for _, e := range s.net.spec.Edges {
 		if e.To == s.node {
-			// A neighbour that is down, or ends just now, dials nobody.
-			_ = s.net.seats[e.From].ask(ctx, &command{Op: opForget, Addr: addr})
+			// One that is down, or ends just now, dials nobody.
+			_ = s.net.seats[e.From].ask(ctx, &command{Op: opForget, Addr: m.where().Addr})
 		}
 	}
-	return m, nil
 }
 
 // stop ends the node in order.
 func (s *seat) stop(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	m, err := s.down(ctx)
+	m, err := s.leave(ctx)
 	if err != nil {
 		return err
 	}
+	s.forgotten(ctx, m)
 	m.stop()
 	return nil
 }
@@ -207,11 +209,13 @@ func (s *seat) kill(ctx context.Context) error {
 	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	m, err := s.down(ctx)
+	m, err := s.leave(ctx)
 	if err != nil {
 		return err
 	}
-	return m.kill()
+	err = m.kill()
+	s.forgotten(ctx, m)
+	return err
 }
 
 var errUp = errors.New("the node is up")

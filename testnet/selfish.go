@@ -113,55 +113,75 @@ func (s *selfish) mine(ctx context.Context) error {
 	}
 }
 
-// look takes note of what has happened on both sides, and publishes what is due. Several
-// blocks may have come since the last look; those of the private chain that do not stand on
-// the public tip were found by a miner that had not seen it.
+// look takes note of what has happened on both sides, publishes what is due, and then gives
+// the private node what the public one has: the former is in a hurry. Several blocks may
+// have come since the last look. Those of the private chain were found by a miner that had
+// not seen the public tip, unless they stand on it.
 func (s *selfish) look(ctx context.Context) error {
 	public, err := tipOf(ctx, s.Public)
 	if err != nil {
 		return err
 	}
+	private, err := tipOf(ctx, s.Private)
+	if err != nil {
+		return err
+	}
 	others := public.Hash != s.seen && !s.owns(public.Hash)
 	s.seen = public.Hash
-	if others {
-		if err := s.feed(ctx, public); err != nil {
+	if !others {
+		return s.found(ctx, private)
+	}
+	if contains(private, public) {
+		if err := s.others(ctx, public, private, true); err != nil {
 			return err
 		}
+		return s.found(ctx, private)
+	}
+	if err := s.found(ctx, private); err != nil {
+		return err
+	}
+	if err := s.others(ctx, public, private, public.Work.Cmp(private.Work) > 0); err != nil {
+		return err
+	}
+	return s.catchUp(ctx, public)
+}
+
+// catchUp gives the private node a public chain. Where it was to go over and its miner found
+// a block meanwhile, it may not have done so: then there is a tie after all.
+func (s *selfish) catchUp(ctx context.Context, public *consensus.BlockIndex) error {
+	if err := s.feed(ctx, public); err != nil {
+		return err
 	}
 	private, err := tipOf(ctx, s.Private)
 	if err != nil {
 		return err
 	}
+	err = s.found(ctx, private)
+	if err == nil && s.heights.private == public.Height && !contains(private, public) && !s.heights.tie {
+		err = s.others(ctx, public, private, false)
+	}
+	return err
+}
+
+// found acts upon the blocks of the private miner that are new on the chain that ends in
+// private.
+func (s *selfish) found(ctx context.Context, private *consensus.BlockIndex) error {
 	finds, err := s.finds(private)
 	if err != nil {
 		return err
 	}
-	if others && contains(private, public) {
-		if err := s.others(ctx, public, private, true); err != nil {
-			return err
-		}
-		others = false
-	}
 	for _, b := range finds {
-		if err := s.found(ctx, b); err != nil {
+		if s.heights.tie {
+			s.outcome.Ties++
+			s.outcome.TiesOwn++
+		}
+		height := s.heights.found(b.Height)
+		s.Log.Debug("the attacker found a block", "height", b.Height, "hash", b.Hash, "public", s.heights.public)
+		if err := s.publishTo(ctx, b, height); err != nil {
 			return err
 		}
-	}
-	if others {
-		return s.others(ctx, public, private, false)
 	}
 	return nil
-}
-
-// found acts upon a block of the private miner.
-func (s *selfish) found(ctx context.Context, b *consensus.BlockIndex) error {
-	if s.heights.tie {
-		s.outcome.Ties++
-		s.outcome.TiesOwn++
-	}
-	height := s.heights.found(b.Height)
-	s.Log.Debug("the attacker found a block", "height", b.Height, "hash", b.Hash, "public", s.heights.public)
-	return s.publishTo(ctx, b, height)
 }
 
 // others acts upon a public tip that is another one.

@@ -1,6 +1,8 @@
 package testnet
 
 import (
+	"context"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/kapok-chain/kapok/internal/chaintest"
 	"github.com/kapok-chain/kapok/testnet/record"
+	"github.com/kapok-chain/kapok/testnet/stats"
 )
 
 // paperMiner is algorithm 1 of Eyal and Sirer 2014 word by word, on lengths of chains.
@@ -91,11 +94,6 @@ func TestSelfishHeightsOfManyBlocks(t *testing.T) {
 	}
 }
 
-// eyalSirer is equation 8 of the paper.
-func eyalSirer(alpha, gamma float64) float64 {
-	return (alpha*(1-alpha)*(1-alpha)*(4*alpha+gamma*(1-2*alpha)) - alpha*alpha*alpha) / (1 - alpha*(1+(2-alpha)*alpha))
-}
-
 // modelBlock is a block of a model without delays.
 type modelBlock struct {
 	parent *modelBlock
@@ -156,7 +154,7 @@ func mineModel(alpha, gamma float64, blocks int, random *rand.Rand) float64 {
 func TestSelfishHeightsEarnTheirShare(t *testing.T) {
 	for _, test := range []struct{ alpha, gamma float64 }{{0.1, 0}, {0.25, 0.5}, {1.0 / 3, 0}, {0.4, 0}, {0.4, 0.5}, {0.3, 1}, {0.45, 0.9}} {
 		random := rand.New(rand.NewPCG(7, uint64(1000*test.alpha)+uint64(10*test.gamma)))
-		got, want := mineModel(test.alpha, test.gamma, 100_000, random), eyalSirer(test.alpha, test.gamma)
+		got, want := mineModel(test.alpha, test.gamma, 100_000, random), stats.SelfishShare(test.alpha, test.gamma)
 		if math.Abs(got-want) > 0.01 {
 			t.Errorf("share %.3g, gamma %.2g: %.4f of the blocks, expected %.4f", test.alpha, test.gamma, got, want)
 		}
@@ -262,6 +260,44 @@ func TestSelfishOnTwoNodes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// meanwhile is a log whose first line of a message is held up until something is done.
+type meanwhile struct {
+	slog.Handler
+	message string
+	do      func()
+}
+
+func (m *meanwhile) Enabled(context.Context, slog.Level) bool { return true }
+
+func (m *meanwhile) Handle(_ context.Context, r slog.Record) error {
+	if do := m.do; do != nil && r.Message == m.message {
+		m.do = nil
+		do()
+	}
+	return nil
+}
+
+// The attacker sees that it is behind, and finds a block before its private node has gone
+// over to the public chain: that is a tie.
+func TestSelfishFindsInTheLastMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLair(t, `
+			genesis - a1 - a2
+			          a1 - s2 - s3`, "a1")
+		l.cfg.Log = slog.New(&meanwhile{message: "the others found a block", do: func() { l.find(l.private, "s2") }})
+		s, err := newSelfish(l.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.begin(s.run)
+		l.play([4]string{"others a2", "s2", "s2", ""})
+		l.play([4]string{"finds s3", "s3", "s3", ""})
+		if got := l.end(); got.Ties != 1 || got.TiesOwn != 1 || got.Own != 2 {
+			t.Errorf("got %+v", got)
+		}
+	})
 }
 
 // The attacker's blocks carry what the public node hears of, and what waited there before.

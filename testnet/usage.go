@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -25,6 +26,24 @@ func newUsage() *usage {
 	self := os.Getpid()
 	meter := energy.New(energy.Config{FS: os.DirFS("/"), Clock: time.Now, PIDs: []int{self}})
 	return &usage{meter: meter, pids: []int{self}}
+}
+
+// restTime is how long the machine is watched at rest, where there are counters of its
+// energy to ask: what it draws then is none of the run's.
+const restTime = time.Second
+
+// rest measures that, before anything runs.
+func (u *usage) rest(ctx context.Context) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.meter.Measures() {
+		return nil
+	}
+	if err := wait(ctx, restTime); err != nil {
+		return err
+	}
+	u.meter.Idle()
+	return nil
 }
 
 // watch counts a process from now on, which has begun since the run did.

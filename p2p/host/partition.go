@@ -8,9 +8,10 @@ import (
 	"slices"
 )
 
-// Uplinks limits what leaves each node: so many bytes a second on all its connections of
-// this matrix together; 0 is no limit. It holds for connections that are made from then
-// on, beside the bandwidth of each link.
+// Uplinks limits what leaves each node: so many bytes a second on all its connections
+// together; 0 is no limit. It holds for connections that are made from then on, beside the
+// bandwidth of each link. Each host limits what it sends itself, so this is true where
+// every process has a matrix of its own, too.
 func (m *Matrix) Uplinks(bytesPerS []int64) error {
 	if len(bytesPerS) != len(m.links) {
 		return fmt.Errorf("uplinks of %d nodes, expected one for each of %d", len(bytesPerS), len(m.links))
@@ -94,23 +95,39 @@ func (m *Matrix) reach(ctx context.Context, from, to int) error {
 }
 
 // open returns the lanes of a connection that one node has dialed to another; seed and
-// number are what jitter and loss are drawn from.
+// number are what jitter and loss are drawn from. The other node's uplink is its own
+// business: accept.
 func (m *Matrix) open(from, to int, seed, number uint64) (out, in *lane) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	there, back := m.links[from][to], m.links[to][from]
 	roundTrip := there.Delay + back.Delay
-	lane := func(from, to int, link Link, stream uint64) *lane {
-		var up *uplink
-		if m.uplinks != nil {
-			up = m.uplinks[from]
-		}
-		l := newLane(link, roundTrip, rand.New(rand.NewPCG(seed, stream)), up)
-		l.from, l.to, l.held = from, to, m.isCut(from, to)
-		m.lanes = append(m.lanes, l)
-		return l
+	out = newLane(there, roundTrip, rand.New(rand.NewPCG(seed, 2*number)), m.uplink(from))
+	in = newLane(back, roundTrip, rand.New(rand.NewPCG(seed, 2*number+1)), nil)
+	out.from, out.to, in.from, in.to = from, to, to, from
+	out.held, in.held = m.isCut(from, to), m.isCut(to, from)
+	m.lanes = append(m.lanes, out, in)
+	return out, in
+}
+
+// accept returns the lanes of a connection that a node has accepted, which have its uplink
+// and nothing else; nil where that has no limit.
+func (m *Matrix) accept(node int) (out, in *lane) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	up := m.uplink(node)
+	if up == nil {
+		return nil, nil
 	}
-	return lane(from, to, there, 2*number), lane(to, from, back, 2*number+1)
+	return newLane(Link{}, 0, nil, up), newLane(Link{}, 0, nil, nil)
+}
+
+// uplink is a node's, nil where that has no limit; m.mu is held.
+func (m *Matrix) uplink(node int) *uplink {
+	if m.uplinks == nil {
+		return nil
+	}
+	return m.uplinks[node]
 }
 
 // close forgets lanes that are closed.

@@ -17,8 +17,8 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// shaper puts a Shape under the connections that a TCP transport dials: below
-// Noise, so that gossip and our stream share the link.
+// shaper puts a Shape under the connections of a TCP transport: below Noise, so that
+// gossip and our stream share the link.
 type shaper struct {
 	transport.Upgrader
 	shape  *Shape
@@ -34,8 +34,32 @@ func shapedTransport(s *Shape) func(transport.Upgrader, network.ResourceManager)
 	}
 }
 
-// Upgrade implements transport.Upgrader. The transport calls it for what it dialed;
-// what it accepts goes through UpgradeGatedMaListener.
+// UpgradeGatedMaListener implements transport.Upgrader, for what the transport accepts.
+func (s *shaper) UpgradeGatedMaListener(t transport.Transport, l transport.GatedMaListener) transport.Listener {
+	return s.Upgrader.UpgradeGatedMaListener(t, &shapedListener{l, s.shape})
+}
+
+// shapedListener puts a host's uplink under what it accepts. All else is the business of
+// the side that dialed.
+type shapedListener struct {
+	transport.GatedMaListener
+	shape *Shape
+}
+
+// Accept implements transport.GatedMaListener.
+func (l *shapedListener) Accept() (manet.Conn, network.ConnManagementScope, error) {
+	raw, scope, err := l.GatedMaListener.Accept()
+	if err != nil {
+		return raw, scope, err
+	}
+	out, in := l.shape.Matrix.accept(l.shape.Node)
+	if out == nil {
+		return raw, scope, nil
+	}
+	return newShaped(raw, l.shape.Matrix, out, in), scope, nil
+}
+
+// Upgrade implements transport.Upgrader, for what the transport dialed.
 func (s *shaper) Upgrade(ctx context.Context, t transport.Transport, raw manet.Conn, dir network.Direction, id peer.ID, scope network.ConnManagementScope) (transport.CapableConn, error) {
 	conn, err := s.dial(ctx, raw)
 	if err != nil {
@@ -77,7 +101,8 @@ func (s *shaper) dial(ctx context.Context, raw manet.Conn) (manet.Conn, error) {
 	if pause(ctx, matrix.links[here][there].Delay+matrix.links[there][here].Delay); ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return newShaped(raw, matrix, here, there, s.shape.Seed, s.dialed.Add(1)), nil
+	out, in := matrix.open(here, there, s.shape.Seed, s.dialed.Add(1))
+	return newShaped(raw, matrix, out, in), nil
 }
 
 // shaped is a connection with a lane for each direction. Two goroutines stand
@@ -93,11 +118,9 @@ type shaped struct {
 	closed            error // what the connection below said to Close
 }
 
-// newShaped shapes both directions of a connection that one node of a matrix has dialed
-// to another.
-func newShaped(raw manet.Conn, m *Matrix, from, to int, seed, number uint64) *shaped {
-	c := &shaped{Conn: raw, matrix: m}
-	c.out, c.in = m.open(from, to, seed, number)
+// newShaped shapes a connection by what it writes and what it reads.
+func newShaped(raw manet.Conn, m *Matrix, out, in *lane) *shaped {
+	c := &shaped{Conn: raw, matrix: m, out: out, in: in}
 	c.pumps.Go(c.send)
 	c.pumps.Go(c.receive)
 	return c

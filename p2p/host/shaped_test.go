@@ -39,7 +39,8 @@ func pair(t *testing.T, out, in Link, test func(near *shaped, far net.Conn)) {
 // joined is a connection that one node of a matrix has dialed to another.
 func joined(m *Matrix, from, to int) (near *shaped, far net.Conn) {
 	below, far := net.Pipe()
-	return newShaped(pipeEnd{below}, m, from, to, 1, 1), far
+	out, in := m.open(from, to, 1, 1)
+	return newShaped(pipeEnd{below}, m, out, in), far
 }
 
 func mustWrite(t *testing.T, c net.Conn, b []byte) {

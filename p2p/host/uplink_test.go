@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/kapok-chain/kapok/p2p"
 )
 
 // star is a network of real lanes in virtual time: node 0, whose uplink has a limit, is
@@ -25,7 +27,10 @@ func star(t *testing.T, n int, rate int64, link Link, test func(m *Matrix, near,
 		near, far := make([]net.Conn, n), make([]net.Conn, n)
 		for i := 1; i < n; i++ {
 			if i == n-1 {
-				far[i], near[i] = joined(m, i, 0)
+				var below net.Conn
+				far[i], below = joined(m, i, 0)
+				out, in := m.accept(0)
+				near[i] = newShaped(pipeEnd{below}, m, out, in)
 			} else {
 				near[i], far[i] = joined(m, 0, i)
 			}
@@ -136,19 +141,54 @@ func TestUplinkWithoutLinks(t *testing.T) {
 			mustWrite(t, near[i], make([]byte, size))
 		}
 		begin := time.Now()
-		one, three := arrived(t, far[1], size, begin), arrived(t, far[3], size, begin)
-		mustPart(t, m, []int{3})
+		cut, other := arrived(t, far[1], size, begin), arrived(t, far[3], size, begin)
+		mustPart(t, m, []int{1})
 		_ = near[2].Close()
-		if took := <-one; took < size*time.Second/rate || took > (size+3*maxTurn)*time.Second/rate {
+		if took := <-other; took < size*time.Second/rate || took > (size+3*maxTurn)*time.Second/rate {
 			t.Errorf("the only one that is left took %v", took)
 		}
 		time.Sleep(time.Hour)
 		healed := time.Since(begin)
 		m.Heal()
-		if took := <-three - healed; took != size*time.Second/rate {
+		if took := <-cut - healed; took != size*time.Second/rate {
 			t.Errorf("what was held took %v", took)
 		}
 	})
+}
+
+// TestUplinkOfHosts: over real connections a node's uplink holds for what it sends to who
+// dialed it, too, though every process has a matrix of its own.
+func TestUplinkOfHosts(t *testing.T) {
+	const rate, size = 400_000, 80_000
+	var hosts []*node
+	var all []*Matrix
+	for i := range 2 {
+		m, err := UniformMatrix(2, Link{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Uplinks([]int64{0, rate}); err != nil {
+			t.Fatal(err)
+		}
+		c := lean()
+		c.Shape = &Shape{Matrix: m, Node: i}
+		hosts, all = append(hosts, start(t, c)), append(all, m)
+	}
+	a, b := hosts[0], hosts[1]
+	place(t, all[0], 1, b)
+	a.connect(t, b)
+	b.waitFor(t, "connected", a.ID(), 1)
+	for _, way := range []struct {
+		from, to *node
+		least    time.Duration
+	}{{a, b, 0}, {b, a, size * time.Second / rate}} {
+		began := time.Now()
+		way.from.Send(p2p.Outgoing{To: way.to.ID(), Msg: payment(1, size)})
+		way.to.waitFor(t, "message", way.from.ID(), 1)
+		if took := time.Since(began); took < way.least {
+			t.Errorf("%d bytes at %d a second took %v", size, rate, took)
+		}
+	}
 }
 
 func TestUplinksRefused(t *testing.T) {

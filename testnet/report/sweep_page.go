@@ -14,7 +14,7 @@ import (
 // TradeoffsHTML writes a sweep as one page that needs no network and no scripts.
 func TradeoffsHTML(w io.Writer, t *Tradeoffs) error {
 	p := page{
-		Style: template.CSS(styleText + chart.Style), Kind: "Kapok tradeoffs", Name: "What a block interval buys and costs", Facts: t.facts(), Missing: t.Missing,
+		Style: template.CSS(styleText + chart.Style), Kind: "Kapok tradeoffs", Unit: "sweep", Name: "What a block interval buys and costs", Facts: t.facts(), Missing: t.Missing,
 		Sections: []section{
 			{ID: "meaning", Title: "What it means", Intro: t.Meaning, Tables: []table{t.table()}},
 			{ID: "delay", Title: "Delay", Figures: []figure{

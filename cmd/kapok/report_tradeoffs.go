@@ -35,6 +35,9 @@ const (
 // maxAttackers bounds the curves of a plot.
 const maxAttackers = 5
 
+// maxAssumedHashrate is that of all of Bitcoin's miners in 2025, about.
+const maxAssumedHashrate = 1e21
+
 // energyModels are the models that a flag may name.
 var energyModels = map[string]func() energy.Model{
 	"cpu": energy.ServerCPU, "desktop-cpu": energy.DesktopCPU, "laptop-cpu": energy.LaptopCPU,
@@ -127,7 +130,7 @@ func tellSweep(c *cli.Context, s *report.Sweep) (err error) {
 	if s.Attackers, err = numbers(c, "attacker-share", 1e-6, 0.999, maxAttackers); err != nil {
 		return err
 	}
-	if s.HashesPerS, err = hashrateUpTo(c.String("hashrate-assumed"), 1e24); err != nil {
+	if s.HashesPerS, err = hashrateUpTo(c.String("hashrate-assumed"), maxAssumedHashrate); err != nil {
 		return err
 	}
 	model, known := energyModels[c.String("energy-model")]

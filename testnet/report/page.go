@@ -27,6 +27,7 @@ var (
 type page struct {
 	Style       template.CSS
 	Kind        string // of page
+	Unit        string // that it is about
 	Name        string
 	Description string
 	Warnings    []string // on top: what is not as it should be
@@ -78,7 +79,7 @@ func HTML(w io.Writer, run *record.Run, s *record.Summary) error {
 	v.unit, v.unitName = chart.TimeUnit(v.end)
 	v.buckets = min(max(looks(run)/2, 1), mostBuckets) // two looks each, so that none is empty
 	p := page{
-		Style: template.CSS(styleText + chart.Style), Kind: "Kapok testnet", Name: run.Manifest.Name, Description: run.Manifest.Description,
+		Style: template.CSS(styleText + chart.Style), Kind: "Kapok testnet", Unit: "run", Name: run.Manifest.Name, Description: run.Manifest.Description,
 		Warnings: v.warnings(), Facts: v.facts(), Tiles: v.tiles(), Missing: s.Missing,
 	}
 	for _, section := range []section{v.delays(), v.propagation(), v.blocks(), v.attacks(), v.overTime(), v.paymentsAndEnergy(), v.network(), v.events(), v.files()} {

@@ -155,7 +155,11 @@ func (r *StaleReport) judge(p *StalePoint) {
 		case test.fit == nil:
 			problem("the %s cannot be tested: there are too few, or they are not known.", test.of)
 		case test.fit.P < r.Level:
-			problem("the %s are not exponentially distributed: D = %.3f over %d, p = %.2g, which is below %.2g.", test.of, test.fit.D, test.fit.Count, test.fit.P, r.Level)
+			why := ""
+			if p.LagShare > mostLag {
+				why = fmt.Sprintf("; the machine did not keep up, so that its hash rate was not steady: %s of the worst miner's hashes were not done", percent(p.LagShare))
+			}
+			problem("the %s are not exponentially distributed: D = %.3f over %d, p = %.2g, which is below %.2g%s.", test.of, test.fit.D, test.fit.Count, test.fit.P, r.Level, why)
 		}
 	}
 }

@@ -69,6 +69,12 @@ func TestStaleRatesTogether(t *testing.T) {
 				run.Blocks[i].FoundS = run.Blocks[i].FoundS/2 + run.Blocks[len(run.Blocks)-1].FoundS*float64(i)/float64(2*len(run.Blocks))
 			}
 		}, "runs/one: the times between finds are not exponentially distributed"},
+		"a machine that is too slow": {1000, func(run *record.Run) {
+			run.Manifest.End.WorstLag = 0.3
+			for i := range run.Blocks {
+				run.Blocks[i].FoundS = run.Blocks[i].FoundS/2 + run.Blocks[len(run.Blocks)-1].FoundS*float64(i)/float64(2*len(run.Blocks))
+			}
+		}, "the machine did not keep up"},
 		"lucky nonces": {1000, func(run *record.Run) {
 			for i := range run.Blocks {
 				run.Blocks[i].Hashes = min(run.Blocks[i].Hashes, 1.5*run.Blocks[i].DifficultyHashes)

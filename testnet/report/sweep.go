@@ -176,6 +176,9 @@ func (t *Tradeoffs) point(s Sweep, p SweepPoint, confidence float64, rng *rand.R
 		hashes += r.HashesPerS * r.MeasuredS
 		confirmed += r.Payments[record.Confirmed]
 	}
+	if o.LagShare > mostLag {
+		t.missing(&o, "the machine did not keep up: %s of the worst miner's hashes were not done, so that figures are of a slower network.", percent(o.LagShare))
+	}
 	if o.MeasuredS > 0 {
 		o.HashesPerS, o.PaymentsPerS = hashes/o.MeasuredS, float64(confirmed)/o.MeasuredS
 	}

@@ -14,7 +14,7 @@ import (
 // TradeoffsHTML writes a sweep as one page that needs no network and no scripts.
 func TradeoffsHTML(w io.Writer, t *Tradeoffs) error {
 	p := page{
-		Style: template.CSS(styleText + chart.Style), Kind: "Kapok tradeoffs", Name: "What a block interval buys and costs", Facts: t.facts(), Missing: t.Missing,
+		Style: template.CSS(styleText + chart.Style), Kind: "Kapok tradeoffs", Unit: "sweep", Name: "What a block interval buys and costs", Facts: t.facts(), Missing: t.Missing,
 		Sections: []section{
 			{ID: "meaning", Title: "What it means", Intro: t.Meaning, Tables: []table{t.table()}},
 			{ID: "delay", Title: "Delay", Figures: []figure{
@@ -213,33 +213,24 @@ func (t *Tradeoffs) attackers() (list []float64) {
 	return list
 }
 
+// energyFigure is what a payment costs as run and at the hash rate that was assumed; what
+// lies decades below, other hardware at the measured rate, is in the table.
 func (t *Tradeoffs) energyFigure() figure {
-	rows := chart.Rows{ID: "plot-energy", Title: "Energy for a payment", Desc: "Joules for a confirmed payment, as run and as it would be elsewhere.",
-		X: chart.Axis{Label: "joules for a payment", Log: true}, Names: []string{"as run"}}
-	names := map[string]int{} // of hardware elsewhere: its place among the marks
+	rows := chart.Rows{ID: "plot-energy", Title: "Energy for a payment", Desc: "Joules for a confirmed payment, as run and at the assumed hash rate.",
+		X: chart.Axis{Label: "joules for a payment", Log: true}, Names: []string{"as run", ""}}
 	for i := range t.Points {
 		o := &t.Points[i]
-		marks := []chart.Value{mark(math.NaN())}
-		row := chart.Row{Label: t.name(o)}
+		row := chart.Row{Label: t.name(o), Marks: []chart.Value{mark(math.NaN()), mark(math.NaN())}}
 		if o.Energy.Joules != nil {
-			marks[0].At = *o.Energy.Joules
+			row.Marks[0].At = *o.Energy.Joules
 			row.Text = chart.Quantity(*o.Energy.Joules, "J")
 		}
 		for _, c := range o.Energy.Elsewhere {
-			name := c.Model + " at the measured hash rate"
 			if c.Assumed {
-				name = c.Model + " at " + chart.Quantity(c.HashesPerS, "H/s")
+				row.Marks[1].At = c.Joules
+				rows.Names[1] = fmt.Sprintf("at %s (%s)", chart.Quantity(c.HashesPerS, "H/s"), c.Model)
 			}
-			if _, known := names[name]; !known {
-				names[name] = len(rows.Names)
-				rows.Names = append(rows.Names, name)
-			}
-			for len(marks) <= names[name] {
-				marks = append(marks, mark(math.NaN()))
-			}
-			marks[names[name]].At = c.Joules
 		}
-		row.Marks = marks
 		rows.Rows = append(rows.Rows, row)
 	}
 	return figure{Title: rows.Title, Picture: template.HTML(rows.HTML()), Caption: sentenceOf(t.Method["energy"])}

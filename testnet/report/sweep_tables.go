@@ -2,7 +2,9 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -83,18 +85,22 @@ func (t *Tradeoffs) riskTable() table {
 // energyTable is what payments cost.
 func (t *Tradeoffs) energyTable() table {
 	o := table{Title: "Energy for a confirmed payment", Words: 2, Head: []string{"interval", "on", "hash rate", "payments a second", "for a payment"}}
+	sources := map[string]bool{}
 	for i := range t.Points {
 		p := &t.Points[i]
 		row := func(on string, hashes float64, joules *float64) {
 			o.Rows = append(o.Rows, []string{t.name(p), on, chart.Quantity(hashes, "H/s"), chart.Number(p.PaymentsPerS), joulesText(joules)})
 		}
 		if p.Energy.Joules != nil {
-			row("as run; "+p.Energy.Method, p.HashesPerS, p.Energy.Joules)
+			row("as run", p.HashesPerS, p.Energy.Joules)
+			sources["as run: "+p.Energy.Method] = true
 		}
 		for _, c := range p.Energy.Elsewhere {
-			row(c.Model+"; "+c.Source, c.HashesPerS, &c.Joules)
+			row(c.Model, c.HashesPerS, &c.Joules)
+			sources[c.Model+": "+c.Source] = true
 		}
 	}
+	o.Caption = sentenceOf(strings.Join(slices.Sorted(maps.Keys(sources)), "; "))
 	return o
 }
 

@@ -114,6 +114,7 @@ func TestTradeoffsWithLittle(t *testing.T) {
 	s.Points[1].Runs = s.Points[1].Runs[:1]
 	full := made{nodes: 4, rates: []float64{400, 300, 200, 100}, spacing: 2, warmUp: 10, measured: 200, paying: 5, perBlock: 3, delayMS: func(a, b int) float64 { return 90 }, seed: 9}.make(t)
 	full.Dir = "sweep/full"
+	full.Manifest.End.WorstLag = 0.3
 	s.Points[2].Runs = []*record.Run{full, full}
 	r := tradeoffsOf(s)
 	missing := strings.Join(r.Missing, "\n")
@@ -125,6 +126,7 @@ func TestTradeoffsWithLittle(t *testing.T) {
 		"Blocks every 1\u00a0s of 400,000 weight units: 1 of 2 replicas are there.",
 		"Blocks every 1\u00a0s of 400,000 weight units: payments in ",
 		"Blocks every 2\u00a0s of 400,000 weight units: half of the payments or more never had 6 confirmations",
+		"Blocks every 2\u00a0s of 400,000 weight units: the machine did not keep up: 30\u00a0%",
 	} {
 		if !strings.Contains(missing, want) {
 			t.Errorf("what is missing does not say %q:\n%s", want, missing)

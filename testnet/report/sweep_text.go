@@ -165,8 +165,11 @@ func energyInWords(points []*Tradeoff) string {
 	if last.Energy.Measured {
 		how = "measured"
 	}
-	text := fmt.Sprintf("Mining draws the same power whatever the interval is, so that a payment costs what power and payments a second make of it: here %s to %s (%s)",
-		chart.Quantity(low, "J"), chart.Quantity(high, "J"), how)
+	costs := chart.Quantity(low, "J")
+	if most := chart.Quantity(high, "J"); most != costs {
+		costs += " to " + most
+	}
+	text := fmt.Sprintf("Mining draws the same power whatever the interval is, so that a payment costs what power and payments a second make of it: here %s (%s)", costs, how)
 	for _, c := range last.Energy.Elsewhere {
 		if c.Assumed {
 			text += fmt.Sprintf(", and %s where the network did %s (model: %s)", chart.Quantity(c.Joules, "J"), chart.Quantity(c.HashesPerS, "H/s"), c.Model)

@@ -179,6 +179,18 @@ func (a *analysis) leftOut() []bool {
 	return nodes
 }
 
+// blockDelay is how long a block took to a node, counted from 0, in seconds: not its
+// miner's, and not where something disturbed the network on the way. A node that was down
+// in between has the block when it is back.
+func (a *analysis) blockDelay(b *record.Block, node int) (float64, bool) {
+	at := b.ArrivalS[node]
+	if node+1 == b.Miner || math.IsNaN(at) || b.Status == record.Withheld {
+		return 0, false
+	}
+	at = max(at, b.FoundS) // clocks tick in whole microseconds
+	return micro(at - b.FoundS), a.still.hold(b.FoundS, at)
+}
+
 // propagation is how long blocks took to the other nodes.
 func (a *analysis) propagation() {
 	p := &record.Propagation{ByNode: make([]float64, len(a.run.Manifest.Nodes))}
@@ -186,11 +198,11 @@ func (a *analysis) propagation() {
 	byNode := make([][]float64, len(p.ByNode))
 	for _, b := range a.quiet {
 		latest := math.Inf(-1)
-		for i, at := range b.ArrivalS {
-			if i+1 == b.Miner || !(at >= 0) || b.Status == record.Withheld {
+		for i := range b.ArrivalS {
+			delay, ok := a.blockDelay(&b, i)
+			if !ok {
 				continue
 			}
-			delay := micro(max(0, at-b.FoundS))
 			all, byNode[i] = append(all, delay), append(byNode[i], delay)
 			latest = max(latest, delay)
 		}
@@ -364,12 +376,11 @@ func (a *analysis) pairDelays(miners []int) (delays [][][]float64, borrowed int)
 	var all []float64
 	for _, b := range a.quiet {
 		from, mines := place[b.Miner]
-		if !mines || b.Status == record.Withheld {
+		if !mines {
 			continue
 		}
 		for k, i := range miners {
-			if at := b.ArrivalS[i]; k != from && at >= 0 && len(delays[from][k]) < maxPairDelays {
-				d := max(0, at-b.FoundS)
+			if d, ok := a.blockDelay(&b, i); ok && len(delays[from][k]) < maxPairDelays {
 				delays[from][k], to[k], all = append(delays[from][k], d), append(to[k], d), append(all, d)
 			}
 		}

@@ -2,8 +2,10 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/kapok-chain/kapok/testnet/record"
 	"github.com/kapok-chain/kapok/testnet/stats"
@@ -57,6 +59,7 @@ func (a *analysis) payments() {
 		return
 	}
 	cluster := clusters(list)
+	var few []string // blocks, for an interval
 	for _, stage := range stages {
 		d, ok := a.delay(list, cluster, stage.blocks, stage.at)
 		if !ok {
@@ -65,9 +68,11 @@ func (a *analysis) payments() {
 		d.Stage = stage.name
 		a.s.Delays = append(a.s.Delays, d)
 		if math.IsNaN(d.P50S.Low) && stage.waits {
-			a.missing("Not enough data: payments in %s, and at least %d with about as many payments each are needed for an interval of the median delay: %s.",
-				count(d.Blocks, "block"), stage.blocks*stats.ClustersNeeded(0.5), stage.title)
+			few = append(few, fmt.Sprintf("%s (%d blocks of %d)", stage.title, d.Blocks, stage.blocks*stats.ClustersNeeded(0.5)))
 		}
+	}
+	if len(few) > 0 {
+		a.missing("Not enough data: payments are in too few blocks, or nearly all in a few, for an interval of the median delay: %s.", strings.Join(few, ", "))
 	}
 	a.parts(list)
 }

@@ -220,16 +220,13 @@ func (v *view) nodeLabel(i int) string {
 // blockDelays are the times of undisturbed blocks to any other node, to the last one, and
 // by node.
 func (v *view) blockDelays() (all, last []float64, byNode [][]float64) {
+	a := analyse(v.run, nil)
 	byNode = make([][]float64, len(v.run.Manifest.Nodes))
-	calm := without(v.window, v.disturbed)
-	for _, b := range v.run.Blocks {
-		if calm.find(b.FoundS) < 0 || b.Status == record.Withheld {
-			continue
-		}
+	for i := range a.quiet {
 		latest := math.Inf(-1)
-		for i, at := range b.ArrivalS {
-			if d := max(0, at-b.FoundS); i+1 != b.Miner && !math.IsNaN(at) {
-				all, byNode[i] = append(all, d), append(byNode[i], d)
+		for node := range byNode {
+			if d, ok := a.blockDelay(&a.quiet[i], node); ok {
+				all, byNode[node] = append(all, d), append(byNode[node], d)
 				latest = max(latest, d)
 			}
 		}

@@ -180,6 +180,35 @@ func TestGapsAcrossDownTimes(t *testing.T) {
 	}
 }
 
+// TestBlockDelays: a block that was on its way when its node went down is no measure of
+// the way, and one that came after the measured time is.
+func TestBlockDelays(t *testing.T) {
+	never := math.NaN()
+	run := &record.Run{
+		Manifest: record.Manifest{MeasuredFromS: 10, MeasuredToS: 100, Nodes: make([]record.Node, 3)},
+		Events:   []record.Event{{TimeS: 30, Kind: "stop", Nodes: []int{2}}, {TimeS: 40, Kind: "restart", Nodes: []int{2}}},
+		Samples:  []record.Sample{{TimeS: 42, Node: 1, Tip: "a"}},
+		Blocks: []record.Block{
+			{Hash: "a", Miner: 1, FoundS: 9, ArrivalS: []float64{9, 11, 12}}, // before the measured time
+			{Hash: "b", Miner: 1, FoundS: 29, ArrivalS: []float64{29, 41, 29.5}},
+			{Hash: "c", Miner: 3, FoundS: 35, ArrivalS: []float64{36, 41, 35}}, // while node 2 was down
+			{Hash: "d", Miner: 1, FoundS: 50, ArrivalS: []float64{50, 51.25, never}},
+			{Hash: "e", Miner: 0, FoundS: 60, ArrivalS: []float64{60, 59.9, 62}, Status: record.Stale},
+			{Hash: "f", Miner: 1, FoundS: 70, ArrivalS: []float64{70, 75, 75}, Status: record.Withheld},
+			{Hash: "g", Miner: 2, FoundS: 99, ArrivalS: []float64{101, 99, 102}},
+		},
+	}
+	all, last, byNode := (&view{run: run}).blockDelays()
+	if got, want := fmt.Sprint(all, last, byNode), "[0.5 1.25 0 0 2 2 3] [0.5 1.25 2 3] [[0 2] [1.25 0] [0.5 2 3]]"; got != want {
+		t.Errorf("delays %s, want %s", got, want)
+	}
+	a := analyse(run, nil)
+	delays, borrowed := a.pairDelays([]int{0, 1, 2})
+	if got, want := fmt.Sprint(delays, borrowed), "[[[] [1.25] [0.5]] [[2] [] [3]] [[2] [1.25] []]] 2"; got != want {
+		t.Errorf("delays of pairs %s, want %s", got, want)
+	}
+}
+
 // TestDelays computes by hand what Summarize must say.
 func TestDelays(t *testing.T) {
 	never := math.NaN()
@@ -233,7 +262,7 @@ func TestDelays(t *testing.T) {
 	if e := s.Energy; e.JoulesPerBlock != 22.5 || e.JoulesPerPayment != 30 || e.JoulesPerHash != 0.02 || s.HashesPerS != 50 {
 		t.Errorf("energy %+v, %g hashes a second", e, s.HashesPerS)
 	}
-	for _, part := range []string{"4 blocks, and at least 30 are needed for the stale rate", "4 block intervals, and at least 30 are needed for the block spacing", "payments in 3 blocks, and at least 15 with about as many payments each are needed for an interval of the median delay: 1 confirmation", "payments in 2 blocks, and at least 45"} {
+	for _, part := range []string{"4 blocks, and at least 30 are needed for the stale rate", "4 block intervals, and at least 30 are needed for the block spacing", "for an interval of the median delay: in a block (3 blocks of 15), 1 confirmation (3 blocks of 15), 3 confirmations (2 blocks of 45)."} {
 		if !slices.ContainsFunc(s.Missing, func(m string) bool { return strings.Contains(m, part) }) {
 			t.Errorf("no %q in %q", part, s.Missing)
 		}
@@ -266,7 +295,7 @@ func TestAttacks(t *testing.T) {
 		t.Errorf("%+v", double)
 	}
 	if hopeless.BlocksNeeded < 100 || !slices.ContainsFunc(s.Missing, func(m string) bool {
-		return strings.Contains(m, "1 decided try of a double spend by node 2, and at least "+fmt.Sprint(hopeless.BlocksNeeded))
+		return strings.Contains(m, "1 decided try of a double spend by node 2, and at least "+whole(hopeless.BlocksNeeded))
 	}) {
 		t.Errorf("needs %d, missing %q", hopeless.BlocksNeeded, s.Missing)
 	}

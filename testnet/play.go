@@ -272,11 +272,12 @@ func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
 		return context.Cause(ctx)
 	}
 	patience := max(drainTime, time.Duration(2*drainBlocks*r.Spec.SpacingS*float64(time.Second)))
+	var from, best tipSighting
+	r.recorder.look(func() { from = r.recorder.best() })
 	var last consensus.Hash
 	return r.until(ctx, patience, func() bool {
-		var best tipSighting
 		r.recorder.look(func() { best = r.recorder.best() })
-		if best.Height >= r.to.height+drainBlocks {
+		if best.Height >= from.Height+drainBlocks {
 			return true
 		}
 		if best.Hash == last {

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // smallSpec is a ring of nodes whose links take 5 ms. The first two mine, so that there is
-// a block every 0.2 s, and two wallets pay 20 times a second.
+// a block every 0.2 s, and two wallets pay 5 times a second.
 func smallSpec(t *testing.T, nodes int) *spec.Spec {
 	t.Helper()
 	const hashes, spacing = 1 << 12, 0.2
@@ -42,7 +42,7 @@ func smallSpec(t *testing.T, nodes int) *spec.Spec {
 	params.StartBits, params.PowLimitBits = 0x1f0fffff, 0x1f0fffff // 4,096 hashes a block
 	s := &spec.Spec{
 		Name: "small", Seed: 1, Text: []byte("# a test\n"), Blocks: 8, Network: &params, SpacingS: spacing,
-		Prelude: 3, Coins: 200, Payments: spec.Payments{Rate: 20, Wallets: 2, Fees: spec.Fees{Kind: spec.Constant, Median: 2}},
+		Prelude: 3, Coins: 100, Payments: spec.Payments{Rate: 5, Wallets: 2, Fees: spec.Fees{Kind: spec.Constant, Median: 2}},
 	}
 	params.GenesisTime = uint32(time.Now().Unix()) - s.Prelude
 	if err := params.Init(); err != nil {

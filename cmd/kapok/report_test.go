@@ -20,9 +20,9 @@ import (
 	"github.com/kapok-chain/kapok/testnet/spec"
 )
 
-// madeRun writes the directory of a run that never ran: a chain without forks, whose
+// writeRun writes the directory of a run that never ran: a chain without forks, whose
 // blocks take 50 ms to every other node, and payments that the next block takes.
-func madeRun(t *testing.T, dir string, s *spec.Spec, status record.Status) {
+func writeRun(t *testing.T, dir string, s *spec.Spec, status record.Status) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(s.Seed, 1))
 	const from = 10.0
@@ -103,7 +103,7 @@ func newFakeSweep(t *testing.T, dir string, settings sweepSettings) *fakeSweep {
 		run: func(ctx context.Context, s *spec.Spec, dir string, progress func(string)) error {
 			progress("measuring")
 			status, err := f.end(len(f.ran))
-			madeRun(t, dir, s, status)
+			writeRun(t, dir, s, status)
 			f.ran = append(f.ran, s.Name)
 			f.clock = f.clock.Add(f.slow + startTime + s.WarmUp + s.Duration + time.Duration(drainIntervals*s.SpacingS*float64(time.Second)))
 			return err
@@ -246,7 +246,7 @@ func TestSweepRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	madeRun(t, running, file, record.Running)
+	writeRun(t, running, file, record.Running)
 	refused("a run that goes on", dir, "goes on, or its process was killed", func(*fakeSweep) {})
 	if err := os.Remove(filepath.Join(running, record.BlocksFile)); err != nil {
 		t.Fatal(err)

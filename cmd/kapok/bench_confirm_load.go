@@ -194,6 +194,7 @@ func signAll(ctx context.Context, purses []*purse, to string, signed chan<- *con
 				return nil
 			}
 		}
+		p.wallet = nil // it remembers a key for the change of each payment
 	}
 	return nil
 }

@@ -380,6 +380,9 @@ func (s *soak) judge(size soakSize, header float64) {
 		}
 		return fitTrend(minutes, values)
 	}
+	if got := line(func(x *soakSample) float64 { return x.buffers }); got.level < float64(size.nodes<<20) {
+		s.t.Errorf("the buffers of %d databases are %v bytes: they have other names in the profile now", size.nodes, got)
+	}
 	blocks := line(func(x *soakSample) float64 { return x.blocks })
 	chain := blocks.perMinute * float64(size.nodes) * header
 	s.t.Logf("%d samples in %v after %v of warm-up; %.1f blocks a minute, each %.0f bytes in each node: %.3f MB a minute", len(s.samples), size.length, size.warmUp, blocks.perMinute, header, chain/1e6)

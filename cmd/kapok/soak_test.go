@@ -380,7 +380,7 @@ func (s *soak) judge(size soakSize, header float64) {
 		}
 		return fitTrend(minutes, values)
 	}
-	if got := line(func(x *soakSample) float64 { return x.buffers }); got.level < float64(size.nodes)<<20 {
+	if got := line(func(x *soakSample) float64 { return x.buffers }); got.level < float64(size.nodes<<20) {
 		s.t.Errorf("the buffers of %d databases are %v bytes: they have other names in the profile now", size.nodes, got)
 	}
 	blocks := line(func(x *soakSample) float64 { return x.blocks })

@@ -258,11 +258,12 @@ func (a *analysis) staleRate() {
 	if !ok {
 		return
 	}
-	// Stale blocks come in company, so that the blocks tell less, or more, than as many
-	// that know nothing of each other: the simulation knows how much.
-	n := float64(r.ComparedBlocks)
-	effective := stats.EffectiveCount(predicted.share, predicted.err*predicted.err*predictedBlocks/n)
-	if effective > 0 && effective < n {
+	// Blocks hang together, so that they may tell less than as many that know nothing of
+	// each other: the simulation knows how much.
+	r.EffectiveBlocks = float64(r.ComparedBlocks)
+	effective := stats.EffectiveCount(predicted.share, predicted.err*predicted.err*predictedBlocks/r.EffectiveBlocks)
+	if effective > 0 && effective < r.EffectiveBlocks {
+		r.EffectiveBlocks = effective
 		r.Compared.Low, r.Compared.High = stats.WilsonAt(r.Compared.Value*effective, effective, stats.Confidence)
 	}
 	r.Predicted, r.PredictedError, r.Method = predicted.share, predicted.err, predicted.method

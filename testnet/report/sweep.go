@@ -164,6 +164,11 @@ func (t *Tradeoffs) point(s Sweep, p SweepPoint, confidence float64, rng *rand.R
 	if o.Replicas < o.Wanted {
 		t.missing(&o, "%d of %d replicas are there.", o.Replicas, o.Wanted)
 	}
+	if o.Replicas == 0 {
+		o.ChainIntervalS = p.IntervalS
+		o.risks(s.Attackers)
+		return o
+	}
 	var summaries []*record.Summary
 	hashes, confirmed := 0.0, 0
 	for _, run := range p.Runs {

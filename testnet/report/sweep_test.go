@@ -115,22 +115,27 @@ func TestTradeoffsWithLittle(t *testing.T) {
 	full := made{nodes: 4, rates: []float64{400, 300, 200, 100}, spacing: 2, warmUp: 10, measured: 200, paying: 5, perBlock: 3, delayMS: func(a, b int) float64 { return 90 }, seed: 9}.make(t)
 	full.Dir = "sweep/full"
 	full.Manifest.End.WorstLag = 0.3
+	short := made{nodes: 4, rates: []float64{400, 300, 200, 100}, spacing: 0.5, warmUp: 10, measured: 5, delayMS: func(a, b int) float64 { return 90 }, seed: 9}.make(t)
 	s.Points[2].Runs = []*record.Run{full, full}
+	s.Points = append(s.Points, SweepPoint{IntervalS: 0.25, MaxWeight: 400_000, Replicas: 1, Runs: []*record.Run{short}})
 	r := tradeoffsOf(s)
 	missing := strings.Join(r.Missing, "\n")
 	for _, want := range []string{
 		"The sweep did not come to its end.",
 		"Blocks every 500\u00a0ms of 400,000 weight units: 0 of 2 replicas are there.",
-		"Blocks every 500\u00a0ms of 400,000 weight units: no payment was due",
-		"Blocks every 500\u00a0ms of 400,000 weight units: there are too few blocks",
 		"Blocks every 1\u00a0s of 400,000 weight units: 1 of 2 replicas are there.",
 		"Blocks every 1\u00a0s of 400,000 weight units: payments in ",
 		"Blocks every 2\u00a0s of 400,000 weight units: half of the payments or more never had 6 confirmations",
+		"Blocks every 250\u00a0ms of 400,000 weight units: no payment was due",
+		"Blocks every 250\u00a0ms of 400,000 weight units: there are too few blocks",
 		"Blocks every 2\u00a0s of 400,000 weight units: the machine did not keep up: 30\u00a0%",
 	} {
 		if !strings.Contains(missing, want) {
 			t.Errorf("what is missing does not say %q:\n%s", want, missing)
 		}
+	}
+	if n := strings.Count(missing, "Blocks every 500\u00a0ms"); n != 1 {
+		t.Errorf("%d sentences on a point of which nothing is there, want one:\n%s", n, missing)
 	}
 	if r.Complete || r.Points[0].Stale != nil || r.Points[0].Energy.Joules != nil || !math.IsNaN(r.Points[1].Confirmed6.P50S.Low) {
 		t.Errorf("figures of nothing: %+v", r.Points[:2])

@@ -18,7 +18,7 @@ func testnetCommand() *cli.Command {
 		Usage: "run a network of real nodes from one file, and measure it",
 		Description: "The file says how many nodes there are, who mines, what lies between them, who pays,\n" +
 			"and what goes wrong when (docs/testnet.md; examples in testdata/testnets).",
-		Subcommands: []*cli.Command{testnetRunCommand(), testnetUpCommand(), testnetStatusCommand(), testnetStopCommand(), testnetNodeCommand()},
+		Subcommands: []*cli.Command{testnetRunCommand(), testnetUpCommand(), testnetStatusCommand(), testnetStopCommand(), testnetValuesCommand(), testnetNodeCommand()},
 	}
 }
 

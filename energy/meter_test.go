@@ -190,6 +190,26 @@ func TestCounterFailsOnTheWay(t *testing.T) {
 	}
 }
 
+// A process that begins later counts with all that it used; one that has ended keeps it.
+func TestWatch(t *testing.T) {
+	m := newMachine()
+	m.cpu("41", 7)
+	meter := m.meter(Config{PIDs: []int{41}})
+	m.now = m.now.Add(time.Second)
+	m.cpu("41", 8)
+	m.cpu("43", 2)
+	meter.Watch(43)
+	if r := meter.Read(0); !near(r.Joules, 3*280.0/64) {
+		t.Errorf("%+v", r)
+	}
+	delete(m.MapFS, "proc/43/stat")
+	m.cpu("41", 9)
+	m.now = m.now.Add(time.Second)
+	if r := meter.Read(0); !near(r.Joules, 4*280.0/64) {
+		t.Errorf("after its end: %+v", r)
+	}
+}
+
 func TestModelTable(t *testing.T) {
 	seen := map[string]bool{}
 	for _, m := range Models() {

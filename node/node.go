@@ -145,12 +145,6 @@ func (n *Node) ClockOff() time.Duration { return n.engine.ClockOff() }
 // Mempool lists the payments that wait to be mined, parents before children.
 func (n *Node) Mempool() []*mempool.Entry { return n.pool.Entries() }
 
-// MempoolSize is how many payments wait to be mined, and their virtual bytes.
-func (n *Node) MempoolSize() (txs int, vsize int64) { return n.pool.Len(), n.pool.VSize() }
-
-// CoinSum is the digest of the coins at Tip: two nodes at one tip have the same.
-func (n *Node) CoinSum() consensus.CoinSum { return n.store.Sum() }
-
 // BlockRelay says how bodies came from peers since the start.
 func (n *Node) BlockRelay() p2p.BlockRelay { return n.engine.BlockRelay() }
 

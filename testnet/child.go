@@ -125,7 +125,7 @@ func (c *child) answer(ctx context.Context, st *station, r *request, requests *s
 		}
 		c.say(&line{Reply: &re})
 	}
-	if r.Op == opConnected || r.Op == opState {
+	if r.Op == opConnected {
 		requests.Go(do)
 		return
 	}
@@ -138,8 +138,5 @@ func newMatrix(links [][]host.Link, uplinks []int64) (*host.Matrix, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(uplinks) > 0 {
-		err = m.Uplinks(uplinks)
-	}
-	return m, err
+	return m, m.Uplinks(uplinks)
 }

@@ -20,7 +20,7 @@ import (
 // store: it can be started again.
 func TestChildEndsWithItsInput(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	s := setup{Params: *smallSpec(t, 2).Network, DataDir: t.TempDir(), Version: "0.0.0", Links: [][]host.Link{{{}}}}
+	s := setup{Params: *smallSpec(t, 2).Network, DataDir: t.TempDir(), Version: "0.0.0", Links: [][]host.Link{{{}}}, Uplinks: []int64{0}}
 	for range 2 {
 		in, requests := io.Pipe()
 		answers, out := io.Pipe()
@@ -64,7 +64,7 @@ func TestChildEndsWithItsInput(t *testing.T) {
 }
 
 func TestChildIsToldNonsense(t *testing.T) {
-	good, err := json.Marshal(&setup{Params: *smallSpec(t, 2).Network, DataDir: t.TempDir(), Links: [][]host.Link{{{}}}})
+	good, err := json.Marshal(&setup{Params: *smallSpec(t, 2).Network, DataDir: t.TempDir(), Links: [][]host.Link{{{}}}, Uplinks: []int64{0}})
 	if err != nil {
 		t.Fatal(err)
 	}

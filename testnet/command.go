@@ -114,10 +114,10 @@ type setup struct {
 	Version    string           `json:"version"`
 	HashesPerS float64          `json:"hashes_per_s"` // that its miner is held to; 0: no miner
 	Payout     []byte           `json:"payout"`
-	Index      bool             `json:"index"` // keeps one of transactions and keys, and serves pages
-	Seed       uint64           `json:"seed"`  // of its links
-	Links      [][]host.Link    `json:"links"` // from, to
-	Uplinks    []int64          `json:"uplinks,omitempty"`
+	Index      bool             `json:"index"`             // keeps one of transactions and keys, and serves pages
+	Seed       uint64           `json:"seed"`              // of its links
+	Links      [][]host.Link    `json:"links"`             // from, to
+	Uplinks    []int64          `json:"uplinks"`           // by node; 0: no limit
 	Prelude    string           `json:"prelude,omitempty"` // block file that its chain begins with
 	Alone      bool             `json:"alone,omitempty"`   // listens for nobody
 	LogLevel   int              `json:"log_level"`

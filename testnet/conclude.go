@@ -128,7 +128,7 @@ func (r *run) show(samples []record.Sample) {
 	for _, s := range samples {
 		height = max(height, s.Height)
 	}
-	r.Progress(fmt.Sprintf("%s · %.0f s · height %d · %d of %d nodes run", *r.stage.Load(), time.Since(r.began).Seconds(), height, len(samples), len(r.net.seats)))
+	r.Progress(fmt.Sprintf("%s · height %d · %d of %d nodes run", *r.stage.Load(), height, len(samples), len(r.net.seats)))
 }
 
 // tables writes down the blocks and payments until now.

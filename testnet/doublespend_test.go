@@ -42,9 +42,9 @@ func winChance(c *doubleSpendConfig, q float64, blocks int) (won float64) {
 // The verdicts give the chance that package stats has for a branch that must be longer, and
 // that may be given up: so what is measured can be held against it.
 func TestRaceVerdictsAgainstTheory(t *testing.T) {
-	for _, q := range []float64{0.05, 0.1, 0.25, 0.3, 0.4} {
-		for z := 1; z <= 6; z++ {
-			for _, behind := range []int{0, 1, 2, 3, 8} {
+	for _, q := range []float64{0.1, 0.3, 0.4} {
+		for _, z := range []int{1, 2, 6} {
+			for _, behind := range []int{0, 1, 3} {
 				c := &doubleSpendConfig{Confirmations: z, GiveUp: behind}
 				if got, want := winChance(c, q, 600), stats.DoubleSpendGivingUp(q, z, behind); math.Abs(got-want) > 1e-4*want {
 					t.Errorf("q %g, z %d, given up %d behind: %.9f by the verdicts, %.9f by theory", q, z, behind, got, want)

@@ -224,6 +224,7 @@ func TestLedgerStatus(t *testing.T) {
 		}, record.Confirmed, ""},
 		{"pending", func(s scene) { s.paid("x", 12, nil, 13, 13, 13); s.waiting("x") }, record.Pending, ""},
 		{"pending, without an answer", func(s scene) { s.paid("x", 12, errors.New("EOF"), 13, 13, 13); s.waiting("x") }, record.Pending, ""},
+		{"pending, and refused by its node, which had heard of it already", func(s scene) { s.paid("x", 12, refusal, 12); s.waiting("x") }, record.Pending, ""},
 		{"pending before anybody looked", func(s scene) { s.paid("x", 12, nil, 13) }, record.Pending, ""},
 		{"refused", func(s scene) { s.paid("x", 12, refusal); s.waiting("") }, record.Refused, "min relay fee not met (code -26)"},
 		{"unanswered", func(s scene) { s.paid("x", 12, errors.New("EOF")); s.waiting("") }, record.Unanswered, "EOF"},

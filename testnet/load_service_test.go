@@ -114,6 +114,11 @@ func TestLoadOnRealNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := startNodes(t, s, g, blocks)
+	for _, at := range []int{0, len(blocks) - 1} { // while the nodes only have the prelude
+		if err := g.learn(t.Context(), n.rpc[0], blocks[at].Header.Hash()); err != nil || len(g.blocks) > 0 {
+			t.Fatalf("%d blocks, %v", len(g.blocks), err)
+		}
+	}
 	start := time.Now()
 	l.stop(start.Add(time.Second))
 	if err := l.run(t.Context(), n.client, start); err != nil {

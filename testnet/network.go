@@ -29,6 +29,7 @@ type network struct {
 	data     string // a directory for each node below it
 	prelude  string // the block file that chains begin with; "": none
 	links    [][]host.Link
+	uplinks  []int64
 	matrix   *host.Matrix // of the nodes in this process
 	payouts  [][]byte     // by node
 	recorder *recorder
@@ -54,6 +55,7 @@ func newNetwork(o *Options, data string, rec *recorder) (*network, error) {
 		n.links = append(n.links, links)
 	}
 	for i := range n.spec.Nodes {
+		n.uplinks = append(n.uplinks, n.spec.Nodes[i].Uplink)
 		payout, err := payoutOf(n.spec, i)
 		if err != nil {
 			return nil, err
@@ -62,40 +64,11 @@ func newNetwork(o *Options, data string, rec *recorder) (*network, error) {
 		n.seats = append(n.seats, &seat{net: n, node: i, process: o.Processes && !isAttacker(n.spec, i) || n.spec.Nodes[i].Process})
 	}
 	var err error
-	if n.matrix, err = newMatrix(n.links, n.uplinks(func(node int) bool { return !n.seats[node].process })); err != nil {
+	if n.matrix, err = newMatrix(n.links, n.uplinks); err != nil {
 		return nil, err
 	}
 	n.life, n.end = context.WithCancelCause(context.Background())
 	return n, nil
-}
-
-// uplinks are the limits of all nodes' uplinks in a process that some nodes run in, or nil
-// where there are none. A connection is shaped in the process of the node that dials it,
-// and processes know nothing of each other: each has that part of a node's uplink that its
-// dials are of the node's connections. So all together never send more than the uplink
-// carries, and all of it where they are equally busy.
-func (n *network) uplinks(here func(node int) bool) []int64 {
-	shaped, all := make([]int64, len(n.seats)), make([]int64, len(n.seats))
-	for _, e := range n.spec.Edges {
-		for _, end := range []int{e.From, e.To} {
-			all[end]++
-			if here(e.From) {
-				shaped[end]++
-			}
-		}
-	}
-	limited := false
-	rates := make([]int64, len(n.seats))
-	for i := range rates {
-		if rate := n.spec.Nodes[i].Uplink; rate > 0 && shaped[i] > 0 {
-			limited = true
-			rates[i] = max(1, int64(float64(rate)*float64(shaped[i])/float64(all[i])))
-		}
-	}
-	if !limited {
-		return nil
-	}
-	return rates
 }
 
 // payoutOf is the script of a wallet of the node's own, which its miner pays to.
@@ -125,7 +98,7 @@ func (n *network) setup(node int) *setup {
 	s := &setup{
 		Node: node, Params: *n.spec.Network, DataDir: n.dir(node), Version: n.options.Version,
 		HashesPerS: n.spec.Nodes[node].HashesPerS, Payout: n.payouts[node], Index: n.options.Interactive,
-		Seed: n.spec.Seed + uint64(node), Links: n.links, Uplinks: n.uplinks(func(i int) bool { return i == node }), Prelude: n.prelude, LogLevel: int(slog.LevelError),
+		Seed: n.spec.Seed + uint64(node), Links: n.links, Uplinks: n.uplinks, Prelude: n.prelude, LogLevel: int(slog.LevelError),
 	}
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
 		if n.log.Enabled(context.Background(), level) {

@@ -19,9 +19,15 @@ const (
 	// long.
 	drainBlocks = 12
 	drainTime   = 30 * time.Second
-	// agreeTime is how long the nodes have to come to one tip once nobody mines: a dial of
-	// a connection that was lost takes up to 15 s, and what it missed has to come.
-	agreeTime = 60 * time.Second
+	// agreeTime is how long the nodes have at least to come to one tip once nobody mines: a
+	// dial of a connection that was lost takes up to 15 s, and what it missed has to come.
+	// agreeBlocks is the same in blocks of one miner, of which one or two may be needed.
+	agreeTime   = 60 * time.Second
+	agreeBlocks = 10
+	// settleTime, and so many times as long as it takes to the last node, is how long a
+	// block may be on its way before branches are thought to be of equal work.
+	settleTime  = 3 * time.Second
+	settleReach = 10
 	// endTime bounds how long the nodes are asked what they ended with, and hurriedTime
 	// the same where somebody waits for the end.
 	endTime     = 60 * time.Second
@@ -266,11 +272,12 @@ func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
 		return context.Cause(ctx)
 	}
 	patience := max(drainTime, time.Duration(2*drainBlocks*r.Spec.SpacingS*float64(time.Second)))
+	var from, best tipSighting
+	r.recorder.look(func() { from = r.recorder.best() })
 	var last consensus.Hash
 	return r.until(ctx, patience, func() bool {
-		var best tipSighting
 		r.recorder.look(func() { best = r.recorder.best() })
-		if best.Height >= r.to.height+drainBlocks {
+		if best.Height >= from.Height+drainBlocks {
 			return true
 		}
 		if best.Hash == last {
@@ -312,29 +319,76 @@ func (r *run) learn(ctx context.Context) {
 	}
 }
 
-// agree waits until all nodes that run are at one tip, unless a partition is between
-// them.
+// agree waits, while nobody mines, until all nodes that run are at one tip, unless a
+// partition is between them. Where that takes long they may be at branches of equal work,
+// and would stay there: then the fastest miner, which has no rival, finds one more block.
 func (r *run) agree(ctx context.Context) error {
 	if r.net.parted() {
 		return nil
 	}
-	return r.until(ctx, agreeTime, func() bool {
-		tips := make(map[consensus.Hash]bool)
-		r.recorder.look(func() {
-			for node, tip := range r.recorder.tips {
-				if r.recorder.up[node] {
-					tips[tip.Hash] = true
-				}
-			}
-		})
-		if len(tips) > 1 {
-			return false
+	fastest, share := r.fastest()
+	patience := max(agreeTime, time.Duration(agreeBlocks*r.Spec.SpacingS/share*float64(time.Second)))
+	deadline := time.Now().Add(patience)
+	settle := settleTime + settleReach*reach(r.Spec)
+	for {
+		if err := r.until(ctx, min(settle, time.Until(deadline)), func() bool { return r.agreed(ctx) }); err != nil {
+			return err
 		}
-		// The nodes may be ahead of what they have told.
-		for _, sample := range r.look(ctx) {
-			tip, err := consensus.ParseHash(sample.Tip)
-			tips[tip] = tips[tip] || err == nil
+		if fastest == nil || r.agreed(ctx) || time.Now().After(deadline) {
+			return nil
 		}
-		return len(tips) <= 1
+		if err := r.oneMore(ctx, fastest, time.Until(deadline)); err != nil {
+			return err
+		}
+	}
+}
+
+// fastest is the running node that mines at the highest rate, nil where there is none, and
+// its share of the hash rate.
+func (r *run) fastest() (fastest *seat, share float64) {
+	whole, most := 0.0, 0.0
+	for _, node := range r.net.running() {
+		rate := r.Spec.Nodes[node].HashesPerS
+		whole += rate
+		if rate > most {
+			fastest, most = r.net.seats[node], rate
+		}
+	}
+	if fastest == nil {
+		return nil, 1
+	}
+	return fastest, most / whole
+}
+
+// oneMore has one node mine until its tip is another one.
+func (r *run) oneMore(ctx context.Context, s *seat, patience time.Duration) error {
+	var from tipSighting
+	r.recorder.look(func() { from = r.recorder.tips[s.node] })
+	if err := s.mine(ctx, true); err != nil {
+		return err
+	}
+	err := r.until(ctx, patience, func() (moved bool) {
+		r.recorder.look(func() { moved = r.recorder.tips[s.node] != from })
+		return moved
 	})
+	return errors.Join(err, s.mine(context.WithoutCancel(ctx), false))
+}
+
+// agreed reports whether all nodes that run are at one tip.
+func (r *run) agreed(ctx context.Context) bool {
+	tips := make(map[string]bool)
+	r.recorder.look(func() {
+		for node, tip := range r.recorder.tips {
+			if r.recorder.up[node] {
+				tips[tip.Hash.String()] = true
+			}
+		}
+	})
+	if len(tips) > 1 {
+		return false
+	}
+	for _, sample := range r.look(ctx) { // the nodes may be ahead of what they have told
+		tips[sample.Tip] = true
+	}
+	return len(tips) <= 1
 }

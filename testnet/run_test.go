@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 // smallSpec is a ring of nodes whose links take 5 ms. The first two mine, so that there is
-// a block every 0.2 s, and two wallets pay 20 times a second.
+// a block every 0.2 s, and two wallets pay 5 times a second.
 func smallSpec(t *testing.T, nodes int) *spec.Spec {
 	t.Helper()
 	const hashes, spacing = 1 << 12, 0.2
@@ -42,7 +41,7 @@ func smallSpec(t *testing.T, nodes int) *spec.Spec {
 	params.StartBits, params.PowLimitBits = 0x1f0fffff, 0x1f0fffff // 4,096 hashes a block
 	s := &spec.Spec{
 		Name: "small", Seed: 1, Text: []byte("# a test\n"), Blocks: 8, Network: &params, SpacingS: spacing,
-		Prelude: 3, Coins: 200, Payments: spec.Payments{Rate: 20, Wallets: 2, Fees: spec.Fees{Kind: spec.Constant, Median: 2}},
+		Prelude: 3, Coins: 100, Payments: spec.Payments{Rate: 5, Wallets: 2, Fees: spec.Fees{Kind: spec.Constant, Median: 2}},
 	}
 	params.GenesisTime = uint32(time.Now().Unix()) - s.Prelude
 	if err := params.Init(); err != nil {
@@ -205,109 +204,30 @@ func checkBlocks(t *testing.T, r *record.Run) {
 	}
 }
 
-// A network that is cut in two goes on with two chains, and has one again when it heals.
-func TestPartitionAndHeal(t *testing.T) {
-	s := smallSpec(t, 4)
-	quiet(s)
-	r := smallRun(t, smallOptions(t, s))
-	eventually(t, r, "a block everywhere", func() bool { return lowest(r.recorder.tips) > s.Prelude })
-	if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: spec.Partition, Groups: [][]int{{0, 3}}}); err != nil {
-		t.Fatal(err)
-	}
-	var cut []tipSighting
-	r.recorder.look(func() { cut = append(cut, r.recorder.tips...) })
-	eventually(t, r, "two blocks on each side", func() bool {
-		at := r.recorder.tips
-		return at[0].Height >= cut[0].Height+2 && at[1].Height >= cut[1].Height+2
-	})
-	r.recorder.look(func() {
-		for _, block := range r.recorder.order {
-			if there, here := block.arrival[0], block.arrival[1]; block.Height > max(cut[0].Height, cut[1].Height)+1 && !math.IsNaN(there) && !math.IsNaN(here) {
-				t.Errorf("a block of height %d came from one side to the other", block.Height)
-			}
-		}
-	})
-	if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: spec.Heal}); err != nil {
-		t.Fatal(err)
-	}
-	oneTip(t, r)
-	stale := 0
-	for _, b := range r.recorder.rows() {
-		if b.Status == record.Stale {
-			stale++
-		}
-	}
-	if stale < 2 {
-		t.Errorf("%d stale blocks after two sides mined two each", stale)
-	}
-}
-
-func lowest(tips []tipSighting) uint32 {
-	low := uint32(math.MaxUint32)
-	for _, tip := range tips {
-		low = min(low, tip.Height)
-	}
-	return low
-}
-
-// Nodes that stop, or are killed, and start again catch up; in this process and in others.
-func TestStopKillRestart(t *testing.T) {
-	s := smallSpec(t, 4)
-	s.Nodes[1].Process, s.Nodes[2].Process = true, true
-	quiet(s)
-	r := smallRun(t, smallOptions(t, s))
-	play := func(kind spec.Kind, nodes ...int) {
-		t.Helper()
-		if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: kind, Nodes: nodes}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	grow := func(nodes ...int) {
-		t.Helper()
-		var from []tipSighting
-		r.recorder.look(func() { from = append(from, r.recorder.tips...) })
-		eventually(t, r, "new blocks", func() bool {
-			for _, node := range nodes {
-				if r.recorder.tips[node].Height <= from[node].Height {
-					return false
-				}
-			}
-			return true
-		})
-	}
-	grow(0, 1, 2, 3)
-	play(spec.Kill, 1, 2)
-	play(spec.Stop, 3)
-	play(spec.Stop, 3) // once more is nothing
-	if up := r.net.running(); len(up) != 1 {
-		t.Errorf("nodes %v run", up)
-	}
-	if r.net.client(1) != nil || r.net.client(0) == nil {
-		t.Error("clients are not those of the nodes that run")
-	}
-	grow(0)
-	before, _ := r.net.seats[1].probe(t.Context())
-	play(spec.Restart, 1, 2, 3)
-	grow(1, 2, 3)
-	after, up := r.net.seats[1].probe(t.Context())
-	if !up || !(after.Hashes > before.Hashes && before.Hashes > 0 && after.HashesDue >= before.HashesDue) {
-		t.Errorf("the miner that was killed had done %+v, and after its restart %+v", before, after)
-	}
-	play(spec.Clock, 2)
-	oneTip(t, r)
-	if err := r.net.seats[0].kill(t.Context()); err != errInProcess {
-		t.Errorf("a node of this process is killed: %v", err)
-	}
-}
-
 // Whoever interrupts a run has what there was until then, marked as such.
 func TestInterrupted(t *testing.T) {
+	for _, tc := range []struct {
+		interactive bool
+		err         error
+		status      record.Status
+	}{
+		{false, context.Canceled, record.Interrupted},
+		{true, nil, record.Complete}, // it goes on until it is stopped
+	} {
+		interrupt(t, tc.interactive, tc.err, tc.status)
+	}
+}
+
+func interrupt(t *testing.T, interactive bool, want error, status record.Status) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s := smallSpec(t, 3)
 	s.Nodes[2].Process = true
 	s.Blocks = 1 << 20
+	if interactive {
+		s.Blocks = 1
+	}
 	o := smallOptions(t, s)
-	o.Data = ""
+	o.Data, o.Interactive = "", interactive
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -316,14 +236,19 @@ func TestInterrupted(t *testing.T) {
 			cancel()
 		}
 	}
-	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+	var info Info
+	o.Ready = func(i Info) { info = i }
+	if _, err := Run(ctx, o); !errors.Is(err, want) {
 		t.Errorf("Run returned %v", err)
+	}
+	if len(info.Nodes) != 3 || (info.Nodes[0].Pages != "") != interactive {
+		t.Errorf("the nodes are %+v", info.Nodes)
 	}
 	r, err := record.Open(o.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := r.Manifest; m.Status != record.Interrupted || m.MeasuredToS < m.MeasuredFromS || m.End == nil || len(m.End.Nodes) != 3 {
+	if m := r.Manifest; m.Status != status || m.MeasuredToS < m.MeasuredFromS || m.End == nil || len(m.End.Nodes) != 3 {
 		t.Errorf("the manifest is %+v, %+v", m, m.End)
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
@@ -359,82 +284,4 @@ func TestNodeThatEnds(t *testing.T) {
 	if m := r.Manifest; m.Status != record.Failed || !strings.Contains(m.Reason, "node 3 has ended by itself") {
 		t.Errorf("the manifest is %+v", m)
 	}
-}
-
-// A selfish miner is two nodes for the time of its attack: what its private one finds is
-// recorded as its own, and its hashes are the node's.
-func TestAttack(t *testing.T) {
-	s := smallSpec(t, 3)
-	quiet(s)
-	s.Nodes[1].HashesPerS /= 2
-	e := spec.Event{Kind: spec.Selfish, Nodes: []int{1}}
-	s.Events = []spec.Event{e}
-	o := smallOptions(t, s)
-	r := smallRun(t, o)
-	ctx, cancel := context.WithCancel(t.Context())
-	attacked := make(chan error, 1)
-	go func() { attacked <- r.act(ctx, t.Context(), &e) }()
-	secret := 0
-	eventually(t, r, "four blocks of the attacker's", func() bool {
-		secret = 0
-		for _, b := range r.recorder.order {
-			if b.miner == 2 && b.secret {
-				secret++
-			}
-		}
-		return secret >= 4
-	})
-	p, _ := r.net.seats[1].probe(t.Context())
-	cancel()
-	if err := <-attacked; err != nil {
-		t.Fatal(err)
-	}
-	if after, _ := r.net.seats[1].probe(t.Context()); !(p.Hashes > 0) || !(after.Hashes >= p.Hashes) {
-		t.Errorf("the attacker did %g hashes, and then %g", p.Hashes, after.Hashes)
-	}
-	eventually(t, r, "a block of the attacker's node, which is honest again", func() bool {
-		for _, b := range r.recorder.order {
-			if b.miner == 2 && !b.secret {
-				return true
-			}
-		}
-		return false
-	})
-	oneTip(t, r)
-	recorded, err := record.Open(o.Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	last := recorded.Events[len(recorded.Events)-1]
-	if last.Attack == nil || last.Attack.Kind != record.Selfish || last.Attack.Node != 2 || math.Abs(last.Attack.Share-1./3) > 1e-9 {
-		t.Errorf("the last event is %+v, %+v", last, last.Attack)
-	}
-}
-
-// A double spend pays with a coin of the load's, and takes it back where its branch wins:
-// with 49 % of the hash rate and one confirmation, soon. The ledger says what became of it.
-func TestDoubleSpend(t *testing.T) {
-	s := smallSpec(t, 3)
-	s.Payments.Rate = 0
-	s.Nodes[1].HashesPerS *= 0.96
-	s.Events = []spec.Event{{Kind: spec.DoubleSpend, Nodes: []int{1}, Confirmations: 1, GiveUp: 3, For: time.Minute}}
-	r := smallRun(t, smallOptions(t, s))
-	e := &s.Events[0]
-	ctx, cancel := context.WithCancel(t.Context())
-	attacked := make(chan error, 1)
-	go func() { attacked <- r.act(ctx, t.Context(), e) }()
-	taken := false
-	err := r.until(t.Context(), 20*time.Second, func() bool {
-		r.learn(t.Context())
-		taken = slices.ContainsFunc(r.ledger.rows(), func(p record.Payment) bool { return p.Status == record.Conflicted })
-		return taken
-	})
-	if err != nil || !taken {
-		t.Errorf("no payment was taken back: %v, %+v", err, r.ledger.rows())
-	}
-	cancel()
-	if err := <-attacked; err != nil {
-		t.Fatal(err)
-	}
-	oneTip(t, r)
 }

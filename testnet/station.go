@@ -209,11 +209,11 @@ func (s *station) do(ctx context.Context, c *command) (answer, error) {
 		s.Runner.SetClockOffset(c.Offset)
 		return answer{}, nil
 	case opProbe:
-		p, err := s.probe()
-		return answer{Probe: &p}, err
+		p := s.probe()
+		return answer{Probe: &p}, nil
 	case opState:
-		st, err := s.state(ctx)
-		return answer{State: st}, err
+		st := s.state()
+		return answer{State: &st}, nil
 	}
 	return answer{}, fmt.Errorf("a node was asked for %q, which it does not know", c.Op)
 }
@@ -244,26 +244,16 @@ func (s *station) connected(ctx context.Context, c *command) error {
 }
 
 // probe looks at the node.
-func (s *station) probe() (p probe, err error) {
-	err = s.Runner.Do(func(n *node.Node, _ time.Time) error {
-		tip := n.Tip()
-		p.Height, p.Tip = tip.Height, tip.Hash
-		p.MempoolTxs, p.MempoolBytes = n.MempoolSize()
-		p.Peers = len(n.Peers())
-		return nil
-	})
+func (s *station) probe() probe {
+	at := s.Runner.Snapshot()
+	p := probe{Height: at.Height, Tip: at.Tip, MempoolTxs: at.MempoolTxs, MempoolBytes: at.MempoolVSize, Peers: len(s.Runner.Peers())}
 	p.Hashes, p.HashesDue = s.mined()
-	return p, err
+	return p
 }
 
-// state looks closer, at a moment when no reorganisation is in progress.
-func (s *station) state(ctx context.Context) (*state, error) {
-	st := &state{}
-	err := s.Runner.DoSettled(ctx, func(n *node.Node, _ time.Time) error {
-		tip, sum := n.Tip(), n.CoinSum()
-		digest := sum.Hash()
-		st.Height, st.Tip, st.CoinSum = tip.Height, tip.Hash, hex.EncodeToString(digest[:])
-		return nil
-	})
-	return st, err
+// state is what nodes are compared by.
+func (s *station) state() state {
+	at := s.Runner.Snapshot()
+	digest := at.Coins.Hash()
+	return state{Height: at.Height, Tip: at.Tip, CoinSum: hex.EncodeToString(digest[:])}
 }

@@ -2,36 +2,33 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
+	"io"
+	"log/slog"
 	"maps"
-	"math/rand/v2"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/kapok-chain/kapok/address"
-	"github.com/kapok-chain/kapok/consensus"
-	"github.com/kapok-chain/kapok/energy"
-	"github.com/kapok-chain/kapok/wallet"
+	"github.com/kapok-chain/kapok/testnet/record"
+	"github.com/kapok-chain/kapok/testnet/spec"
 )
-
-// noEnergy is a reading of nothing.
-var noEnergy = energy.Reading{Method: "none"}
 
 // confirmShape is the JSON document of `kapok bench confirm --json`.
 const confirmShape = `blocks number
 complete bool
-delays[].p50_blocks number
-delays[].p50_high_s number
-delays[].p50_low_s number
-delays[].p50_s number
-delays[].p90_blocks number
+delays[].blocks number
+delays[].p50_block_intervals.high number
+delays[].p50_block_intervals.low number
+delays[].p50_block_intervals.value number
+delays[].p50_s.high number
+delays[].p50_s.low number
+delays[].p50_s.value number
 delays[].p90_s number
-delays[].p99_blocks number
 delays[].p99_s number
 delays[].payments number
 delays[].stage string
@@ -43,6 +40,7 @@ energy.joules_per_payment number
 energy.measured bool
 energy.method string
 hashes_per_s number
+lag_share number
 machine.arch string
 machine.cores number
 machine.cpu string
@@ -57,8 +55,10 @@ method.rate_per_s number
 method.seed number
 network string
 nodes number
+not_enough_data[] string
 payments.confirmed number
 payments.first_refusal string
+payments.lost number
 payments.refused number
 payments.submitted number
 payments.unanswered number
@@ -104,230 +104,156 @@ func shapeOf(t *testing.T, v any) string {
 	return strings.Join(slices.Sorted(maps.Keys(fields)), "\n")
 }
 
-// epoch is second 0 of the traces below.
-var epoch = time.Unix(1_800_000_000, 0)
+// confirmDefaults are the options without flags.
+func confirmDefaults() confirmOptions {
+	return confirmOptions{
+		nodes: benchConfirmNodes, rate: benchConfirmRate, blocks: benchConfirmBlocks, warmUp: benchConfirmWarmUp,
+		hashrate: 2e6, spacing: benchConfirmSpacing, latency: -1, seed: 1,
+	}
+}
 
-func second(s float64) time.Time { return epoch.Add(time.Duration(s * float64(time.Second))) }
+// The testnet is the one that the options describe.
+func TestConfirmFile(t *testing.T) {
+	now := time.Now()
+	parse := func(change func(*confirmOptions)) *spec.Spec {
+		o := confirmDefaults()
+		change(&o)
+		s, err := spec.Parse(o.file(), "", now)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, o.file())
+		}
+		return s
+	}
+	s := parse(func(*confirmOptions) {})
+	if len(s.Nodes) != 3 || s.Blocks != 110 || s.WarmUp != 8*time.Second || s.SpacingS != 2 || s.Payments.Rate != 10 || s.Payments.Wallets != 4 || s.Seed != 1 {
+		t.Errorf("%+v", s)
+	}
+	if share := s.Nodes[2].HashesPerS; math.Abs(share-2e6/3) > 1 {
+		t.Errorf("node 3 does %g hashes a second", share)
+	}
+	s = parse(func(o *confirmOptions) {
+		o.nodes, o.latency, o.spacing, o.rate, o.warmUp, o.seed = 20, 100*time.Millisecond, 500*time.Millisecond, 0.25, 0, 9
+	})
+	if len(s.Nodes) != 20 || s.Links[0][19].Delay != 100*time.Millisecond || s.SpacingS != 0.5 || s.Payments.Rate != 0.25 || s.Payments.Wallets != 20 || s.WarmUp != 0 || s.Seed != 9 {
+		t.Errorf("%+v", s)
+	}
+	for _, extreme := range []func(*confirmOptions){
+		func(o *confirmOptions) { o.rate = maxConfirmRate },
+		func(o *confirmOptions) { o.rate = 1e-9 },
+		func(o *confirmOptions) { o.nodes = 1 },
+		func(o *confirmOptions) { o.nodes, o.latency = maxConfirmNodes, 0 },
+		func(o *confirmOptions) { o.hashrate = 123456.789 },
+	} {
+		parse(extreme)
+	}
+}
 
-// script is a trace of two nodes that blocks and payments are put into.
-type script struct{ *confirmTrace }
-
-// block puts a block with payments onto a parent ("" under height 1); the nodes
-// have it at these seconds, a negative one never.
-func (s script) block(hash, parent string, height uint32, first, last float64, txids ...string) {
-	b := s.confirmTrace.block(hash, height)
-	b.parent, b.txids = parent, txids
-	for i, at := range []float64{first, last} {
-		if at >= 0 {
-			b.seen[i] = second(at)
-			s.tips[i] = tipEvent{Height: height, Hash: hash}
+func TestConfirmFlags(t *testing.T) {
+	for args, want := range map[string]string{
+		"--nodes 51":                  "--nodes 51: choose 1 to 50",
+		"--rate 0":                    "--rate 0: choose more than 0 and up to 200",
+		"--rate NaN":                  "--rate NaN: choose more than 0",
+		"--blocks 0":                  "--blocks 0 --warm-up 4: choose 1 to",
+		"--max-hashrate 0":            "choose one above 0",
+		"--latency -1s":               "--latency -1s: choose a time that is not negative",
+		"--spacing 1ms":               "spacing",
+		"--blocks 100000 --rate 200":  "coins",
+		"--spacing 1500s --rate 0.01": "these flags describe no testnet that can be run",
+	} {
+		app := newApp()
+		app.Writer, app.ErrWriter = io.Discard, io.Discard
+		err := app.RunContext(t.Context(), append([]string{"kapok", "bench", "confirm"}, strings.Fields(args)...))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", args, err)
 		}
 	}
 }
 
-// pay has a payment be due, and in the two mempools at once and a second later.
-func (s script) pay(txid string, node int, due float64) {
-	s.payments = append(s.payments, outcome{txid: txid, node: node, due: second(due), sent: second(due + 0.5)})
-	s.inPool[txid] = []time.Time{second(due + 1), second(due + 2)}
-}
-
-// tenBlocks is a chain of ten blocks, ten seconds apart, each a second later on
-// node 2. Payment x is due before block 4 and in it, y is in none, z is refused.
-func tenBlocks() script {
-	s := script{newConfirmTrace(2)}
-	for h := uint32(1); h <= 10; h++ {
-		var txids []string
-		if h == 4 {
-			txids = []string{"x"}
-		}
-		s.block(fmt.Sprint("b", h), fmt.Sprint("b", h-1), h, float64(10*h), float64(10*h+1), txids...)
+// confirmRun is a run of two blocks with three payments, of which one was refused.
+func confirmRun() (*record.Run, *record.Summary) {
+	run := &record.Run{
+		Manifest: record.Manifest{MeasuredFromS: 10, Network: record.Network{Name: "testnet", SpacingS: 2}, Load: record.Load{Arrivals: "open loop, Poisson", Fees: "constant"}},
+		Payments: []record.Payment{
+			{DueS: 9, Status: record.Refused, Detail: "before"}, {DueS: 12, Status: record.Confirmed},
+			{DueS: 13, Status: record.Refused, Detail: "full"}, {DueS: 13, Status: record.Died},
+		},
 	}
-	s.pay("x", 0, 33)
-	s.pay("y", 1, 34)
-	s.payments = append(s.payments, outcome{txid: "z", due: second(35), sent: second(35), err: errors.New("full")})
-	return s
-}
-
-func TestFollow(t *testing.T) {
-	s := tenBlocks()
-	s.pay("early", 0, 29)
-	s.pay("late", 0, 50)
-	list, window := s.follow(3, 5)
-	if !window.from.Equal(second(30)) || !window.to.Equal(second(50)) || len(list) != 3 {
-		t.Fatalf("%d payments in %v", len(list), window)
+	s := &record.Summary{
+		Complete: true, MeasuredS: 5, Nodes: 2, HashesPerS: 200_000, Blocks: 2, StaleBlocks: 1, LagShare: 0.02,
+		Payments: map[record.PaymentStatus]int{record.Confirmed: 1, record.Refused: 1, record.Died: 1},
+		Delays: []record.Delay{
+			{Stage: "in_block", Payments: 1, Blocks: 1, P50S: record.Interval{Value: 1.5, Low: 1, High: 2}, P90S: 3, P99S: 4, P50: record.Interval{Value: 0.75, Low: 0.5, High: 1}},
+			{Stage: "confirmed_6", Payments: 1, Blocks: 1, P50S: record.Interval{Value: 12, Low: math.NaN(), High: math.NaN()}, P90S: 13, P99S: 14, P50: record.Interval{Value: 6, Low: math.NaN(), High: math.NaN()}},
+		},
+		Missing: []string{"Not enough data: payments in 1 block."},
+		Energy:  record.Energy{Method: "model", Joules: 8, JoulesPerBlock: 4},
 	}
-	x, y, z := list[0], list[1], list[2]
-	if x.block != 4 || !x.accepted.Equal(second(34)) || !x.everyPool.Equal(second(35)) || !x.inBlock.Equal(second(40)) {
-		t.Errorf("x: %+v", x)
-	}
-	for i, want := range []float64{41, 61, 91} { // blocks 4, 6 and 9 on node 2
-		if !x.confirmed[i].Equal(second(want)) {
-			t.Errorf("x has %d confirmations at %v", confirmDepths[i], x.confirmed[i].Sub(epoch))
-		}
-	}
-	if y.block != 0 || !y.accepted.Equal(second(36)) || !y.inBlock.IsZero() || !y.confirmed[0].IsZero() {
-		t.Errorf("y: %+v", y)
-	}
-	if !z.accepted.IsZero() || z.err == nil {
-		t.Errorf("z: %+v", z)
-	}
-}
-
-// Blocks that a reorganisation took off confirm nothing and are stale; a node
-// that connects two blocks at once has the lower one when it has the upper one.
-func TestFollowThroughReorganisation(t *testing.T) {
-	s := script{newConfirmTrace(2)}
-	s.block("a1", "", 1, 10, 10)
-	s.block("b2", "a1", 2, 20, 21, "x")
-	s.block("a2", "a1", 2, -1, -1)
-	s.block("a3", "a2", 3, 30, 33, "x")
-	s.block("a4", "a3", 4, 40, 41)
-	s.pay("x", 1, 12)
-	list, _ := s.follow(1, 4)
-	if len(list) != 1 || list[0].block != 3 || !list[0].inBlock.Equal(second(30)) || !list[0].confirmed[0].Equal(second(33)) {
-		t.Fatalf("%+v", list)
-	}
-	if n := s.stale(1, 4); n != 1 {
-		t.Errorf("%d stale blocks", n)
-	}
-	reached := s.reached(s.chain())
-	if !reached[0][2].Equal(second(30)) || !reached[1][2].Equal(second(33)) {
-		t.Errorf("a2 is reached at %v and %v", reached[0][2], reached[1][2])
-	}
-}
-
-func TestFollowNothing(t *testing.T) {
-	s := script{newConfirmTrace(2)}
-	if list, _ := s.follow(3, 5); list != nil {
-		t.Errorf("%v", list)
-	}
-	if list, _ := tenBlocks().follow(11, 20); list != nil {
-		t.Errorf("%v", list)
-	}
-}
-
-func confirmBenchOf(s script, from, blocks uint32) *confirmBench {
-	return &confirmBench{
-		confirmOptions: confirmOptions{nodes: 2, rate: 5, blocks: blocks, warmUp: 1, seed: 1},
-		plan:           &plan{params: consensus.Dev()}, trace: s.confirmTrace, from: from, began: time.Now(),
-		start: measurement{at: second(30), energy: noEnergy},
-		end:   measurement{mining: miningEvent{Hashes: 4_000_000, Stale: 2}, at: second(50), energy: energy.Reading{Joules: 8, Method: "none"}},
-	}
+	return run, s
 }
 
 func TestConfirmReport(t *testing.T) {
-	r := confirmBenchOf(tenBlocks(), 3, 2).report(true)
-	if r.Blocks != 2 || r.SpacingS != 10 || r.HashesPerS != 200_000 || r.StaleBlocks != 2 {
+	o := confirmDefaults()
+	run, s := confirmRun()
+	r := newConfirmReport(&o, run, s, 7*time.Second)
+	if r.SpacingS != 2.5 || r.TargetS != 2 || r.ElapsedS != 7 || r.StaleBlocks != 1 {
 		t.Errorf("%+v", r)
 	}
-	if want := (confirmPayments{Submitted: 3, Refused: 1, Confirmed: 1, Unconfirmed: 2, FirstRefusal: "full"}); r.Payments != want {
+	if want := (confirmPayments{Submitted: 3, Confirmed: 1, Unconfirmed: 2, Refused: 1, Lost: 1, FirstRefusal: "full"}); r.Payments != want {
 		t.Errorf("%+v", r.Payments)
-	}
-	if e := r.Energy; e.Joules != 8 || e.JoulesPerPayment != 8 || e.JoulesPerBlock != 4 || e.JoulesPerHash != 2e-6 {
-		t.Errorf("%+v", e)
-	}
-	if len(r.Delays) != len(confirmStages) {
-		t.Fatalf("%d stages", len(r.Delays))
-	}
-	for i, want := range []float64{0.5, 2, 2, 7, 8, 28, 58} {
-		if d := r.Delays[i]; d.P99S != want || d.P99Blocks != want/2 {
-			t.Errorf("%s: %g s, expected %g", d.Stage, d.P99S, want)
-		}
 	}
 	if got := shapeOf(t, r); got != confirmShape {
 		t.Errorf("the JSON document is\n%s", got)
 	}
 	var text bytes.Buffer
 	r.print(&text)
-	if !strings.Contains(text.String(), "6 confirmations") || strings.Contains(text.String(), "INTERRUPTED") {
-		t.Errorf("the table is\n%s", &text)
+	for _, want := range []string{
+		"in a block               1  1.500 [1.000, 2.000]           3.000    4.000   0.75 [0.50, 1.00]\n",
+		"6 confirmations          1  12.000 [not enough data]      13.000   14.000   6.00 [not enough data]\n",
+		"3 submitted, 1 confirmed, 2 unconfirmed (1 refused, 0 unanswered, 1 lost)", "first refusal: full", "[not enough data]: an interval takes payments in 15 blocks or more, 45 for 3 confirmations and 90 for 6\n",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &text)
+		}
+	}
+	if strings.Contains(text.String(), "INTERRUPTED") {
+		t.Error("it was not interrupted")
 	}
 }
 
 // Interrupted before anything was measured, it must still be JSON.
 func TestConfirmReportOfNothing(t *testing.T) {
-	r := confirmBenchOf(script{newConfirmTrace(2)}, 0, 2).report(false)
+	o := confirmDefaults()
+	r := newConfirmReport(&o, &record.Run{}, &record.Summary{}, 0)
 	shapeOf(t, r)
-	if r.Complete || r.Blocks != 0 || len(r.Delays) != 0 {
+	if r.Complete || r.Blocks != 0 || r.Delays == nil {
 		t.Errorf("%+v", r)
 	}
 }
 
-// A purse signs payments that consensus takes, each with a coin of its own.
-func TestPurseSigns(t *testing.T) {
-	params := consensus.Dev()
-	owner, err := newDevWallet(params, wallet.DevWordsA)
+// A few blocks of real nodes: each payment is followed to its sixth confirmation, and the
+// run directory is there.
+func TestBenchConfirm(t *testing.T) {
+	o := confirmDefaults()
+	o.nodes, o.blocks, o.warmUp, o.hashrate, o.spacing, o.rate, o.out = 2, 6, 1, 40_000, 250*time.Millisecond, 40, filepath.Join(t.TempDir(), "run")
+	r, err := benchConfirm(t.Context(), o, slog.New(slog.DiscardHandler), newProgress(io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}
-	to, err := newDevWallet(params, wallet.DevWordsB)
-	if err != nil {
-		t.Fatal(err)
+	p := &r.Payments
+	if !r.Complete || r.Blocks < 6 || p.Submitted == 0 || p.Lost+p.Refused+p.Unanswered > 0 || p.Confirmed != p.Submitted {
+		t.Errorf("%+v", r)
 	}
-	key, err := owner.wallet.Address(wallet.Receive, 0)
-	if err != nil || key != owner.address {
-		t.Fatal(key, err)
+	last := r.Delays[len(r.Delays)-1]
+	if len(r.Delays) != len(confirmStages) || last.Stage != "confirmed_6" || last.Payments == 0 || last.P50S.Value < r.Delays[0].P50S.Value {
+		t.Errorf("%+v", r.Delays)
 	}
-	script := scriptOf(t, params, owner.address)
-	from := &consensus.Tx{Version: 2, Outputs: []consensus.TxOut{{Value: preparedValue, Script: script}, {Value: 77, Script: script}, {Value: preparedValue, Script: script}}}
-	p := newPurse(owner, from, wallet.Tip{Height: 9})
-	if len(p.coins) != 2 {
-		t.Fatalf("%d coins", len(p.coins))
+	if len(r.Missing) == 0 || !math.IsNaN(last.P50S.Low) {
+		t.Errorf("an interval from %d blocks: %+v, %v", last.Blocks, last.P50S, r.Missing)
 	}
-	spent := make(map[consensus.OutPoint]bool)
-	for _, coin := range p.coins {
-		tx, err := p.sign(t.Context(), coin, to.address, wallet.MinFeeRate)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(tx.Inputs) != 1 || len(tx.Outputs) != 2 || spent[tx.Inputs[0].PrevOut] {
-			t.Errorf("%d inputs, %d outputs", len(tx.Inputs), len(tx.Outputs))
-		}
-		spent[tx.Inputs[0].PrevOut] = true
-		prev := consensus.Coin{Value: preparedValue, Key: [32]byte(script[2:]), Height: 9}
-		if err := consensus.CheckSignatures(tx, []consensus.Coin{prev}); err != nil {
-			t.Error(err)
-		}
+	if _, err := os.Stat(filepath.Join(o.out, "report.html")); err != nil {
+		t.Error(err)
 	}
-}
-
-func scriptOf(t *testing.T, params *consensus.Params, text string) []byte {
-	t.Helper()
-	key, err := address.Decode(params.HRP, text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return consensus.PayToKey(key)
-}
-
-// A sender that is stopped while it is late accounts for every payment that was due.
-func TestLateSenderHidesNothing(t *testing.T) {
-	l := &load{done: make(chan outcome, 1000), stop: make(chan struct{})}
-	l.stopAfter(time.Now())
-	start := l.last.Add(-10 * time.Second)
-	schedule := &poisson{rate: 50, random: rand.New(rand.NewPCG(1, 0))}
-	l.giveUp(start, start.Add(schedule.next()), schedule, cap(l.done))
-	again := &poisson{rate: 50, random: rand.New(rand.NewPCG(1, 0))}
-	want := 0
-	for again.next() <= 10*time.Second {
-		want++
-	}
-	got := l.rest()
-	if len(got) != want || want < 400 {
-		t.Fatalf("%d payments, %d were due", len(got), want)
-	}
-	c := countPayments([]followed{{outcome: got[0]}, {outcome: outcome{err: context.Canceled}}})
-	if c.Unanswered != 2 || c.Unconfirmed != 2 || c.Refused != 0 {
-		t.Errorf("%+v", c)
-	}
-}
-
-func TestConfirmCoins(t *testing.T) {
-	o := confirmOptions{rate: 5, blocks: 30, warmUp: 4}
-	if n := o.coins(2); n != 800 {
-		t.Errorf("%d coins", n)
-	}
-	if o.rate = 1e300; o.coins(2) <= maxPrepared {
-		t.Error("no rate is too high")
+	if _, err := benchConfirm(t.Context(), o, slog.New(slog.DiscardHandler), newProgress(io.Discard)); err == nil {
+		t.Error("a second run in the same directory")
 	}
 }

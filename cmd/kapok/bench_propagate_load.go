@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +65,7 @@ func (b *propagateBench) pay(ctx context.Context, txs []*consensus.Tx) error {
 		}
 		b.paid.payments++
 		if err == nil {
-			b.paid.delays = append(b.paid.delays, ms(allOf(at).Sub(due[i])))
+			b.paid.delays = append(b.paid.delays, ms(slices.MaxFunc(at, time.Time.Compare).Sub(due[i])))
 		}
 	}
 	after, err := b.net.sent()

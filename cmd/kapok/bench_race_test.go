@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kapok-chain/kapok/energy"
 	"github.com/kapok-chain/kapok/internal/sha256d"
 )
 
@@ -129,7 +130,7 @@ func TestBenchInterrupted(t *testing.T) {
 	for i := range tallies {
 		tallies[i].add(sample{rate: 2, count: 4, joules: 8}, sample{rate: 4})
 	}
-	report := r.report(tallies, &probeRates{clock: []float64{6}, unit: []float64{244}}, noEnergy, 1, 1, false)
+	report := r.report(tallies, &probeRates{clock: []float64{6}, unit: []float64{244}}, energy.Reading{Method: "none"}, 1, 1, false)
 	var text bytes.Buffer
 	report.print(&text)
 	if report.Complete || !strings.Contains(text.String(), "INTERRUPTED") {

@@ -64,8 +64,8 @@ func (a *analysis) selfish(k record.Attack) record.AttackResult {
 	r.Theory = fmt.Sprintf("Eyal and Sirer 2014, equation 8, with α = %.3g; %s (between γ = %.2g and %.2g it is %.3g to %.3g)", k.Share, from, low, high, least, most)
 	r.BlocksNeeded = int(min(math.Ceil(float64(stats.SampleSize(k.Share, r.Predicted))*perBlock), math.MaxInt32))
 	if k.Blocks < r.BlocksNeeded {
-		a.missing("Not enough data: %s while node %d mined selfishly, and at least %d are needed to tell its share of the chain from that of an honest miner.",
-			count(k.Blocks, "block"), k.Node, r.BlocksNeeded)
+		a.missing("Not enough data: %s while node %d mined selfishly, and at least %s are needed to tell its share of the chain from that of an honest miner.",
+			count(k.Blocks, "block"), k.Node, whole(r.BlocksNeeded))
 	}
 	return r
 }
@@ -101,8 +101,8 @@ func (a *analysis) doubleSpend(k record.Attack) record.AttackResult {
 		if decided == 1 {
 			tries = "try"
 		}
-		a.missing("Not enough data: %d decided %s of a double spend by node %d, and at least %d are needed to tell its chance from none.",
-			decided, tries, k.Node, r.BlocksNeeded)
+		a.missing("Not enough data: %d decided %s of a double spend by node %d, and at least %s are needed to tell its chance from none.",
+			decided, tries, k.Node, whole(r.BlocksNeeded))
 	}
 	return r
 }

@@ -55,7 +55,7 @@ func kolmogorov(f record.Fit) string {
 }
 
 func (v *view) staleFigure(r *record.StaleRate) figure {
-	rows := chart.Rows{ID: "plot-stale", Title: "Stale rate", Desc: "Share of stale blocks with its interval, and the predicted share.", X: chart.Axis{Label: "share of stale blocks, %"}, Names: []string{"measured, with its 95 % interval", "predicted"}}
+	rows := chart.Rows{ID: "plot-stale", Title: "Stale rate", Desc: "Share of stale blocks with its interval, and the predicted share.", X: chart.Axis{Label: "share of stale blocks, %"}, Names: []string{"measured, with its 95 % interval"}}
 	value := func(i record.Interval) chart.Value {
 		return chart.Value{At: 100 * i.Value, Low: 100 * i.Low, High: 100 * i.High}
 	}
@@ -72,6 +72,7 @@ func (v *view) staleFigure(r *record.StaleRate) figure {
 	if r.Method == "" {
 		f.Caption += "There is no prediction."
 	} else {
+		rows.Names = append(rows.Names, "predicted")
 		margin := 1.96 * r.PredictedError
 		rows.Rows = append(rows.Rows, chart.Row{Label: "predicted", Marks: []chart.Value{mark(math.NaN()), {At: 100 * r.Predicted, Low: 100 * max(0, r.Predicted-margin), High: 100 * (r.Predicted + margin)}}, Text: percent(r.Predicted)})
 		where := "outside"

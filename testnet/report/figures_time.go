@@ -10,8 +10,8 @@ import (
 	"github.com/kapok-chain/kapok/testnet/report/chart"
 )
 
-// buckets is how many stretches a time axis is cut into.
-const buckets = 150
+// mostBuckets is how many stretches a time axis is cut into at most.
+const mostBuckets = 150
 
 // overTime shows the run from its beginning to its end.
 func (v *view) overTime() section {
@@ -19,8 +19,8 @@ func (v *view) overTime() section {
 	if v.end <= 0 {
 		return s
 	}
-	if len(v.run.Samples) > 0 {
-		s.Figures = append(s.Figures, v.hashRateFigure())
+	if f, ok := v.hashRateFigure(); ok {
+		s.Figures = append(s.Figures, f)
 	}
 	if f, ok := v.difficultyFigure(); ok {
 		s.Figures = append(s.Figures, f)
@@ -50,35 +50,51 @@ func (v *view) timePlot(id, title, desc, label string) chart.Plot {
 	return p
 }
 
+// looks is how many times the nodes were looked at.
+func looks(run *record.Run) (n int) {
+	for i := range run.Samples {
+		if i == 0 || run.Samples[i].TimeS != run.Samples[i-1].TimeS {
+			n++
+		}
+	}
+	return n
+}
+
 // middles are the moments of the buckets, in units of the axis.
 func (v *view) middles() []float64 {
-	x := make([]float64, buckets)
+	x := make([]float64, v.buckets)
 	for i := range x {
-		x[i] = (float64(i) + 0.5) * v.end / buckets / v.unit
+		x[i] = (float64(i) + 0.5) * v.end / float64(v.buckets) / v.unit
 	}
 	return x
 }
 
-func (v *view) bucket(t float64) int { return min(max(int(t/v.end*buckets), 0), buckets-1) }
+func (v *view) bucket(t float64) int {
+	return min(max(int(t/v.end*float64(v.buckets)), 0), v.buckets-1)
+}
 
-func (v *view) hashRateFigure() figure {
+func (v *view) hashRateFigure() (figure, bool) {
 	done, due := v.hashRates()
-	factor, prefix := chart.Prefix(slices.Max(slices.DeleteFunc(slices.Concat(done, due, []float64{0}), math.IsNaN)))
+	known := slices.DeleteFunc(slices.Concat(done, due), math.IsNaN)
+	if len(known) == 0 || slices.Max(known) == 0 {
+		return figure{}, false
+	}
+	factor, prefix := chart.Prefix(slices.Max(known))
 	for i := range done {
 		done[i], due[i] = done[i]/factor, due[i]/factor
 	}
 	p := v.timePlot("plot-hashrate", "Hash rate", "Hash rate of all miners together over time, and what their rates allow.", "hash rate, "+prefix+"H/s")
 	p.Series = []chart.Series{{Name: "done", X: v.middles(), Y: done}, {Name: "due, by the miners' rates", X: v.middles(), Y: due, Colour: 1}}
-	return figure{Title: "Hash rate", Picture: template.HTML(p.HTML()), Caption: "All miners that run. Where the lines part, the machine does not keep up; due counts only while there is something to mine."}
+	return figure{Title: "Hash rate", Picture: template.HTML(p.HTML()), Caption: "All miners that run. Where the lines part, the machine does not keep up; due counts only while there is something to mine."}, true
 }
 
 // hashRates are, by bucket, the hashes a second of all nodes: each pair of samples is
 // spread over the buckets that it is in.
 func (v *view) hashRates() (done, due []float64) {
-	done, due = make([]float64, buckets), make([]float64, buckets)
-	width := v.end / buckets
+	done, due = make([]float64, v.buckets), make([]float64, v.buckets)
+	width := v.end / float64(v.buckets)
 	last := make([]*record.Sample, len(v.run.Manifest.Nodes))
-	known := make([]bool, buckets)
+	known := make([]bool, v.buckets)
 	for i := range v.run.Samples {
 		s := &v.run.Samples[i]
 		from := last[s.Node-1]
@@ -99,7 +115,7 @@ func (v *view) hashRates() (done, due []float64) {
 		}
 	}
 	// The buckets in which the samples begin and end are not covered to their ends.
-	first, end := slices.Index(known, true), buckets-1
+	first, end := slices.Index(known, true), v.buckets-1
 	for end >= 0 && !known[end] {
 		end--
 	}
@@ -136,7 +152,7 @@ func (v *view) difficultyFigure() (figure, bool) {
 }
 
 func (v *view) mempoolFigure() figure {
-	byBucket := make([]map[int]float64, buckets)
+	byBucket := make([]map[int]float64, v.buckets)
 	for _, s := range v.run.Samples {
 		k := v.bucket(s.TimeS)
 		if byBucket[k] == nil {
@@ -144,7 +160,7 @@ func (v *view) mempoolFigure() figure {
 		}
 		byBucket[k][s.Node] = float64(s.MempoolTxs)
 	}
-	low, median, high := make([]float64, buckets), make([]float64, buckets), make([]float64, buckets)
+	low, median, high := make([]float64, v.buckets), make([]float64, v.buckets), make([]float64, v.buckets)
 	for k, nodes := range byBucket {
 		low[k], median[k], high[k] = math.NaN(), math.NaN(), math.NaN()
 		var values []float64
@@ -161,7 +177,7 @@ func (v *view) mempoolFigure() figure {
 }
 
 func (v *view) tipsFigure() figure {
-	most := make([]float64, buckets)
+	most := make([]float64, v.buckets)
 	for k := range most {
 		most[k] = math.NaN()
 	}

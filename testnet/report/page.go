@@ -77,6 +77,7 @@ func HTML(w io.Writer, run *record.Run, s *record.Summary) error {
 	v := view{run: run, s: s, window: measured(run), disturbed: disturbances(run)}
 	v.end = max(lastMoment(run), v.window.to)
 	v.unit, v.unitName = chart.TimeUnit(v.end)
+	v.buckets = min(max(looks(run)/2, 1), mostBuckets) // two looks each, so that none is empty
 	p := page{
 		Style: template.CSS(styleText + chart.Style), Kind: "Kapok testnet", Unit: "run", Name: run.Manifest.Name, Description: run.Manifest.Description,
 		Warnings: v.warnings(), Facts: v.facts(), Tiles: v.tiles(), Missing: s.Missing,
@@ -108,6 +109,7 @@ type view struct {
 	end       float64 // seconds since the start
 	unit      float64 // seconds of the unit of time axes
 	unitName  string
+	buckets   int // that time axes are cut into
 }
 
 // warnings stand on top of the page.
@@ -142,7 +144,7 @@ func (v *view) warnings() (list []string) {
 		list = append(list, fmt.Sprintf("Lost: %s accepted, and in no block and no mempool at the end.", count(lost, "payment")))
 	}
 	if v.s.LagShare > mostLag {
-		list = append(list, fmt.Sprintf("The machine did not keep up: the worst miner did %s of its hashes less than its rate. Figures are of a slower network than the file's.", percent(v.s.LagShare)))
+		list = append(list, fmt.Sprintf("The machine did not keep up: of the hashes that were due to the worst miner, %s were not done. Figures are of a slower network than the file's.", percent(v.s.LagShare)))
 	}
 	return list
 }

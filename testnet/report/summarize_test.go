@@ -295,7 +295,7 @@ func TestAttacks(t *testing.T) {
 		t.Errorf("%+v", double)
 	}
 	if hopeless.BlocksNeeded < 100 || !slices.ContainsFunc(s.Missing, func(m string) bool {
-		return strings.Contains(m, "1 decided try of a double spend by node 2, and at least "+fmt.Sprint(hopeless.BlocksNeeded))
+		return strings.Contains(m, "1 decided try of a double spend by node 2, and at least "+whole(hopeless.BlocksNeeded))
 	}) {
 		t.Errorf("needs %d, missing %q", hopeless.BlocksNeeded, s.Missing)
 	}

@@ -139,3 +139,62 @@ func TestNetwork(t *testing.T) {
 		t.Errorf("nobody pays: %d coins after %d blocks", s.Coins, s.Prelude)
 	}
 }
+
+// Events that can happen, in the order of time and not of the file; nodes that are killed
+// have a process of their own.
+func TestEvents(t *testing.T) {
+	s := build(t, `duration = "1h"
+[nodes]
+count = 6
+[[event]]
+at = "10m"
+do = "restart"
+nodes = [5]
+[[event]]
+at = "3m"
+do = "kill"
+nodes = [5]
+[[event]]
+at = "4m"
+do = "stop"
+nodes = [6]
+[[event]]
+at = "5m"
+do = "churn"
+rate = 1
+for = "1m"
+[[event]]
+at = "6m"
+do = "stop"
+nodes = [1]
+[[event]]
+at = "20m"
+do = "double-spend"
+node = 2
+confirmations = 2
+tries = 3
+[[event]]
+at = "59m"
+do = "partition"
+groups = [[4], [1, 2]]
+`)
+	var got []string
+	for _, e := range s.Events {
+		got = append(got, fmt.Sprint(e.Kind, e.At, counted(e.Nodes), countedAll(e.Groups), s.CoinsOf(&e)))
+	}
+	want := []string{
+		"kill3m0s [5] [] 0", "stop4m0s [6] [] 0", "churn5m0s [1 3 4] [] 0", "stop6m0s [1] [] 0",
+		"restart10m0s [5] [] 0", "double-spend20m0s [2] [] 3", "partition59m0s [] [[4] [1 2] [3 5 6]] 0",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	for i, n := range s.Nodes {
+		if n.Process != (i == 4) {
+			t.Errorf("node %d runs in a process of its own: %v", i+1, n.Process)
+		}
+	}
+	if s.Coins != 3 || s.Payments.Wallets != 1 || s.Prelude != s.Network.Maturity+1 {
+		t.Errorf("%d coins of %d wallets after %d blocks, for three tries", s.Coins, s.Payments.Wallets, s.Prelude)
+	}
+}

@@ -10,8 +10,8 @@ import (
 
 const (
 	defaultDegree = 8 // Bitcoin Core's outbound connections, too
-	// maxDraws is how often a random graph is drawn until it is regular and connected.
-	// Of 50 nodes with degree 2, the worst case, one in six is; nothing else comes close.
+	// maxDraws is how often a random graph is drawn until it is regular and connected:
+	// of 49 nodes with degree 2 or 22, the worst cases, one in six is.
 	maxDraws = 1000
 )
 
@@ -131,34 +131,50 @@ func regularEdges(kind string, n int) []Edge {
 // randomEdges draws a connected graph in which every node has so many neighbours, and
 // one of them one fewer where their product is odd: pairs are drawn among the nodes
 // that lack neighbours until none fits, which is close to uniform among all such
-// graphs (Steger and Wormald 1999), and all is drawn anew until it fits.
+// graphs (Steger and Wormald 1999), and all is drawn anew until it fits. Where most pairs
+// are neighbours, it is those that are not which are drawn.
 func randomEdges(n, degree int, r *rand.Rand) ([]Edge, error) {
 	if degree >= n-1 {
 		return regularEdges("full", n), nil
 	}
+	dense := degree > (n-1)/2
 	for tries := 0; degree > 1 && tries < maxDraws; tries++ {
-		if edges := drawRegular(n, degree, r); edges != nil && len(partsOf(n, edges)) == 1 {
+		lacks := make([]int, n)
+		for i := range lacks {
+			lacks[i] = degree
+		}
+		if n*degree%2 == 1 {
+			lacks[r.IntN(n)]--
+		}
+		if dense {
+			for i := range lacks {
+				lacks[i] = n - 1 - lacks[i]
+			}
+		}
+		edges, ok := drawEdges(lacks, r)
+		if ok && dense {
+			edges = slices.DeleteFunc(regularEdges("full", n), func(e Edge) bool { return slices.Contains(edges, e) })
+		}
+		if ok && len(partsOf(n, edges)) == 1 {
 			return edges, nil
 		}
 	}
 	return nil, fmt.Errorf("a degree with which %d nodes can be connected: at least 2", n)
 }
 
-// drawRegular is one try; nil where the nodes that lack neighbours are neighbours
-// already.
-func drawRegular(n, degree int, r *rand.Rand) []Edge {
+// drawEdges draws a graph in which each node has as many neighbours as it lacks. It is
+// one try: false where the nodes that are left are neighbours already.
+func drawEdges(lacks []int, r *rand.Rand) ([]Edge, bool) {
 	var near [maxNodes][maxNodes]bool
-	free := make([]int, 0, n*degree) // each node as often as it lacks neighbours
-	for i := range n {
-		for range degree {
-			free = append(free, i)
-		}
+	var free []int // each node as often as it lacks neighbours
+	for i, n := range lacks {
+		free = append(free, slices.Repeat([]int{i}, n)...)
 	}
-	edges := make([]Edge, 0, n*degree/2)
-	for len(free) > 1 {
+	var edges []Edge
+	for len(free) > 0 {
 		a, b, ok := drawPair(free, &near, r)
 		if !ok {
-			break
+			return nil, false
 		}
 		from, to := max(free[a], free[b]), min(free[a], free[b])
 		near[from][to] = true
@@ -168,11 +184,8 @@ func drawRegular(n, degree int, r *rand.Rand) []Edge {
 			free = free[:len(free)-1]
 		}
 	}
-	if len(free) > n*degree%2 {
-		return nil
-	}
 	slices.SortFunc(edges, compareEdges)
-	return edges
+	return edges, true
 }
 
 func compareEdges(a, b Edge) int {

@@ -190,13 +190,16 @@ func checkDrawn(t *rapid.T, text string) {
 func TestPlotSays(t *testing.T) {
 	p := Plot{ID: "p1", Title: "Delay <b>", Desc: "How long & why.", X: Axis{Label: "time, s"}, Y: Axis{Label: "share, %", Max: 100},
 		Series: []Series{{Name: "one & two", X: []float64{0, 1, 2}, Y: []float64{0, 50, 100}}, {Name: "three", X: []float64{0, 2}, Y: []float64{0, math.NaN()}, Colour: 1}},
-		Bands:  []Band{{From: 0.5, To: 1, Label: "partition"}, {From: 0.6, To: 0.6, Label: "kill"}, {From: 5, To: 6, Label: "beyond"}}}
+		Bands:  []Band{{From: 0.5, To: 1, Label: "partition"}, {From: 0.6, To: 0.6, Label: "kill"}, {From: 0.7, To: 1.2}, {From: 1.5, To: 1.6}, {From: 5, To: 6, Label: "beyond"}}}
 	text := p.HTML()
 	for _, want := range []string{`role="img" aria-labelledby="p1-t p1-d"`, `<title id="p1-t">Delay &lt;b&gt;</title>`, `<desc id="p1-d">How long &amp; why.</desc>`,
 		">time, s<", ">share, %<", ">partition<", ">kill<", `</svg>one &amp; two</li>`, `class="line s0"`, `class="line s1"`, `class="band"`, ">0.5<", ">100<"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("there is no %s in\n%s", want, text)
 		}
+	}
+	if n := strings.Count(text, `class="band"`); n != 2 {
+		t.Errorf("%d shades, want 2: what overlaps is one", n)
 	}
 	if strings.Contains(text, "beyond") {
 		t.Error("what is beyond the axis is named")

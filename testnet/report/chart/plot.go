@@ -1,8 +1,10 @@
 package chart
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -129,25 +131,42 @@ func (p *Plot) bands(pic *picture, x, y *scale) {
 		labels = append(labels, placed{at, float64(row), b.Label})
 	}
 	y.to += float64(len(ends)) * (rowSize - 2)
-	for _, b := range p.Bands {
-		if !finite(b.From, b.To) || b.To < x.min || b.From > x.max {
-			continue
-		}
-		from, to := x.at(b.From), x.at(b.To)
+	for _, faint := range []bool{true, false} {
 		class := "band"
-		if b.Faint {
+		if faint {
 			class = "band faint"
 		}
-		if to > from {
-			pic.rect(class, from, y.to, to-from, y.from-y.to)
+		for _, u := range p.union(x, faint) {
+			pic.rect(class, u[0], y.to, u[1]-u[0], y.from-y.to)
 		}
-		if !b.Faint {
-			pic.line("event", from, y.to-4, from, y.from)
+	}
+	for _, b := range p.Bands {
+		if !b.Faint && finite(b.From, b.To) && b.To >= x.min && b.From <= x.max {
+			pic.line("event", x.at(b.From), y.to-4, x.at(b.From), y.from)
 		}
 	}
 	for _, l := range labels {
 		pic.text("small", "start", l.at, top+rowSize-5+l.row*(rowSize-2), l.text)
 	}
+}
+
+// union is the pixels that bands cover, from and to: shades that overlap are one.
+func (p *Plot) union(x *scale, faint bool) (list [][2]float64) {
+	for _, b := range p.Bands {
+		if b.Faint == faint && finite(b.From, b.To) && b.To > b.From && b.To >= x.min && b.From <= x.max {
+			list = append(list, [2]float64{x.at(b.From), x.at(b.To)})
+		}
+	}
+	slices.SortFunc(list, func(a, b [2]float64) int { return cmp.Compare(a[0], b[0]) })
+	merged := list[:0]
+	for _, u := range list {
+		if last := len(merged) - 1; last >= 0 && u[0] <= merged[last][1] {
+			merged[last][1] = max(merged[last][1], u[1])
+		} else {
+			merged = append(merged, u)
+		}
+	}
+	return merged
 }
 
 // axes draws grid, numbers and labels.

@@ -15,12 +15,11 @@ import (
 	"github.com/kapok-chain/kapok/wallet"
 )
 
-// The payments of a measurement. Each spends one prepared coin, pays less than
-// half of it to wallet B and the rest back: one input, two outputs, which is
-// what most payments are.
+// The payments of the soak, which is to keep less of each than a testnet does. Each
+// spends one prepared coin, pays less than half of it to wallet B and the rest back: one
+// input, two outputs, which is what most payments are.
 const (
 	coinsPerFan   = 800              // outputs of one preparing transaction: what a wallet makes at most
-	maxPrepared   = 25 * coinsPerFan // coins: each preparing transaction takes a block reward that must mature
 	preparedValue = int64(1_000_000) // units
 	paymentValue  = preparedValue * 2 / 5
 
@@ -153,7 +152,7 @@ type load struct {
 
 var errNotSent = errors.New("not sent before the end")
 
-var errOutOfCoins = errors.New("the prepared coins ran out, for the blocks came far more slowly than they should: lower --rate, or raise --max-hashrate")
+var errOutOfCoins = errors.New("the prepared coins ran out")
 
 // startLoad begins the schedule now. Payments go to the nodes in turn.
 func startLoad(ctx context.Context, p *plan, f *fleet, purses []*purse, schedule *poisson) *load {
@@ -281,12 +280,4 @@ func (l *load) ended() bool {
 func (l *load) wait() error {
 	<-l.finished
 	return l.fault
-}
-
-// rest takes the outcomes that nobody has taken yet, after wait.
-func (l *load) rest() (list []outcome) {
-	for len(l.done) > 0 {
-		list = append(list, <-l.done)
-	}
-	return list
 }

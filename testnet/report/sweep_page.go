@@ -147,6 +147,7 @@ func (t *Tradeoffs) staleFigure() figure {
 // mostConfirmations and leastRisk, in percent, end the curves of risks.
 const (
 	mostConfirmations = 12
+	mostWaited        = 200 // confirmations that somebody may wait for until the risk is below 0.1 %
 	leastRisk         = 0.001
 )
 
@@ -188,10 +189,12 @@ func (t *Tradeoffs) riskFigures() []figure {
 			q = stats.EffectiveAttacker(q, o.Stale.best())
 		}
 		line := chart.Series{Name: t.name(o), Colour: i}
-		for z := 1; z <= 4*mostConfirmations; z++ {
-			if chance := stats.DoubleSpendRace(q, z); chance >= acceptedRisk || z == 1 {
-				line.X, line.Y = append(line.X, float64(z)*o.ChainIntervalS), append(line.Y, 100*chance)
+		for z := 1; z <= mostWaited; z++ {
+			chance := stats.DoubleSpendRace(q, z)
+			if chance < acceptedRisk && z > 1 {
+				break
 			}
+			line.X, line.Y = append(line.X, float64(z)*o.ChainIntervalS), append(line.Y, 100*chance)
 		}
 		waited.Series = append(waited.Series, line)
 	}

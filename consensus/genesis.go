@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"github.com/kapok-chain/kapok/internal/sha256d"
 )
 
 const (
@@ -71,17 +73,33 @@ func (p *Params) initGenesis(search uint64) error {
 // h's time goes up by one. It returns false where the time runs out.
 func searchGenesis(h *Header, target Uint256) bool {
 	for {
-		for nonce := uint64(0); nonce <= math.MaxUint32; nonce++ {
-			h.Nonce = uint32(nonce)
-			if HashMeetsTarget(h.Hash(), target) {
-				return true
-			}
+		if searchNonces(h, target) {
+			return true
 		}
 		if h.Time == math.MaxUint32 {
 			return false
 		}
 		h.Time++
 	}
+}
+
+// searchNonces is searchGenesis at one time, with a kernel as miners have: it lists the
+// nonces whose hash has no more than the target's top word, which are then judged whole.
+func searchNonces(h *Header, target Uint256) bool {
+	kernel := sha256d.Kernels()[0]
+	work := sha256d.New(h.Bytes(), uint32(target[3]>>32))
+	var hits [16]sha256d.Hit
+	for start := uint64(0); start <= math.MaxUint32; {
+		n := min(uint64(kernel.Batch()), math.MaxUint32+1-start)
+		found, tried := kernel.Search(work, uint32(start), uint32(n), hits[:])
+		for _, hit := range hits[:found] {
+			if h.Nonce = hit.Nonce; HashMeetsTarget(h.Hash(), target) {
+				return true
+			}
+		}
+		start += uint64(tried)
+	}
+	return false
 }
 
 // genesisCoinbase creates nothing: its one output carries the hash of the

@@ -23,13 +23,15 @@ type cpuClock struct {
 func newCPUClock(fsys fs.FS, pids []int) *cpuClock {
 	c := &cpuClock{fsys: fsys, last: map[string]float64{}}
 	for _, pid := range pids {
-		c.pids = append(c.pids, strconv.Itoa(pid))
+		c.watch(pid)
 	}
 	if len(pids) == 0 {
 		c.pids = []string{"self"}
 	}
 	return c
 }
+
+func (c *cpuClock) watch(pid int) { c.pids = append(c.pids, strconv.Itoa(pid)) }
 
 // ours is the CPU time of the watched processes in core-seconds; false where
 // not one of them can be read, as on other systems than Linux.

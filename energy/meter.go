@@ -96,6 +96,10 @@ func (m *Meter) Idle() {
 	}
 }
 
+// Watch counts a process from now on, beside those of Config.PIDs: one that has begun
+// since the meter was made, for all of its CPU time counts.
+func (m *Meter) Watch(pid int) { m.cpu.watch(pid) }
+
 // Read says what was used so far. hashes is the caller's count since the meter
 // was made; only a model asks for it.
 func (m *Meter) Read(hashes float64) Reading {

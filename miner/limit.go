@@ -25,8 +25,46 @@ const (
 type limiter struct {
 	rate float64 // hashes a second; 0 for no limit
 
-	mu   sync.Mutex
-	next time.Time // when the hashes let through so far will all be due
+	mu    sync.Mutex
+	next  time.Time     // when the hashes let through so far will all be due
+	since time.Time     // from when on there is something to search; zero while there is not
+	spent time.Duration // before that, with something to search
+}
+
+// start says that there is something to search from now on. What was not done before is
+// not made up for.
+func (l *limiter) start() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.since.IsZero() {
+		return
+	}
+	l.since = time.Now()
+	if l.next.Before(l.since) {
+		l.next = l.since
+	}
+}
+
+// stop says that there is nothing to search.
+func (l *limiter) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spent, l.since = l.searched(), time.Time{}
+}
+
+// searched is for how long there was something to search; l.mu is held.
+func (l *limiter) searched() time.Duration {
+	if l.since.IsZero() {
+		return l.spent
+	}
+	return l.spent + time.Since(l.since)
+}
+
+// due is how many hashes the rate has allowed until now; 0 for no limit.
+func (l *limiter) due() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rate * l.searched().Seconds()
 }
 
 // batch is how many hashes one of several threads asks for at once, of up to

@@ -54,6 +54,11 @@ type Config struct {
 	Text        string         // in the coinbases, up to MaxText bytes
 	Kernel      sha256d.Kernel // nil for the best one on this CPU
 	Blocks      int            // stop after so many, 0 for never
+
+	Now func() time.Time // the clock that blocks are dated by, for any goroutine; nil for time.Now
+	// Solved, unless nil, is told of each block before it is handed in: how many hashes
+	// were done since the one before. Run calls it, and waits.
+	Solved func(block consensus.Hash, hashes uint64)
 }
 
 // refreshEvery bounds the age of the transactions that are worked on.
@@ -85,6 +90,9 @@ func New(cfg Config, source Source) *Miner {
 	}
 	if cfg.Kernel == nil {
 		cfg.Kernel = sha256d.Best()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	now := time.Now()
 	m := &Miner{
@@ -136,6 +144,7 @@ func (m *Miner) pause(ctx context.Context, early *TooEarly) {
 	m.mu.Lock()
 	m.stats.Height, m.stats.Bits, m.stats.Waiting = 0, 0, early.Error()
 	m.mu.Unlock()
+	m.limit.stop()
 	ctx, cancel := context.WithTimeout(ctx, min(early.Wait, refreshEvery)) // the clock may be set
 	defer cancel()
 	m.source.Wait(ctx, early.Parent)
@@ -146,9 +155,12 @@ func (m *Miner) searching(t *Template) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stats.Height, m.stats.Bits, m.stats.Waiting = 0, 0, ""
-	if t != nil {
-		m.stats.Height, m.stats.Bits = t.Height, t.Bits
+	if t == nil {
+		m.limit.stop()
+		return
 	}
+	m.limit.start()
+	m.stats.Height, m.stats.Bits = t.Height, t.Bits
 }
 
 // round lets all threads work on one template: until one solves it, the source has
@@ -205,7 +217,7 @@ func (m *Miner) solve(ctx context.Context, stale <-chan struct{}, block *consens
 	versions := min(m.cfg.Kernel.Versions(), int(batch)) // a low limit is kept nonce by nonce
 	s := newSearch(block.Header, versions, target, m.loosestTop())
 	for s.left() > 0 && !isClosed(stale) && m.limit.wait(ctx, batch) {
-		if now := time.Now().Unix(); now > int64(s.header.Time) {
+		if now := m.cfg.Now().Unix(); now > int64(s.header.Time) {
 			s.header.Time = uint32(now)
 			s = newSearch(s.header, versions, target, m.loosestTop())
 		} else if loosest := m.loosestTop(); loosest < s.loosest/tightenBy {
@@ -269,6 +281,9 @@ func (m *Miner) count(thread int, hashes uint32) {
 
 // submit hands a solved block in and counts what became of it.
 func (m *Miner) submit(block *consensus.Block) error {
+	if m.cfg.Solved != nil {
+		m.cfg.Solved(block.Hash(), m.Stats().SinceBlock)
+	}
 	err := m.source.Submit(block)
 	m.mu.Lock()
 	defer m.mu.Unlock()

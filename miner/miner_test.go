@@ -21,11 +21,26 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestMinesBlocks(t *testing.T) {
 	for _, threads := range []int{1, 3} {
 		l := newLedger(network(t, nil))
-		m := New(Config{Threads: threads, Payout: payout, Text: "test", Blocks: 8}, l)
+		var told []consensus.Hash
+		var hashes uint64
+		m := New(Config{Threads: threads, Payout: payout, Text: "test", Blocks: 8, Solved: func(block consensus.Hash, n uint64) {
+			if _, handedIn := l.made(); handedIn != len(told) || n == 0 {
+				t.Errorf("told of a block after %d hashes, when %d of %d were handed in", n, handedIn, len(told))
+			}
+			told, hashes = append(told, block), hashes+n
+		}}, l)
 		if err := m.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		s := m.Stats()
+		for i, b := range l.blocks {
+			if b.Hash() != told[i] {
+				t.Errorf("block %d is %s, and %s was told of", i, b.Hash(), told[i])
+			}
+		}
+		if hashes > s.Hashes || threads == 1 && hashes != s.Hashes {
+			t.Errorf("%d hashes for all blocks, of %d", hashes, s.Hashes)
+		}
 		if l.tip.Height != 8 || s.Found != 8 || s.Stale+s.Refused != 0 || s.Hashes == 0 || s.SinceBlock > uint64(threads)*uint64(sha256d.Best().Batch()) || s.Best.IsZero() {
 			t.Errorf("height %d, %+v", l.tip.Height, s)
 		}
@@ -117,6 +132,34 @@ func searchesDoNotOverlap(t *testing.T, versions int) {
 			t.Errorf("%d templates, %d extranonces in 100 s", templates, len(roots))
 		}
 	})
+}
+
+// TestClockOfBlocks: blocks are dated by the clock that the miner was given, and never
+// before their template.
+func TestClockOfBlocks(t *testing.T) {
+	for _, offset := range []time.Duration{10 * time.Hour, -10 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			made := time.Now()
+			kernel := dummy{see: func(w *sha256d.Work, _, _ uint32, _ []sha256d.Hit) int {
+				raw := w.Header(sha256d.Hit{})
+				h, err := consensus.DecodeHeader(raw[:])
+				want := time.Now().Add(offset).Unix()
+				if offset < 0 {
+					want = made.Unix() // of the template, by another clock
+				}
+				if err != nil || int64(h.Time) != want {
+					t.Errorf("dated %d, expected %d (%v)", h.Time, want, err)
+				}
+				return 0
+			}}
+			clock := func() time.Time { return time.Now().Add(offset) }
+			stop := running(New(Config{Threads: 2, MaxHashrate: 1000, Payout: payout, Kernel: kernel, Now: clock}, newLedger(network(t, nil))))
+			time.Sleep(20 * time.Second)
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
 }
 
 func TestNewTipStopsOldWork(t *testing.T) {

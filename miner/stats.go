@@ -48,6 +48,13 @@ func (m *Miner) Stats() Stats {
 	return s
 }
 
+// Due is how many hashes MaxHashrate has allowed since the first template; 0 where there is
+// no limit. The share of these that Stats.Hashes lacks is how far the machine lags behind.
+// Time with no template that the clock would allow does not count; the time that the
+// source takes to judge a block and to make the next template does, since a machine that
+// keeps up makes up for it: for up to a quarter of a second at once.
+func (m *Miner) Due() float64 { return m.limit.due() }
+
 // expectedHashes is how many hashes a block with such a target takes on average.
 func expectedHashes(bits uint32) float64 {
 	work, _ := consensus.WorkOf(bits).Big().Float64()

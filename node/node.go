@@ -55,7 +55,7 @@ type Node struct {
 	newest    *consensus.Block                   // that came: the next step's, in most cases
 	attached  *consensus.Block                   // by the last step: the mempool and the announcement come to it, and peers ask for it
 	announced []announced                        // blocks to be put together
-	origin    map[consensus.Hash]p2p.PeerID      // who sent a body that is not connected yet
+	origin    map[consensus.Hash]p2p.PeerID      // who is to blame for a body that is not connected yet
 	failures  failureLog
 	totals    txTotals
 	lost      []*consensus.BlockIndex // bodies to be had again; may hold some that came
@@ -71,6 +71,7 @@ type Node struct {
 	resolve        []mempool.Orphan // orphans whose parent has come
 	poolSequence   uint64           // counts what entered the mempool
 	accepted       []*mempool.Entry // since Accepted was called
+	arrivals       []Arrival        // since Arrivals was called
 	changes        []consensus.Change
 }
 
@@ -143,6 +144,12 @@ func (n *Node) ClockOff() time.Duration { return n.engine.ClockOff() }
 
 // Mempool lists the payments that wait to be mined, parents before children.
 func (n *Node) Mempool() []*mempool.Entry { return n.pool.Entries() }
+
+// MempoolSize is how many payments wait to be mined, and their virtual bytes.
+func (n *Node) MempoolSize() (txs int, vsize int64) { return n.pool.Len(), n.pool.VSize() }
+
+// CoinSum is the digest of the coins at Tip: two nodes at one tip have the same.
+func (n *Node) CoinSum() consensus.CoinSum { return n.store.Sum() }
 
 // BlockRelay says how bodies came from peers since the start.
 func (n *Node) BlockRelay() p2p.BlockRelay { return n.engine.BlockRelay() }

@@ -158,7 +158,7 @@ func (n *Node) Rebuild(now time.Time) (more bool, err error) {
 // not committed to by the header: where the result is wrong nobody is to blame,
 // and the body is fetched by its hash.
 func (n *Node) receiveRebuilt(now time.Time, from p2p.PeerID, block *consensus.Block, way p2p.Way) (p2p.Verdict, error) {
-	_, err := n.addBlock(now, "", block)
+	_, err := n.addBlock(now, from, block)
 	if rule := consensus.AsRuleError(err); rule != nil {
 		if rule.Kind == consensus.Mutated {
 			n.engine.FetchBody(now, from, block.Hash())
@@ -185,6 +185,9 @@ func (n *Node) receiveBlock(now time.Time, from p2p.PeerID, block *consensus.Blo
 	index, err := n.addBlock(now, from, block)
 	switch rule := consensus.AsRuleError(err); {
 	case err == nil:
+		if !index.Connected() { // a body that was lost is of a block that was
+			n.origin[index.Hash] = from
+		}
 		n.engine.Learn(now, from, index)
 		n.engine.Took(now, from, p2p.Whole)
 	case rule == nil:

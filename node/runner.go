@@ -29,11 +29,13 @@ type Carrier interface {
 	Backlog() map[p2p.PeerID]int
 }
 
-// Event is something that an observer may want to time.
+// Event is something that an observer may want to time: by the clock of this process,
+// whatever the node's says. One of the pointers is set.
 type Event struct {
 	Time   time.Time
-	Change *consensus.Change // the chain moved
 	Tx     *mempool.Entry    // a payment entered the mempool
+	Block  *Arrival          // a block came, whatever becomes of it
+	Change *consensus.Change // the chain moved
 }
 
 // Runner runs a Node in the real world: one lock, the wall clock, a network.
@@ -47,10 +49,10 @@ type Runner struct {
 	announced chan struct{} // and while there may be blocks to put together
 	flushable chan struct{} // and while there may be coins to flush
 	base      atomic.Pointer[base]
+	clock     atomic.Pointer[clock]
 
 	mu     sync.Mutex // the only lock: it guards everything below
 	node   *Node
-	mock   time.Time     // where the clock stands still, unless zero
 	moved  chan struct{} // closed, and replaced, whenever a step was taken
 	events map[chan Event]struct{}
 	quiet  bool  // no block has come for too long
@@ -78,6 +80,7 @@ func NewRunner(n *Node, network Carrier, verifier consensus.Verifier, log *slog.
 		events:    make(map[chan Event]struct{}),
 		ended:     make(chan struct{}),
 	}
+	r.clock.Store(new(clock))
 	r.setBase()
 	r.wake <- struct{}{} // after an unclean stop there are blocks to replay
 	return r
@@ -230,8 +233,8 @@ func (r *Runner) do(f func(n *Node, now time.Time) error) error {
 	if r.fault != nil {
 		return r.fault
 	}
-	now := r.clock()
-	err := f(r.node, now)
+	began := time.Now()
+	err := f(r.node, r.clock.Load().at(began))
 	if err != nil && consensus.AsRuleError(err) == nil && !isAnswer(err) {
 		r.fault = fmt.Errorf("the node stops: %w", err)
 		if isDamage(err) {
@@ -240,7 +243,7 @@ func (r *Runner) do(f func(n *Node, now time.Time) error) error {
 		close(r.ended)
 		return r.fault
 	}
-	r.pass(now)
+	r.pass(began)
 	return err
 }
 
@@ -271,6 +274,9 @@ func (r *Runner) pass(now time.Time) {
 	r.setBase()
 	for _, entry := range r.node.Accepted() {
 		r.publish(Event{Time: now, Tx: entry})
+	}
+	for _, arrival := range r.node.Arrivals() {
+		r.publish(Event{Time: now, Block: &arrival})
 	}
 	for _, change := range r.node.Changes() {
 		r.publish(Event{Time: now, Change: &change})
@@ -406,23 +412,20 @@ func (r *Runner) SubmitBlock(ctx context.Context, block *consensus.Block) (activ
 	return active, err
 }
 
-// Now is the node's clock.
-func (r *Runner) Now() time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.clock()
+// Snapshot is where a node stands at one moment.
+type Snapshot struct {
+	Tip          consensus.Hash
+	Height       uint32
+	Coins        consensus.CoinSum // of the coin set at the tip
+	MempoolTxs   int
+	MempoolVSize int64 // virtual bytes
 }
 
-func (r *Runner) clock() time.Time {
-	if !r.mock.IsZero() {
-		return r.mock
-	}
-	return time.Now()
-}
-
-// SetMockTime stops the clock at t; the zero time lets it run again.
-func (r *Runner) SetMockTime(t time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.mock = t
+// Snapshot takes little more than the lock.
+func (r *Runner) Snapshot() (s Snapshot) {
+	r.look(func(n *Node) {
+		tip := n.tree.Tip()
+		s = Snapshot{tip.Hash, tip.Height, n.store.Sum(), n.pool.Len(), n.pool.VSize()}
+	})
+	return s
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/miner"
 	"github.com/kapok-chain/kapok/p2p"
 )
@@ -113,6 +114,11 @@ func (r *Runner) Peers() []p2p.PeerInfo {
 	defer r.mu.Unlock()
 	return r.node.engine.Peers()
 }
+
+// Block reads a stored block, whether it is on the active chain or not:
+// storage.ErrNotFound where there is none. It needs no lock: what is stored under a hash
+// stays.
+func (r *Runner) Block(hash consensus.Hash) (*consensus.Block, error) { return r.store.Block(hash) }
 
 // Quiet reports whether no block has come for so long that our peers may keep them
 // from us.

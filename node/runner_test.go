@@ -69,6 +69,9 @@ func TestRunnerConnectsWhatManySubmit(t *testing.T) {
 		height := uint32(0)
 		for height < 40 {
 			e := <-events
+			if e.Block != nil {
+				continue
+			}
 			if e.Change == nil || e.Change.To.Height <= height {
 				t.Fatalf("after height %d came %+v", height, e.Change)
 			}
@@ -119,5 +122,39 @@ func TestMockTimeIsTheClock(t *testing.T) {
 	r.SetMockTime(time.Time{})
 	if d := time.Since(r.Now()); d < 0 || d > time.Minute {
 		t.Errorf("the clock is %v off", d)
+	}
+}
+
+// TestClockOffset: a clock that is wrong by so much dates what the node makes, and not what
+// it observes. One that stands still does so.
+func TestClockOffset(t *testing.T) {
+	c := chaintest.New(t, consensus.Regtest())
+	c.Grow("genesis - a1 - a2")
+	r, _ := startRunner(t, storage.OpenMemory(c.Params, true), c.Params)
+	events := r.Events(t.Context())
+	for i, offset := range []time.Duration{time.Hour, -time.Hour} {
+		r.SetClockOffset(offset)
+		began := time.Now()
+		template, err := r.Template(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, at := range map[string]time.Time{"clock": r.Now(), "template": time.Unix(int64(template.Time), 0)} {
+			if off := at.Sub(began) - offset; off < -time.Second || off > time.Minute {
+				t.Errorf("the %s is %v off, expected %v", name, at.Sub(began), offset)
+			}
+		}
+		if _, err := r.SubmitBlock(t.Context(), c.Path("a2")[i]); err != nil {
+			t.Fatal(err)
+		}
+		for e := (node.Event{}); e.Change == nil; {
+			if e = <-events; e.Time.Before(began) || e.Time.After(time.Now()) {
+				t.Errorf("an event was timed %v, after %v", e.Time, began)
+			}
+		}
+	}
+	r.SetMockTime(c.Now())
+	if now := r.Now(); !now.Equal(c.Now()) {
+		t.Errorf("the clock that stands at %v shows %v", c.Now(), now)
 	}
 }

@@ -59,7 +59,8 @@ type ServiceConfig struct {
 	DisableQUIC  bool
 	StrictPeers  bool // end with an error where one of Peers is of another network
 
-	Shape *host.Shape // connections of a wide network, for testnets; nil: as they are
+	ClockOffset time.Duration // of the node's clock, ahead of the system's, as Runner.SetClockOffset
+	Shape       *host.Shape   // connections of a wide network, for testnets; nil: as they are
 }
 
 // dataFiles stand in a data directory beside the chain.
@@ -191,9 +192,12 @@ func Open(cfg ServiceConfig) (_ *Service, err error) {
 	}
 	verifier := consensus.Verifier{Secret: secret, Workers: runtime.GOMAXPROCS(0)}
 	s.Runner = NewRunner(n, s.Host, verifier, cfg.Logger)
+	s.Runner.SetClockOffset(cfg.ClockOffset)
 	if cfg.Miner != nil {
-		s.payout = cfg.Miner.Payout
-		s.Miner = miner.New(*cfg.Miner, s.Source())
+		mining := *cfg.Miner
+		mining.Now = s.Runner.Now
+		s.payout = mining.Payout
+		s.Miner = miner.New(mining, s.Source())
 	}
 	if err := s.listen(cfg); err != nil {
 		return nil, err
@@ -219,6 +223,12 @@ func (s *Service) Params() *consensus.Params { return s.params }
 
 // Source is the chain to mine for, for one miner, while the service runs.
 func (s *Service) Source() miner.Source { return &minerSource{Runner: s.Runner, life: s.life} }
+
+// Block reads a stored block, of the best chain or not; that it arrived is enough. Where
+// there is none the error is rpc.ErrNotFound, or ErrNoBody or ErrPruned for its header alone.
+func (s *Service) Block(hash consensus.Hash) (*consensus.Block, error) {
+	return rpcBackend{s}.Body(hash)
+}
 
 // listen binds the ports of the RPC server and of the pages.
 func (s *Service) listen(cfg ServiceConfig) (err error) {

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -12,7 +13,9 @@ import (
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/chaintest"
+	"github.com/kapok-chain/kapok/miner"
 	"github.com/kapok-chain/kapok/node"
+	"github.com/kapok-chain/kapok/rpc"
 )
 
 // house is one real service: Badger files, libp2p on loopback.
@@ -139,5 +142,71 @@ func TestServiceGivesBackWhatItTook(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestMinerClock: the miner dates its blocks by the clock of its node.
+func TestMinerClock(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	began := time.Now()
+	s, err := node.Open(node.ServiceConfig{
+		Params: consensus.Regtest(), DataDir: t.TempDir(), Lean: true, ClockOffset: -2 * time.Hour,
+		Miner: &miner.Config{Threads: 1, Payout: consensus.PayToKey([32]byte{1}), Blocks: 5},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	events, ended := s.Runner.Events(ctx), make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	for range 5 {
+		var e node.Event
+		for e.Block == nil {
+			e = <-events
+		}
+		if at := time.Unix(int64(e.Block.Header.Time), 0).Add(2 * time.Hour); at.Before(began.Add(-time.Second)) || at.After(time.Now().Add(5*time.Second)) {
+			t.Errorf("block %d is dated %v, of two hours ago", e.Block.Height, at)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSnapshot: where two nodes with one chain stand differs by their mempools alone, and
+// blocks are read wherever they are.
+func TestSnapshot(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	c := chaintest.New(t, consensus.Regtest())
+	c.Grow(`genesis - a1..a101
+	            a100 - b101`)
+	one, two := openHouse(t, c.Params, t.TempDir()), openHouse(t, c.Params, t.TempDir())
+	defer one.close(t)
+	defer two.close(t)
+	for _, h := range []*house{one, two} {
+		submitAll(t, t.Context(), h, c.Path("a101")...)
+	}
+	if _, err := one.Runner.SubmitBlock(t.Context(), c.Block("b101")); err != nil {
+		t.Fatal(err)
+	}
+	pay := c.Pay(chaintest.From(c.Coinbase("a1")), chaintest.To("bob", 49*chaintest.Coins))
+	entry, err := one.Runner.SubmitTx(t.Context(), pay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := one.Runner.Snapshot(), two.Runner.Snapshot()
+	if want.Tip != c.Hash("a101") || want.Height != 101 || want.Coins.Count != 101 || want.MempoolTxs != 0 {
+		t.Errorf("%+v", want)
+	}
+	want.MempoolTxs, want.MempoolVSize = 1, int64(entry.VSize)
+	if got != want {
+		t.Errorf("%+v, expected %+v", got, want)
+	}
+	if b, err := one.Block(c.Hash("b101")); err != nil || b.Hash() != c.Hash("b101") {
+		t.Errorf("a block of a side branch: %v", err)
+	}
+	if _, err := two.Block(c.Hash("b101")); !errors.Is(err, rpc.ErrNotFound) {
+		t.Errorf("a block that did not come: %v", err)
 	}
 }

@@ -22,6 +22,7 @@ type puppet struct {
 	got    []consensus.Hash // wtxids of payments
 	bodies int
 	parts  int
+	absent []consensus.Hash // bodies that the node said are not there
 	done   int              // TxsDone
 	wanted []consensus.Hash // payments that the node asked for by hash, last
 	again  p2p.Msg          // said at each of them; nil: nothing
@@ -67,6 +68,8 @@ func (p *puppet) Receive(_ time.Time, from p2p.PeerID, m p2p.Msg, _ bool) (p2p.V
 		p.bodies++
 	case *p2p.BlockTxs:
 		p.parts++
+	case *p2p.NotFound:
+		p.absent = append(p.absent, m.Hashes...)
 	case *p2p.GetTxs:
 		p.wanted = m.Hashes
 	case *p2p.Tx:

@@ -201,6 +201,27 @@ func TestNeverThere(t *testing.T) {
 	}
 }
 
+// TestAbsentNeedsNoRoom: that a block is not here is said at once, to a peer with no room
+// for one that is, and whatever that waits behind.
+func TestAbsentNeedsNoRoom(t *testing.T) {
+	w := newWorld(t, 54)
+	w.chain.Mine("genesis", "a1")
+	n := w.add("n")
+	n.give(w.chain.Block("a1"))
+	p := w.puppets(n, "p")[0]
+	n.engine.Backlog(p.ID, p2p.MaxMessage)
+	first, second := consensus.Hash{1}, consensus.Hash{2}
+	p.says(n, &p2p.GetBlocks{Hashes: []consensus.Hash{w.chain.Hash("a1"), first}}, &p2p.GetBlockTxs{Block: second, Indexes: []uint32{0}})
+	if !slices.Equal(p.absent, []consensus.Hash{first, second}) || p.bodies > 0 {
+		t.Errorf("%v are said not to be there, and %d bodies came", p.absent, p.bodies)
+	}
+	n.engine.Backlog(p.ID, 0)
+	w.run(time.Second)
+	if len(p.absent) != 2 || p.bodies != 1 {
+		t.Errorf("then %v are said not to be there, and %d bodies came", p.absent, p.bodies)
+	}
+}
+
 func TestHello(t *testing.T) {
 	good := func(w *world) *p2p.Hello {
 		return &p2p.Hello{Version: p2p.Version, Genesis: w.params.GenesisHash(), Nonce: 1, Agent: "/x/", Extra: []byte("later")}

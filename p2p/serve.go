@@ -68,38 +68,24 @@ func (e *Engine) room(p *peer, s serving) bool {
 	return e.waiting < serveOutbound
 }
 
-// serve answers what can be answered, in the order asked for.
+// serve answers what can be answered, in the order asked for. That something is not here
+// needs no room to be said.
 func (e *Engine) serve(now time.Time, p *peer) {
 	var wait []serving
 	var absent []consensus.Hash
-	for i, s := range p.serving {
-		if !p.bytes.open(now) {
-			wait = append(wait, p.serving[i:]...)
-			break
-		}
-		if !e.room(p, s) {
-			wait = append(wait, s)
-			continue
-		}
+	for _, s := range p.serving {
 		b := e.src.Lookup(s.hash)
+		gone := b == nil || e.src.Pruned(b) || b.Failed()
+		here := !gone && b.HasBody() && (b.Connected() || s.part)
 		switch {
-		case b != nil && !e.src.Pruned(b) && b.HasBody() && (b.Connected() || s.part) && !b.Failed():
-			block, err := e.src.Body(s.hash)
-			if err != nil {
-				e.fault = err
+		case here && p.bytes.open(now) && e.room(p, s):
+			if !e.hand(now, p, &s, b) {
+				wait = append(wait, s)
+			}
+			if e.fault != nil {
 				return
 			}
-			p.bytes.borrow(int64(block.Size())) // that were read, whatever of them is sent
-			p.learn(b)                          // or will have it soon; we need not ask for it
-			if s.part && !s.large && s.size(block) > smallPart {
-				if s.large = true; !e.room(p, s) {
-					wait = append(wait, s)
-					continue
-				}
-			}
-			e.served = p
-			e.answer(now, p, s, block)
-		case b != nil && !e.src.Pruned(b) && !b.Failed() && now.Sub(s.at) < parkFor:
+		case here, !gone && now.Sub(s.at) < parkFor:
 			wait = append(wait, s)
 		case s.part:
 			e.send(p, &NotFound{[]consensus.Hash{s.hash}})
@@ -113,6 +99,26 @@ func (e *Engine) serve(now time.Time, p *peer) {
 		e.send(p, &NotFound{absent[:n]})
 		absent = absent[n:]
 	}
+}
+
+// hand sends what was asked for of a body that is here, unless that turns out to be so large
+// that there is no room for it.
+func (e *Engine) hand(now time.Time, p *peer, s *serving, b *consensus.BlockIndex) bool {
+	block, err := e.src.Body(s.hash)
+	if err != nil {
+		e.fault = err
+		return false
+	}
+	p.bytes.borrow(int64(block.Size())) // that were read, whatever of them is sent
+	p.learn(b)                          // or will have it soon; we need not ask for it
+	if s.part && !s.large && s.size(block) > smallPart {
+		if s.large = true; !e.room(p, *s) {
+			return false
+		}
+	}
+	e.served = p
+	e.answer(now, p, *s, block)
+	return true
 }
 
 func (e *Engine) answer(now time.Time, p *peer, s serving, block *consensus.Block) {

@@ -78,6 +78,8 @@ func newApp() *cli.App {
 			chainCommand(),
 			rpcCommand(),
 			benchCommand(),
+			testnetCommand(),
+			reportCommand(),
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides
 		Action:         wantCommand,
@@ -98,7 +100,9 @@ func strict(command *cli.Command) {
 		command.HideHelpCommand = true
 		return
 	}
-	command.Action = wantCommand
+	if command.Action == nil {
+		command.Action = wantCommand
+	}
 	for _, sub := range command.Subcommands {
 		strict(sub)
 	}

@@ -77,10 +77,11 @@ func runNode(ctx context.Context, w io.Writer, cfg node.ServiceConfig, asJSON bo
 // nodeEvent is what a node says of itself: one JSON line of `kapok node --json`.
 // Event names the kind and so which of the other fields are set.
 type nodeEvent struct {
-	Event      string `json:"event"` // ready, tip, tx, mining
+	Event      string `json:"event"` // ready, block, tip, tx, mining
 	TimeUnixUs int64  `json:"time_unix_us"`
 
 	Ready  *readyEvent  `json:"ready,omitempty"`
+	Block  *blockEvent  `json:"block,omitempty"`
 	Tip    *tipEvent    `json:"tip,omitempty"`
 	Tx     *txEvent     `json:"tx,omitempty"`
 	Mining *miningEvent `json:"mining,omitempty"`
@@ -96,6 +97,18 @@ type readyEvent struct {
 	RPC       string   `json:"rpc,omitempty"`
 	Cookie    string   `json:"cookie,omitempty"`
 	Pages     string   `json:"pages,omitempty"`
+}
+
+// blockEvent is a block that came, before it is connected and whatever becomes of it.
+type blockEvent struct {
+	Height    uint32 `json:"height"`
+	Hash      string `json:"hash"`
+	Parent    string `json:"parent"`
+	From      string `json:"from,omitempty"`    // the peer's id; none: this node's miner, or RPC
+	BlockTime int64  `json:"block_time_unix_s"` // of the header
+	Txs       int    `json:"txs"`
+	Size      int    `json:"size_bytes"`
+	Weight    int    `json:"weight_units"`
 }
 
 type tipEvent struct {
@@ -151,6 +164,12 @@ func watchService(ctx context.Context, s *node.Service) <-chan nodeEvent {
 					send(e.Time, nodeEvent{Event: "tip", Tip: &tipEvent{
 						Height: to.Height, Hash: to.Hash.String(), Bits: to.Header.Bits, BlockTime: int64(to.Header.Time),
 						Txs: to.TxCount, Detached: len(e.Change.Detached), Difficulty: expectedHashes(to.Header.Bits),
+					}})
+				case e.Block != nil:
+					b := e.Block
+					send(e.Time, nodeEvent{Event: "block", Block: &blockEvent{
+						Height: b.Height, Hash: b.Hash.String(), Parent: b.Header.Prev.String(), From: string(b.From),
+						BlockTime: int64(b.Header.Time), Txs: b.Txs, Size: b.Size, Weight: b.Weight,
 					}})
 				case e.Tx != nil:
 					send(e.Time, nodeEvent{Event: "tx", Tx: &txEvent{TxID: e.Tx.TxID.String()}})

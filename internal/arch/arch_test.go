@@ -84,7 +84,7 @@ var pure = map[string][]string{
 	"sim/virtual":     nil,
 	"p2p/peers":       nil,
 	"testnet/stats":   nil,
-	"node":            {"runner.go", "runner_edges.go", "runner_miner.go", "service.go", "network.go", "pages.go", "rpc_*.go"},
+	"node":            {"runner.go", "runner_clock.go", "runner_edges.go", "runner_miner.go", "service.go", "network.go", "pages.go", "rpc_*.go"},
 }
 
 // goPackage is what `go list -json` says of a package.

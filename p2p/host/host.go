@@ -137,7 +137,7 @@ func (h *Host) start(key crypto.PrivKey) error {
 		}
 	}
 	if h.nat != nil {
-		h.asking.Go(h.lookUpMapping)
+		h.asking.Go(func() { h.every(sweepInterval, func(time.Time) { h.noteMapping() }) })
 	}
 	return nil
 }
@@ -225,8 +225,13 @@ func (h *Host) Run(ctx context.Context, handler Handler) error {
 	h.handler = handler
 	close(h.ready)
 
-	h.spawn(h.ticks)
-	h.spawn(h.sweeping)
+	h.spawn(func() { h.every(tickInterval, func(time.Time) { h.handler.Tick() }) })
+	h.spawn(func() {
+		h.every(sweepInterval, func(now time.Time) {
+			h.sweep(now)
+			h.relieve()
+		})
+	})
 	h.spawn(h.publishing)
 	if h.cfg.Book != nil {
 		h.spawn(h.outbound)
@@ -287,29 +292,14 @@ func (h *Host) fail(err error) {
 	}
 }
 
-// ticks gives the handler its pulse.
-func (h *Host) ticks() {
-	ticker := time.NewTicker(tickInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			h.handler.Tick()
-		case <-h.ctx.Done():
-			return
-		}
-	}
-}
-
-// sweeping sweeps until the host closes.
-func (h *Host) sweeping() {
-	ticker := time.NewTicker(sweepInterval)
+// every calls f so often until the host closes.
+func (h *Host) every(interval time.Duration, f func(now time.Time)) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case now := <-ticker.C:
-			h.sweep(now)
-			h.relieve()
+			f(now)
 		case <-h.ctx.Done():
 			return
 		}

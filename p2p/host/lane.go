@@ -15,6 +15,9 @@ const (
 	// maxParcel bounds what is put on the way as one, in bytes: the largest write
 	// that Noise makes.
 	maxParcel = 64 << 10
+	// maxTurn bounds that where connections share an uplink, in bytes: TCP's initial
+	// window (RFC 6928), after which others have their turn.
+	maxTurn = 10 * segment
 	// parcelCost is what a parcel takes beside its bytes: its header, its times.
 	parcelCost = 128
 	// segment is what TCP sends as one over Ethernet, in bytes.
@@ -29,25 +32,29 @@ const (
 // lane is one direction of a shaped connection: what was put at one end can be
 // taken at the other once it has arrived. One goroutine puts and one takes.
 type lane struct {
-	link   Link
-	resend time.Duration // until a lost segment is sent again
-	put    token         // there is something to take, or the lane has ended
-	taken  token         // there is room, or the lane has ended
+	link     Link
+	from, to int           // nodes of the matrix
+	resend   time.Duration // until a lost segment is sent again
+	uplink   *uplink       // of the sender; nil: it shares none
+	put      token         // there is something to take, or the lane has ended
+	taken    token         // there is room, or the lane has ended
 
-	mu      sync.Mutex
+	mu      *sync.Mutex // the uplink's, where there is one
 	rand    *rand.Rand
 	parcels []parcel
+	left    int       // of parcels, the first ones: those that have left the sender
 	bytes   int       // of parcels, with their cost
 	free    time.Time // when all that was put has left the sender
+	held    bool      // the link is dead: nothing leaves
 	end     error     // why no more comes; what is on its way is taken first
-	endAt   time.Time // when that arrives, at the earliest
+	endAt   time.Time // when that arrives, at the earliest; zero: it has not left
 }
 
 // parcel is a piece on its way.
 type parcel struct {
 	data   []byte
 	size   int       // that it counts for
-	arrive time.Time // or when those before it have been taken
+	arrive time.Time // or when those before it have been taken; unset until it has left
 }
 
 // token wakes one goroutine, now or when it comes to wait.
@@ -62,20 +69,30 @@ func (t token) give() {
 	}
 }
 
-func newLane(link Link, roundTrip time.Duration, r *rand.Rand) *lane {
-	return &lane{link: link, resend: max(roundTrip, minResend), rand: r, put: newToken(), taken: newToken()}
+func newLane(link Link, roundTrip time.Duration, r *rand.Rand, up *uplink) *lane {
+	l := &lane{link: link, resend: max(roundTrip, minResend), rand: r, uplink: up, put: newToken(), taken: newToken()}
+	if up == nil {
+		l.mu = new(sync.Mutex)
+	} else {
+		l.mu = &up.mu
+	}
+	return l
 }
 
 // write puts bytes on their way, and waits while there is no room for them, until
 // expired is closed. It returns how many were put, and why not all.
 func (l *lane) write(expired <-chan struct{}, b []byte) (n int, err error) {
+	most := maxParcel
+	if l.uplink != nil {
+		most = maxTurn
+	}
 	for n < len(b) {
 		select {
 		case <-expired:
 			return n, os.ErrDeadlineExceeded
 		default:
 		}
-		piece := b[n:min(len(b), n+maxParcel)]
+		piece := b[n:min(len(b), n+most)]
 		ok, err := l.add(piece)
 		if err != nil {
 			return n, err
@@ -103,29 +120,62 @@ func (l *lane) add(b []byte) (bool, error) {
 	if l.bytes+size > maxLaneBytes {
 		return false, nil
 	}
+	now := time.Now()
+	if l.uplink != nil {
+		l.uplink.advance(now) // before this one is there, which leaves no sooner than now
+	}
 	l.bytes += size
-	l.parcels = append(l.parcels, parcel{append([]byte(nil), b...), size, l.arrival(len(b))})
+	l.parcels = append(l.parcels, parcel{data: append([]byte(nil), b...), size: size})
+	if !l.held {
+		l.depart(now)
+	}
 	l.put.give()
 	return true, nil
 }
 
-// arrival says when so many bytes, put now, arrive; l.mu is held.
-func (l *lane) arrival(size int) time.Time {
-	now := time.Now()
+// depart lets what has not left do so, from now on; l.mu is held, and the uplink has
+// advanced.
+func (l *lane) depart(now time.Time) {
+	if l.uplink != nil {
+		l.uplink.queue(l, now)
+		return
+	}
+	for l.left < len(l.parcels) {
+		l.leave(now)
+	}
+}
+
+// leave sends the next parcel; l.mu is held.
+func (l *lane) leave(at time.Time) {
+	p := &l.parcels[l.left]
+	p.arrive = l.arrival(len(p.data), at)
+	l.left++
+}
+
+// arrival says when so many bytes arrive whose turn to leave is at a time; l.mu is held.
+func (l *lane) arrival(size int, at time.Time) time.Time {
 	late := time.Duration(0)
 	if l.link.Jitter > 0 {
 		late = time.Duration(l.rand.Int64N(int64(l.link.Jitter) + 1))
 	}
 	again, resent := l.losses((size + segment - 1) / segment)
-	if l.link.Bandwidth > 0 {
-		if l.free.Before(now) {
-			l.free = now
-		}
-		seconds := float64(size+resent*segment) / float64(l.link.Bandwidth)
-		l.free = l.free.Add(time.Duration(seconds * float64(time.Second)))
-		now = l.free
+	size += resent * segment
+	if l.uplink != nil {
+		at = l.uplink.send(size)
 	}
-	return now.Add(l.link.Delay + late + again)
+	if l.link.Bandwidth > 0 {
+		if l.free.Before(at) {
+			l.free = at
+		}
+		l.free = l.free.Add(lineTime(size, l.link.Bandwidth))
+		at = l.free
+	}
+	return at.Add(l.link.Delay + late + again)
+}
+
+// lineTime is how long so many bytes take at so many a second.
+func lineTime(size int, rate int64) time.Duration {
+	return time.Duration(float64(size) / float64(rate) * float64(time.Second))
 }
 
 // losses draws how much later the last of so many segments arrives, and how many
@@ -165,17 +215,24 @@ func (l *lane) read(expired <-chan struct{}, b []byte) (int, error) {
 	}
 }
 
-// take takes from the first parcel, if it has arrived. Otherwise it says when that
-// will be; zero where there is none.
+// take takes from the first parcel, if it has arrived. Otherwise it says when to look
+// again; zero where something has to change first.
 func (l *lane) take(b []byte) (n int, next time.Time, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if len(l.parcels) == 0 {
-		if l.end != nil && !now.Before(l.endAt) {
-			return 0, next, l.end
-		}
+	if l.uplink != nil {
+		l.uplink.advance(now)
+	}
+	switch {
+	case len(l.parcels) == 0 && l.end != nil && !l.endAt.IsZero() && !now.Before(l.endAt):
+		return 0, next, l.end
+	case len(l.parcels) == 0:
 		return 0, l.endAt, nil
+	case l.left == 0 && l.held:
+		return 0, next, nil
+	case l.left == 0:
+		return 0, l.uplink.free, nil
 	}
 	first := &l.parcels[0]
 	if now.Before(first.arrive) {
@@ -187,6 +244,7 @@ func (l *lane) take(b []byte) (n int, next time.Time, err error) {
 		l.bytes -= first.size
 		l.parcels[0] = parcel{}
 		l.parcels = l.parcels[1:]
+		l.left--
 		l.taken.give()
 	}
 	return n, next, nil
@@ -212,18 +270,69 @@ func (l *lane) await(expired <-chan struct{}, t time.Time) {
 func (l *lane) finish(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.end == nil {
-		l.end, l.endAt = why, time.Now().Add(l.link.Delay)
-		l.put.give()
-		l.taken.give()
+	if l.end != nil {
+		return
 	}
+	l.end = why
+	if !l.held {
+		l.endAt = time.Now().Add(l.link.Delay)
+	}
+	l.put.give()
+	l.taken.give()
 }
 
 // cut ends the lane at once; what is on its way is lost.
 func (l *lane) cut(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.end, l.endAt, l.parcels, l.bytes = why, time.Time{}, nil, 0
+	now := time.Now()
+	if l.uplink != nil {
+		l.uplink.advance(now)
+		l.uplink.drop(l)
+	}
+	l.end, l.endAt, l.parcels, l.left, l.bytes = why, now, nil, 0, 0
 	l.put.give()
 	l.taken.give()
+}
+
+// hold makes the link dead, or alive again. What is on its way when it dies is lost,
+// and TCP sends it again: it leaves, with all that was put meanwhile, when the link
+// comes back.
+func (l *lane) hold(held bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == held {
+		return
+	}
+	l.held = held
+	now := time.Now()
+	if l.uplink != nil {
+		l.uplink.advance(now)
+	}
+	if held {
+		l.recall(now)
+		return
+	}
+	if l.end != nil && l.endAt.IsZero() {
+		l.endAt = now.Add(l.link.Delay)
+	}
+	if len(l.parcels) > l.left {
+		l.depart(now)
+	}
+	l.put.give()
+}
+
+// recall takes back what has left and has not arrived; l.mu is held.
+func (l *lane) recall(now time.Time) {
+	if l.uplink != nil {
+		l.uplink.drop(l)
+	}
+	arrived := 0
+	for arrived < l.left && !now.Before(l.parcels[arrived].arrive) {
+		arrived++
+	}
+	if arrived < len(l.parcels) || now.Before(l.endAt) {
+		l.endAt = time.Time{}
+	}
+	l.left, l.free = arrived, time.Time{}
 }

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -46,8 +47,12 @@ func (l Link) check() error {
 type Matrix struct {
 	links [][]Link // from, to
 
-	mu    sync.RWMutex
-	nodes map[netip.AddrPort]int
+	mu      sync.Mutex
+	nodes   map[netip.AddrPort]int
+	uplinks []*uplink     // by node; nil: no limit
+	sides   []int         // by node: on which side of a partition it is; nil: there is none
+	parted  chan struct{} // closed, and replaced, when the sides change
+	lanes   []*lane       // of all connections that are open
 }
 
 // NewMatrix returns the links of a network, links[from][to] being the direction
@@ -63,7 +68,7 @@ func NewMatrix(links [][]Link) (*Matrix, error) {
 			}
 		}
 	}
-	return &Matrix{links: links, nodes: make(map[netip.AddrPort]int)}, nil
+	return &Matrix{links: links, nodes: make(map[netip.AddrPort]int), parted: make(chan struct{})}, nil
 }
 
 // UniformMatrix is a network of n nodes whose links are all the same.
@@ -78,23 +83,28 @@ func UniformMatrix(n int, link Link) (*Matrix, error) {
 	return NewMatrix(links)
 }
 
-// Place says at which address a node is dialed: the one it listens on.
+// Place says at which address a node is dialed: the one it listens on, in place of where
+// it was before. Hosts may run already.
 func (m *Matrix) Place(node int, addr netip.AddrPort) error {
 	if node < 0 || node >= len(m.links) {
 		return fmt.Errorf("node %d is not in the matrix of %d", node, len(m.links))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	maps.DeleteFunc(m.nodes, func(_ netip.AddrPort, at int) bool { return at == node })
 	m.nodes[netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())] = node
 	return nil
 }
 
 // at returns the node that is dialed at an address.
-func (m *Matrix) at(addr netip.AddrPort) (int, bool) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
+func (m *Matrix) at(addr netip.AddrPort) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	node, ok := m.nodes[netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())]
-	return node, ok
+	if !ok {
+		return 0, fmt.Errorf("%s is at no place of the matrix that shapes connections", addr)
+	}
+	return node, nil
 }
 
 // Shape makes a host's connections those of a node of a Matrix, for testnets and
@@ -122,13 +132,4 @@ func (s *Shape) check(genesis consensus.Hash) error {
 		return fmt.Errorf("node %d is not in the matrix of %d", s.Node, len(s.Matrix.links))
 	}
 	return nil
-}
-
-// to returns the links to and from the node at an address.
-func (s *Shape) to(addr netip.AddrPort) (out, in Link, err error) {
-	node, ok := s.Matrix.at(addr)
-	if !ok {
-		return out, in, fmt.Errorf("%s is at no place of the matrix that shapes connections", addr)
-	}
-	return s.Matrix.links[s.Node][node], s.Matrix.links[node][s.Node], nil
 }

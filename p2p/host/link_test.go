@@ -40,26 +40,41 @@ func TestLinkLimits(t *testing.T) {
 	}
 }
 
-// TestShapeDirections: a matrix that is not symmetric is read from the node's side.
+// TestPlace: a node is found at the address of its last start, however that is written.
+func TestPlace(t *testing.T) {
+	m, err := UniformMatrix(2, Link{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := netip.MustParseAddrPort("127.0.0.1:1000"), netip.MustParseAddrPort("127.0.0.1:1001")
+	for _, at := range []netip.AddrPort{first, second} {
+		if err := m.Place(1, at); err != nil {
+			t.Fatal(err)
+		}
+		mapped := netip.AddrPortFrom(netip.AddrFrom16(at.Addr().As16()), at.Port())
+		if node, err := m.at(mapped); node != 1 || err != nil {
+			t.Errorf("at %s is node %d: %v", mapped, node, err)
+		}
+	}
+	if _, err := m.at(first); err == nil {
+		t.Error("a node is still where it was before")
+	}
+	if err := m.Place(2, first); err == nil {
+		t.Error("a third node of two is placed")
+	}
+}
+
+// TestShapeDirections: a matrix that is not symmetric is read from the side that dials.
 func TestShapeDirections(t *testing.T) {
 	m, err := NewMatrix([][]Link{{{}, {Delay: 1}}, {{Delay: 2}, {}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := netip.MustParseAddrPort("127.0.0.1:1000")
-	if err := m.Place(1, at); err != nil {
-		t.Fatal(err)
-	}
-	if err := m.Place(2, at); err == nil {
-		t.Error("a third node of two is placed")
-	}
-	mapped := netip.AddrPortFrom(netip.AddrFrom16(at.Addr().As16()), at.Port())
-	out, in, err := (&Shape{Matrix: m, Node: 0}).to(mapped)
-	if out.Delay != 1 || in.Delay != 2 || err != nil {
-		t.Errorf("out %v, in %v, %v", out.Delay, in.Delay, err)
-	}
-	if _, _, err := (&Shape{Matrix: m}).to(netip.MustParseAddrPort("127.0.0.1:1001")); err == nil {
-		t.Error("a node that was not placed has links")
+	for from, want := range []time.Duration{1, 2} {
+		out, in := m.open(from, 1-from, 1, 1)
+		if out.link.Delay != want || in.link.Delay != 3-want {
+			t.Errorf("node %d: out %v, in %v", from, out.link, in.link)
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
-	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -94,22 +93,9 @@ func (h *Host) Advertised() string {
 	return ""
 }
 
-// lookUpMapping notes, until the host closes, by which address the router lets others dial
-// us. Routers choose the port. It may wait for the router, so nobody else asks for it.
-func (h *Host) lookUpMapping() {
-	ticker := time.NewTicker(sweepInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			h.noteMapping()
-		case <-h.ctx.Done():
-			return
-		}
-	}
-}
-
-// noteMapping looks for the mapping once, and says so when there is another one.
+// noteMapping notes by which address the router lets others dial us, and says so when it is
+// another one. Routers choose the port. It may wait for the router, so nobody else asks for
+// it.
 func (h *Host) noteMapping() {
 	mapped := ""
 	for _, addr := range h.swarm.ListenAddresses() {

@@ -18,24 +18,17 @@ var errSurplus = errors.New("there are enough others, from which blocks came lat
 
 // outbound dials until the host closes.
 func (h *Host) outbound() {
-	ticker := time.NewTicker(dialInterval)
-	defer ticker.Stop()
 	saved := time.Now()
-	for {
-		select {
-		case <-h.ctx.Done():
-			return
-		case now := <-ticker.C:
-			if h.Active() {
-				h.dialNext(now)
-				h.dropSurplus(now)
-			}
-			if now.Sub(saved) >= saveInterval {
-				saved = now
-				h.saveBook()
-			}
+	h.every(dialInterval, func(now time.Time) {
+		if h.Active() {
+			h.dialNext(now)
+			h.dropSurplus(now)
 		}
-	}
+		if now.Sub(saved) >= saveInterval {
+			saved = now
+			h.saveBook()
+		}
+	})
 }
 
 // dialNext begins one attempt, if one is due.

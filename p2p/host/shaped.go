@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -14,11 +13,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/transport"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// shaper puts a Shape under the connections that a TCP transport dials: below
-// Noise, so that gossip and our stream share the link.
+// shaper puts a Shape under the connections of a TCP transport: below Noise, so that
+// gossip and our stream share the link.
 type shaper struct {
 	transport.Upgrader
 	shape  *Shape
@@ -28,12 +28,38 @@ type shaper struct {
 // shapedTransport returns the constructor of a TCP transport with shaped connections.
 func shapedTransport(s *Shape) func(transport.Upgrader, network.ResourceManager) (*tcp.TcpTransport, error) {
 	return func(u transport.Upgrader, resources network.ResourceManager) (*tcp.TcpTransport, error) {
-		return tcp.NewTCPTransport(&shaper{Upgrader: u, shape: s}, resources, nil, tcp.DisableReuseport())
+		shaper := &shaper{Upgrader: u, shape: s}
+		dialer := func(ma.Multiaddr) (tcp.ContextDialer, error) { return shaper, nil }
+		return tcp.NewTCPTransport(shaper, resources, nil, tcp.DisableReuseport(), tcp.WithDialerForAddr(dialer))
 	}
 }
 
-// Upgrade implements transport.Upgrader. The transport calls it for what it dialed;
-// what it accepts goes through UpgradeGatedMaListener.
+// UpgradeGatedMaListener implements transport.Upgrader, for what the transport accepts.
+func (s *shaper) UpgradeGatedMaListener(t transport.Transport, l transport.GatedMaListener) transport.Listener {
+	return s.Upgrader.UpgradeGatedMaListener(t, &shapedListener{l, s.shape})
+}
+
+// shapedListener puts a host's uplink under what it accepts. All else is the business of
+// the side that dialed.
+type shapedListener struct {
+	transport.GatedMaListener
+	shape *Shape
+}
+
+// Accept implements transport.GatedMaListener.
+func (l *shapedListener) Accept() (manet.Conn, network.ConnManagementScope, error) {
+	raw, scope, err := l.GatedMaListener.Accept()
+	if err != nil {
+		return raw, scope, err
+	}
+	out, in := l.shape.Matrix.accept(l.shape.Node)
+	if out == nil {
+		return raw, scope, nil
+	}
+	return newShaped(raw, l.shape.Matrix, out, in), scope, nil
+}
+
+// Upgrade implements transport.Upgrader, for what the transport dialed.
 func (s *shaper) Upgrade(ctx context.Context, t transport.Transport, raw manet.Conn, dir network.Direction, id peer.ID, scope network.ConnManagementScope) (transport.CapableConn, error) {
 	conn, err := s.dial(ctx, raw)
 	if err != nil {
@@ -43,6 +69,23 @@ func (s *shaper) Upgrade(ctx context.Context, t transport.Transport, raw manet.C
 	return s.Upgrader.Upgrade(ctx, t, conn, dir, id, scope)
 }
 
+// DialContext implements tcp.ContextDialer. Across the cut of a partition it waits for
+// the end of that, or of ctx, which the transport bounds as for any dial.
+func (s *shaper) DialContext(ctx context.Context, protocol, address string) (net.Conn, error) {
+	addr, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("shaped connection: %w", err)
+	}
+	node, err := s.shape.Matrix.at(addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.shape.Matrix.reach(ctx, s.shape.Node, node); err != nil {
+		return nil, err
+	}
+	return new(net.Dialer).DialContext(ctx, protocol, address)
+}
+
 // dial shapes a connection that was dialed just now; TCP's own handshake takes one
 // round trip.
 func (s *shaper) dial(ctx context.Context, raw manet.Conn) (manet.Conn, error) {
@@ -50,20 +93,23 @@ func (s *shaper) dial(ctx context.Context, raw manet.Conn) (manet.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shaped connection: %w", err)
 	}
-	out, in, err := s.shape.to(addr)
-	if err != nil || out == (Link{}) && in == (Link{}) {
-		return raw, err
+	matrix, here := s.shape.Matrix, s.shape.Node
+	there, err := matrix.at(addr)
+	if err != nil {
+		return nil, err
 	}
-	if pause(ctx, out.Delay+in.Delay); ctx.Err() != nil {
+	if pause(ctx, matrix.links[here][there].Delay+matrix.links[there][here].Delay); ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return newShaped(raw, out, in, s.shape.Seed, s.dialed.Add(1)), nil
+	out, in := matrix.open(here, there, s.shape.Seed, s.dialed.Add(1))
+	return newShaped(raw, matrix, out, in), nil
 }
 
 // shaped is a connection with a lane for each direction. Two goroutines stand
 // between them and the connection below, until Close.
 type shaped struct {
 	manet.Conn
+	matrix            *Matrix
 	out, in           *lane
 	writing, reading  sync.Mutex // one call at a time
 	writeEnd, readEnd deadline
@@ -72,15 +118,9 @@ type shaped struct {
 	closed            error // what the connection below said to Close
 }
 
-// newShaped shapes both directions of a connection, as seen from the side that
-// dialed it: out is what that writes.
-func newShaped(raw manet.Conn, out, in Link, seed, number uint64) *shaped {
-	roundTrip := out.Delay + in.Delay
-	c := &shaped{
-		Conn: raw,
-		out:  newLane(out, roundTrip, rand.New(rand.NewPCG(seed, 2*number))),
-		in:   newLane(in, roundTrip, rand.New(rand.NewPCG(seed, 2*number+1))),
-	}
+// newShaped shapes a connection by what it writes and what it reads.
+func newShaped(raw manet.Conn, m *Matrix, out, in *lane) *shaped {
+	c := &shaped{Conn: raw, matrix: m, out: out, in: in}
 	c.pumps.Go(c.send)
 	c.pumps.Go(c.receive)
 	return c
@@ -138,6 +178,7 @@ func (c *shaped) Close() error {
 	c.closing.Do(func() {
 		c.out.cut(net.ErrClosed)
 		c.in.cut(net.ErrClosed)
+		c.matrix.close(c.out, c.in)
 		c.closed = c.Conn.Close()
 		c.pumps.Wait()
 		c.writeEnd.set(time.Time{})

@@ -25,12 +25,22 @@ func (pipeEnd) RemoteMultiaddr() ma.Multiaddr { return nil }
 func pair(t *testing.T, out, in Link, test func(near *shaped, far net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
-		below, far := net.Pipe()
-		near := newShaped(pipeEnd{below}, out, in, 1, 1)
+		m, err := NewMatrix([][]Link{{{}, out}, {in, {}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, far := joined(m, 0, 1)
 		test(near, far)
 		_ = near.Close()
 		_ = far.Close()
 	})
+}
+
+// joined is a connection that one node of a matrix has dialed to another.
+func joined(m *Matrix, from, to int) (near *shaped, far net.Conn) {
+	below, far := net.Pipe()
+	out, in := m.open(from, to, 1, 1)
+	return newShaped(pipeEnd{below}, m, out, in), far
 }
 
 func mustWrite(t *testing.T, c net.Conn, b []byte) {

@@ -172,7 +172,7 @@ const (
 	Unanswered PaymentStatus = "unanswered" // its node was down or did not answer
 	Conflicted PaymentStatus = "conflicted" // a double spend of it is in the best chain, on purpose
 	Lost       PaymentStatus = "lost"       // was accepted, and is neither in the chain nor in any mempool
-	Died       PaymentStatus = "died"       // as lost, but its node was killed before any other had it
+	Died       PaymentStatus = "died"       // as lost, but its node was killed or stopped before any other had it
 )
 
 // Sample is a row of samples.csv: one node at one moment.

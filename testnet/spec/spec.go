@@ -29,7 +29,8 @@ type Spec struct {
 
 	// Prelude is how many blocks are mined, at full speed and before the nodes run, so
 	// that Coins coins of the wallets have matured and are ready to be spent; their times
-	// are a spacing apart and end at the moment Read was given. 0: nobody pays.
+	// are Network.Spacing apart and end at the moment Read was given. 0: nobody pays.
+	// Double spends take coins, too.
 	Prelude uint32
 	Coins   int
 }

@@ -227,3 +227,20 @@ func TestLabelsDoNotOverlap(t *testing.T) {
 		t.Errorf("%d named in %d lines, want %d; %d drawn, want 6", named, len(places), labelRows, strings.Count(text, `class="event"`))
 	}
 }
+
+// TestIntervalsOfPoints looks that a point's interval is drawn, that the axis has room for
+// it, and that a point without one is only a mark.
+func TestIntervalsOfPoints(t *testing.T) {
+	p := Plot{ID: "p", Series: []Series{{Points: true, Colour: 1, X: []float64{1, 2, 3}, Y: []float64{5, 5, 5},
+		Low: []float64{4, math.NaN(), 1}, High: []float64{9, 8}}}}
+	text := p.HTML()
+	if n := strings.Count(text, `class="whisker s1"`); n != 3 {
+		t.Errorf("one interval is drawn by %d lines, want 3: one, and its two ends", n)
+	}
+	if n := strings.Count(text, `class="mark f1"`); n != 3 {
+		t.Errorf("%d marks, want 3", n)
+	}
+	if _, y := p.scales(260); y.max < 9 {
+		t.Errorf("the axis ends at %g, below the interval's 9", y.max)
+	}
+}

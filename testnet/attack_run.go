@@ -1,0 +1,128 @@
+package testnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kapok-chain/kapok/testnet/record"
+	"github.com/kapok-chain/kapok/testnet/spec"
+)
+
+// isAttacker reports whether a node attacks at some time: it runs in this process then,
+// for the attack moves blocks between it and its private node.
+func isAttacker(s *spec.Spec, node int) bool {
+	return slices.ContainsFunc(s.Events, func(e spec.Event) bool {
+		return (e.Kind == spec.Selfish || e.Kind == spec.DoubleSpend) && slices.Contains(e.Nodes, node)
+	})
+}
+
+// attack gives the owner of a node a second one that nobody is connected with, has that
+// one mine in its place, and attacks with both until the attack is over, its time is, or
+// ctx ends. Then the node mines again by itself.
+func (r *run) attack(ctx, life context.Context, e *spec.Event) (err error) {
+	if e.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, e.For)
+		defer cancel()
+	}
+	s := r.net.seats[e.Nodes[0]]
+	m, _ := s.current()
+	public, ok := m.(*local)
+	if !ok {
+		return errDown
+	}
+	private, err := r.net.startPrivate(s.node)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		s.dismiss(private)
+		err = errors.Join(err, private.fault(), s.mine(life, true))
+	}()
+	act, err := r.attacker(e, public, private)
+	if err != nil {
+		return err
+	}
+	if err := s.mine(life, false); err != nil {
+		return err
+	}
+	s.employ(private)
+	return act(ctx)
+}
+
+// attacker prepares an attack, whose private node is brought to where the public one is,
+// and begins to mine there.
+func (r *run) attacker(e *spec.Event, public, private *local) (act func(context.Context) error, err error) {
+	whole := 0.0
+	for _, n := range r.Spec.Nodes {
+		whole += n.HashesPerS
+	}
+	var tells error
+	cfg := attackConfig{
+		Node: e.Nodes[0], Share: r.Spec.Nodes[e.Nodes[0]].HashesPerS / whole,
+		Public: public.Runner, Private: private.Runner, Began: r.began, Now: time.Now, Log: r.Log,
+		Tell: func(e record.Event) { tells = errors.Join(tells, r.writer.Event(e)) },
+	}
+	run := func(a *attacker, attack func(context.Context) (record.Attack, error)) func(context.Context) error {
+		return func(ctx context.Context) error {
+			tip, err := tipOf(ctx, public.Runner)
+			if err == nil {
+				err = a.feed(ctx, tip)
+			}
+			if err == nil {
+				err = private.mine()
+			}
+			if err != nil {
+				return ended(ctx, err)
+			}
+			_, err = attack(ctx)
+			return errors.Join(err, tells)
+		}
+	}
+	switch e.Kind {
+	case spec.Selfish:
+		a, err := newSelfish(cfg)
+		if err != nil {
+			return nil, err
+		}
+		return run(a.attacker, a.run), nil
+	case spec.DoubleSpend:
+		a, err := newDoubleSpend(cfg, doubleSpendConfig{
+			Confirmations: int(e.Confirmations), Tries: e.Tries, GiveUp: e.GiveUp, Settle: reach(r.Spec) + templateTime, Next: r.nextTwice(e),
+		})
+		if err != nil {
+			return nil, err
+		}
+		return run(a.attacker, a.run), nil
+	}
+	return nil, fmt.Errorf("%s is no attack", e.Kind)
+}
+
+// startPrivate starts the second node of an attacker, which listens for nobody and dials
+// nobody.
+func (n *network) startPrivate(node int) (*local, error) {
+	setup := n.setup(node)
+	setup.DataDir += "-private"
+	setup.Alone, setup.Index = true, false
+	return startLocal(n.life, setup, n.spec.Network, n.matrix, n.recorder.watch(node, true), n.log.With("node", node+1, "private", true))
+}
+
+// employ counts the hashes of a private node with the seat's, dismiss ends that, and the
+// node.
+func (s *seat) employ(private *local) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.private = private
+}
+
+func (s *seat) dismiss(private *local) {
+	private.rest()
+	s.mu.Lock()
+	hashes, due := private.mined()
+	s.private, s.hashes, s.due = nil, s.hashes+hashes, s.due+due
+	s.mu.Unlock()
+	private.stop()
+}

@@ -1,0 +1,170 @@
+package testnet
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kapok-chain/kapok/testnet/record"
+)
+
+// running lists the nodes that are up, counted from 0.
+func (n *network) running() (nodes []int) {
+	for _, s := range n.seats {
+		if m, _ := s.current(); m != nil {
+			nodes = append(nodes, s.node)
+		}
+	}
+	return nodes
+}
+
+// conclude notes how the network ends, as far as the nodes say so in time: what they
+// stand at, what became of the payments, and what the measured part has cost.
+func (r *run) conclude(ctx context.Context, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_ = r.mine(ctx, false) // a node that cannot be told has ended, or is about to
+	// Mempools first: a payment that a block takes in between is in the chain then.
+	if err := r.ledger.look(ctx, r.net.client); err != nil {
+		r.Log.Warn("the mempools at the end are not known", "err", err)
+	}
+	r.learn(ctx)
+	r.net.usage.look()
+	if r.from.at.IsZero() {
+		return // it did not come to the measured part
+	}
+	if r.to.at.IsZero() {
+		r.to = r.mark(ctx)
+		r.manifest.MeasuredToS = r.recorder.since(r.to.at)
+	}
+	end := r.cost()
+	end.Nodes = r.ends(ctx, patience)
+	end.PeakRSSBytes = r.net.usage.peakBytes()
+	r.manifest.End = end
+}
+
+// ends asks the nodes that run what they stand at.
+func (r *run) ends(ctx context.Context, patience time.Duration) []record.NodeEnd {
+	var mu sync.Mutex
+	ends := make(map[int]record.NodeEnd)
+	_ = r.net.each(len(r.net.seats), func(s *seat) error {
+		got, err := s.get(ctx, &command{Op: opState}, patience)
+		if err != nil || got.State == nil {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		ends[s.node] = record.NodeEnd{Node: s.node + 1, Height: got.State.Height, Tip: got.State.Tip.String(), CoinSum: got.State.CoinSum}
+		return nil
+	})
+	var list []record.NodeEnd
+	for node := range r.net.seats {
+		if e, ok := ends[node]; ok {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// cost is what the measured part has cost.
+func (r *run) cost() *record.End {
+	end := &record.End{Joules: max(0, r.to.joules-r.from.joules), EnergyMethod: r.to.method, Measured: r.to.direct}
+	for node := range r.net.seats {
+		hashes, due := r.to.hashes[node]-r.from.hashes[node], r.to.due[node]-r.from.due[node]
+		end.Hashes += hashes
+		end.HashesDue += due
+		if due > 0 {
+			end.WorstLag = max(end.WorstLag, 1-hashes/due)
+		}
+	}
+	return end
+}
+
+const (
+	// sampleEvery is how often the nodes are looked at, while there is room for all
+	// samples: maxSampled rows at most, for record.Open reads no more.
+	sampleEvery = time.Second
+	maxSampled  = 3_000_000
+	// tablesEvery is how often the tables are written at most, and tablesShare of the time
+	// may go into that.
+	tablesEvery = 5 * time.Second
+	tablesShare = 50
+)
+
+// sample looks at all nodes from time to time, and writes down what there is.
+func (r *run) sample(ctx context.Context) error {
+	every, rows, room := sampleEvery, 0, maxSampled/2
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	tables := time.Now().Add(tablesEvery)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		samples := r.look(ctx)
+		if err := r.writer.Samples(samples); err != nil {
+			return err
+		}
+		if rows += len(samples); rows > room { // half as often, in half of what is left
+			every, rows, room = 2*every, 0, room/2
+			tick.Reset(every)
+		}
+		r.show(samples)
+		if began := time.Now(); began.After(tables) {
+			if err := r.tables(ctx); err != nil {
+				return err
+			}
+			tables = time.Now().Add(max(tablesEvery, tablesShare*time.Since(began)))
+		}
+	}
+}
+
+// show says how far the run is.
+func (r *run) show(samples []record.Sample) {
+	height := uint32(0)
+	for _, s := range samples {
+		height = max(height, s.Height)
+	}
+	r.Progress(fmt.Sprintf("%s · %.0f s · height %d · %d of %d nodes run", *r.stage.Load(), time.Since(r.began).Seconds(), height, len(samples), len(r.net.seats)))
+}
+
+// tables writes down the blocks and payments until now.
+func (r *run) tables(ctx context.Context) error {
+	r.learn(ctx)
+	if err := r.recorder.fault(); err != nil {
+		return err
+	}
+	return r.writer.Tables(r.recorder.rows(), r.ledger.rows())
+}
+
+// look looks at all nodes.
+func (r *run) look(ctx context.Context) []record.Sample {
+	at := time.Now()
+	found := make([]*record.Sample, len(r.net.seats))
+	sums := make([]float64, len(r.net.seats))
+	_ = r.net.each(len(r.net.seats), func(s *seat) error {
+		p, up := s.probe(ctx)
+		sums[s.node] = p.Hashes
+		if up {
+			found[s.node] = &record.Sample{
+				TimeS: r.recorder.since(at), Node: s.node + 1, Height: p.Height, Tip: p.Tip.String(),
+				MempoolTxs: p.MempoolTxs, MempoolBytes: p.MempoolBytes, Peers: p.Peers, Hashes: p.Hashes, HashesDue: p.HashesDue,
+			}
+		}
+		return nil
+	})
+	hashes := 0.0
+	var samples []record.Sample
+	for node, s := range found {
+		hashes += sums[node]
+		if s != nil {
+			samples = append(samples, *s)
+		}
+	}
+	r.net.usage.look()
+	r.net.usage.energy(hashes) // so that little is missed of processes that end
+	return samples
+}

@@ -1,0 +1,250 @@
+package testnet
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kapok-chain/kapok/internal/chaintest"
+	"github.com/kapok-chain/kapok/testnet/record"
+	"github.com/kapok-chain/kapok/testnet/stats"
+)
+
+// winChance is the exact chance that judgeRace leads to a success, by its own verdicts on
+// all states of up to so many blocks.
+func winChance(c *doubleSpendConfig, q float64, blocks int) (won float64) {
+	at := []float64{1} // by blocks of the attacker's, the rest being the others'
+	for n := 1; n <= blocks; n++ {
+		next := make([]float64, n+1)
+		for own := range next {
+			var chance float64
+			if own > 0 {
+				chance = q * at[own-1]
+			}
+			if own < n {
+				chance += (1 - q) * at[own]
+			}
+			switch honest := n - own; c.judgeRace(own-honest, honest) {
+			case raceWon:
+				won += chance
+			case raceGoesOn:
+				next[own] = chance
+			}
+		}
+		at = next
+	}
+	return won
+}
+
+// The verdicts give the chance that package stats has for a branch that must be longer, and
+// that may be given up: so what is measured can be held against it.
+func TestRaceVerdictsAgainstTheory(t *testing.T) {
+	for _, q := range []float64{0.05, 0.1, 0.25, 0.3, 0.4} {
+		for z := 1; z <= 6; z++ {
+			for _, behind := range []int{0, 1, 2, 3, 8} {
+				c := &doubleSpendConfig{Confirmations: z, GiveUp: behind}
+				if got, want := winChance(c, q, 600), stats.DoubleSpendGivingUp(q, z, behind); math.Abs(got-want) > 1e-4*want {
+					t.Errorf("q %g, z %d, given up %d behind: %.9f by the verdicts, %.9f by theory", q, z, behind, got, want)
+				}
+			}
+		}
+	}
+}
+
+// A double spend on two real nodes, case by case. "a" blocks are the others', p6 the one of
+// them with the first payment; "s" blocks are the attacker's, s6 with what takes it back.
+func TestDoubleSpendOnTwoNodes(t *testing.T) {
+	const settle = 300 * time.Millisecond
+	for _, test := range []struct {
+		name   string
+		how    doubleSpendConfig
+		coins  int
+		early  [4]string   // while the payment settles
+		steps  [][4]string // as those of TestSelfishOnTwoNodes
+		want   record.Attack
+		values map[string]any
+	}{
+		{name: "a tie is not enough", how: doubleSpendConfig{Confirmations: 1}, coins: 1, steps: [][4]string{
+			{"others p6", "p6", "a5", ""},
+			{"finds s6", "p6", "s6", "s6"},
+			{"finds s7", "s7", "s7", ""},
+			{"finds s8", "s8", "s8", ""},
+		}, want: record.Attack{Blocks: 3, Own: 3, Tries: 1, Won: 1}},
+		{name: "ahead, and the merchant still waits", how: doubleSpendConfig{Confirmations: 2}, coins: 1, steps: [][4]string{
+			{"finds s6 s7 s8", "a5", "s8", "s6 s7 s8"},
+			{"others p6", "p6", "s8", "s6 s7 s8"},
+			{"others p7", "s8", "s8", ""},
+			{"others b9", "b9", "b9", ""},
+		}, want: record.Attack{Blocks: 4, Own: 3, Tries: 1, Won: 1}},
+		{name: "given up", how: doubleSpendConfig{Confirmations: 3, GiveUp: 2}, coins: 1, steps: [][4]string{
+			{"others p6", "p6", "a5", ""},
+			{"finds s6", "p6", "s6", "s6"},
+			{"others p7", "p7", "s6", "s6"},
+			{"others p8", "p8", "p8", "s6"},
+		}, want: record.Attack{Blocks: 3, Tries: 1, GivenUp: 1}},
+		{name: "published, and the others were faster", how: doubleSpendConfig{Confirmations: 1, Tries: 1}, coins: 2, steps: [][4]string{
+			{"others p6", "p6", "a5", ""},
+			{"finds s6 s7", "s7", "s7", ""},
+			{"others p7 p8", "p8", "p8", ""},
+		}, want: record.Attack{Blocks: 3, Tries: 1}},
+		{name: "too early for a try", how: doubleSpendConfig{Confirmations: 1, GiveUp: 1}, coins: 1,
+			early: [4]string{"others p6", "p6", "p6", ""}, want: record.Attack{Blocks: 1}, values: map[string]any{"void_payments": 1}},
+		{name: "honest while the payment settles", how: doubleSpendConfig{Confirmations: 1, GiveUp: 1}, coins: 1,
+			early: [4]string{"finds e6", "e6", "e6", ""},
+			steps: [][4]string{{"others e7", "e7", "e7", ""}},
+			want:  record.Attack{Blocks: 2, Own: 1, Tries: 1, GivenUp: 1}, values: map[string]any{"blocks_without_payment": 1}},
+		{name: "a public block without the payment", how: doubleSpendConfig{Confirmations: 1, GiveUp: 3}, coins: 1, steps: [][4]string{
+			{"finds s6 s7", "a5", "s7", "s6 s7"},
+			{"others a6", "a6", "s7", "s6 s7"},
+			{"finds s8", "a6", "s8", "s6 s7 s8"},
+			{"others q7", "s8", "s8", ""},
+			{"others b9", "b9", "b9", ""},
+		}, want: record.Attack{Blocks: 4, Own: 3, Tries: 1, Won: 1}, values: map[string]any{"blocks_without_payment": 1}},
+		{name: "the payment is undone by the others", how: doubleSpendConfig{Confirmations: 2}, coins: 1, steps: [][4]string{
+			{"finds s6 s7 s8", "a5", "s8", "s6 s7 s8"},
+			{"others p6", "p6", "s8", "s6 s7 s8"},
+			{"others a6 q7", "q7", "s8", "s6 s7 s8"},
+		}, want: record.Attack{Blocks: 2}, values: map[string]any{"withheld_blocks": 3}},
+		{name: "the end comes first", how: doubleSpendConfig{Confirmations: 2}, coins: 1, steps: [][4]string{
+			{"others p6", "p6", "a5", ""},
+			{"finds s6", "p6", "s6", "s6"},
+		}, want: record.Attack{Blocks: 1}, values: map[string]any{"withheld_blocks": 1}},
+		{name: "the end comes when all is published", how: doubleSpendConfig{Confirmations: 1}, coins: 1, steps: [][4]string{
+			{"others p6", "p6", "a5", ""},
+			{"finds s6 s7", "s7", "s7", ""},
+		}, want: record.Attack{Blocks: 2, Own: 2, Tries: 1, Won: 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLair(t, "genesis - a1..a6", "a5")
+				coins := l.coins(test.coins)
+				l.c.Mine("a5", "p6", chaintest.Txs(coins[0].Pay))
+				l.c.Mine("a6", "q7", chaintest.Txs(coins[0].Pay))
+				l.c.Mine("a5", "s6", chaintest.Txs(coins[0].Back))
+				l.c.Grow(`
+					p6 - p7 - p8
+					s6 - s7 - s8 - b9
+					a5 - e6 - e7`)
+				how := test.how
+				how.Settle = settle
+				how.Next = func(context.Context) (*spentTwice, error) {
+					if len(coins) == 0 {
+						return nil, nil
+					}
+					next := coins[0]
+					coins = coins[1:]
+					return next, nil
+				}
+				d, err := newDoubleSpend(l.cfg, how)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l.begin(d.run)
+				if test.early[0] != "" {
+					l.play(test.early)
+				}
+				<-time.After(settle + time.Millisecond)
+				synctest.Wait()
+				for _, step := range test.steps {
+					l.play(step)
+				}
+				want := test.want
+				want.Kind, want.Node, want.Share = record.DoubleSpend, 7, 0.3
+				want.Confirmations, want.GiveUpBehind = how.Confirmations, how.GiveUp
+				got := l.end()
+				if want.FromS, want.ToS = got.FromS, got.ToS; got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+				last := l.events[len(l.events)-1]
+				for key, value := range test.values {
+					if last.Values[key] != value {
+						t.Errorf("the last event has %s %v, want %v", key, last.Values[key], value)
+					}
+				}
+			})
+		})
+	}
+}
+
+// coins are coins of the attacker's, each signed away twice.
+func (l *lair) coins(count int) []*spentTwice {
+	list := make([]*spentTwice, count)
+	for i := range list {
+		from := chaintest.From(l.c.Coinbase([]string{"a1", "a2", "a3"}[i]))
+		list[i] = &spentTwice{
+			Pay:  l.c.Pay(from, chaintest.To("merchant", 49*chaintest.Coins)),
+			Back: l.c.Pay(from, chaintest.To("attacker", 48*chaintest.Coins)),
+		}
+	}
+	return list
+}
+
+// play makes a step of a case, and looks at what came of it.
+func (l *lair) play(step [4]string) {
+	l.t.Helper()
+	names := strings.Fields(step[0])
+	r := l.public
+	if names[0] == "finds" {
+		r = l.private
+	}
+	l.find(r, names[1:]...)
+	synctest.Wait()
+	l.standAt(step[0], step[1], step[2], step[3])
+}
+
+// One try follows the other while there are coins: the first is given up, the second won.
+// The private node works on what takes the payment back, and on no payment.
+func TestDoubleSpendTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLair(t, "genesis - a1..a5", "a5")
+		coins := l.coins(2)
+		first, second := coins[0], coins[1]
+		d, err := newDoubleSpend(l.cfg, doubleSpendConfig{Confirmations: 1, GiveUp: 1, Settle: time.Second, Next: func(context.Context) (*spentTwice, error) {
+			if len(coins) == 0 {
+				return nil, nil
+			}
+			next := coins[0]
+			coins = coins[1:]
+			return next, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.begin(d.run)
+		works := func(want ...any) {
+			t.Helper()
+			template, err := l.private.Template(t.Context())
+			if err != nil || len(template.Txs) != len(want) {
+				t.Fatalf("the private node works on %+v, %v", template, err)
+			}
+			for i := range want {
+				if template.TxIDs[i] != want[i] {
+					t.Errorf("the private node works on %v", template.TxIDs)
+				}
+			}
+		}
+		works() // the payment settles
+		<-time.After(time.Second + time.Millisecond)
+		synctest.Wait()
+		works(first.Back.TxID())
+		l.c.Mine("a5", "p6", chaintest.Txs(first.Pay))
+		l.play([4]string{"others p6", "p6", "p6", ""})
+		works()
+		<-time.After(time.Second + time.Millisecond)
+		synctest.Wait()
+		works(second.Back.TxID())
+		l.c.Mine("p6", "s7", chaintest.Txs(second.Back))
+		l.c.Mine("p6", "p7", chaintest.Txs(second.Pay))
+		l.c.Grow("s7 - s8 - s9")
+		l.play([4]string{"finds s7 s8", "p6", "s8", "s7 s8"})
+		l.play([4]string{"others p7", "s8", "s8", ""})
+		l.play([4]string{"finds s9", "s9", "s9", ""})
+		l.attacks.Wait() // no coin is left
+		if got := l.end(); got.Tries != 2 || got.Won != 1 || got.GivenUp != 1 || got.Blocks != 4 || got.Own != 3 {
+			t.Errorf("got %+v", got)
+		}
+	})
+}

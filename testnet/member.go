@@ -1,0 +1,252 @@
+package testnet
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/p2p/host"
+)
+
+// member is a node that runs, in this process or in another.
+type member interface {
+	where() endpoint
+	do(ctx context.Context, c *command) (answer, error)
+	// stop ends the node in order, kill at once, as a loss of power would its process;
+	// both return when it has ended.
+	stop()
+	kill() error
+	// done is closed when the node has ended; fault says then why it did so by itself, if
+	// it did.
+	done() <-chan struct{}
+	fault() error
+}
+
+// local is a member in this process.
+type local struct {
+	*station
+	cancel context.CancelFunc
+	over   chan struct{}
+	reason error
+}
+
+// startLocal starts a node in this process and returns when its first blocks are
+// connected. It lives until the context ends, or stop.
+func startLocal(ctx context.Context, s *setup, params *consensus.Params, matrix *host.Matrix, watch func(sighting), log *slog.Logger) (*local, error) {
+	st, err := openStation(s, params, matrix, watch, log)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	m := &local{station: st, cancel: cancel, over: make(chan struct{})}
+	ready := make(chan struct{})
+	go func() {
+		m.reason = st.run(ctx, func() { close(ready) })
+		close(m.over)
+	}()
+	select {
+	case <-ready:
+		return m, nil
+	case <-m.over:
+		cancel()
+		if m.reason != nil {
+			return nil, m.reason
+		}
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (m *local) stop() {
+	m.cancel()
+	<-m.over
+}
+
+var errInProcess = errors.New("the node runs in this process and cannot be killed: give it a process of its own")
+
+func (m *local) kill() error { return errInProcess }
+
+func (m *local) done() <-chan struct{} { return m.over }
+
+func (m *local) fault() error { return m.reason }
+
+// stopGrace is how long a node's process has to end in order before it is killed: a
+// store of many blocks takes seconds to close on a busy disk.
+const stopGrace = 20 * time.Second
+
+// remote is a member in a process of its own.
+type remote struct {
+	cmd   *exec.Cmd
+	node  int
+	at    endpoint
+	input io.WriteCloser
+	over  chan struct{}
+	asked chan struct{} // closed when it is to end
+	ask   sync.Once
+
+	mu      sync.Mutex
+	out     *json.Encoder // to input
+	next    int
+	waiting map[int]chan reply
+	reason  error // why it ended by itself
+}
+
+// startRemote starts a node in a process of its own, and returns when its first blocks
+// are connected. The process ends with stop or kill, or when this one does.
+func startRemote(ctx context.Context, program []string, s *setup, watch func(sighting)) (*remote, error) {
+	cmd := exec.Command(program[0], program[1:]...)
+	cmd.Stderr = os.Stderr // its log
+	cmd.SysProcAttr = apart()
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("a process for node %d: %w", s.Node+1, err)
+	}
+	m := &remote{
+		cmd: cmd, node: s.Node, input: input, out: json.NewEncoder(input),
+		over: make(chan struct{}), asked: make(chan struct{}), waiting: make(map[int]chan reply),
+	}
+	ready := make(chan struct{})
+	go m.listen(output, watch, ready)
+	if err := m.out.Encode(s); err != nil {
+		m.stop()
+		return nil, errors.Join(m.fault(), fmt.Errorf("the setup of node %d: %w", s.Node+1, err))
+	}
+	select {
+	case <-ready:
+		return m, nil
+	case <-m.over:
+		return nil, cmp.Or(m.fault(), errEnded)
+	case <-ctx.Done():
+		m.stop()
+		return nil, context.Cause(ctx)
+	}
+}
+
+var errEnded = errors.New("the node has ended")
+
+// listen takes what the process says, until it ends.
+func (m *remote) listen(output io.Reader, watch func(sighting), ready chan<- struct{}) {
+	lines := bufio.NewScanner(output)
+	lines.Buffer(nil, maxLine)
+	var fault error
+	for lines.Scan() {
+		var l line
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			fault = fmt.Errorf("it said what is no line of JSON: %w", err)
+			break
+		}
+		switch {
+		case l.Sighting != nil:
+			watch(*l.Sighting)
+		case l.Reply != nil:
+			m.mu.Lock()
+			to := m.waiting[l.Reply.ID]
+			delete(m.waiting, l.Reply.ID)
+			m.mu.Unlock()
+			if to != nil {
+				to <- *l.Reply // it has room
+			}
+		case l.Ready != nil && m.at.PID == 0:
+			m.at = *l.Ready
+			close(ready)
+		case l.Fault != "":
+			fault = errors.New(l.Fault)
+		}
+	}
+	fault = errors.Join(fault, lines.Err())
+	_ = m.input.Close()
+	killer := time.AfterFunc(stopGrace, func() { _ = m.cmd.Process.Kill() })
+	defer killer.Stop()
+	_, _ = io.Copy(io.Discard, output) // so that nothing keeps it from ending
+	m.end(fault)
+}
+
+// end waits for the process, whose output has ended.
+func (m *remote) end(fault error) {
+	err := m.cmd.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-m.asked:
+	default:
+		m.reason = fault
+		if fault == nil {
+			m.reason = fmt.Errorf("its process has ended: %w", cmp.Or(err, errors.New("no reason was given")))
+		}
+	}
+	close(m.over)
+}
+
+func (m *remote) where() endpoint { return m.at }
+
+func (m *remote) do(ctx context.Context, c *command) (answer, error) {
+	to := make(chan reply, 1)
+	m.mu.Lock()
+	m.next++
+	id := m.next
+	m.waiting[id] = to
+	err := m.out.Encode(&request{id, *c})
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		delete(m.waiting, id)
+		m.mu.Unlock()
+	}()
+	if err != nil {
+		return answer{}, fmt.Errorf("node %d: %w", m.node+1, errors.Join(errEnded, err))
+	}
+	select {
+	case r := <-to:
+		if r.Error != "" {
+			return answer{}, fmt.Errorf("node %d: %s", m.node+1, r.Error)
+		}
+		return r.answer, nil
+	case <-m.over:
+		return answer{}, fmt.Errorf("node %d: %w", m.node+1, errEnded)
+	case <-ctx.Done():
+		return answer{}, fmt.Errorf("node %d: %w", m.node+1, context.Cause(ctx))
+	}
+}
+
+// stop closes the input of the process, which ends it.
+func (m *remote) stop() {
+	m.ask.Do(func() { close(m.asked) })
+	_ = m.input.Close()
+	killer := time.AfterFunc(stopGrace, func() { _ = m.cmd.Process.Kill() })
+	defer killer.Stop()
+	<-m.over
+}
+
+func (m *remote) kill() error {
+	m.ask.Do(func() { close(m.asked) })
+	err := m.cmd.Process.Kill()
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	<-m.over
+	return err
+}
+
+func (m *remote) done() <-chan struct{} { return m.over }
+
+func (m *remote) fault() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.reason
+}

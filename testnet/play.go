@@ -1,0 +1,340 @@
+package testnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/testnet/record"
+)
+
+// How a run ends.
+const (
+	// drainBlocks and drainTime bound how long the last payments are waited for: twice the
+	// six blocks that they need, in spacings, for blocks come at random, and at least so
+	// long.
+	drainBlocks = 12
+	drainTime   = 30 * time.Second
+	// agreeTime is how long the nodes have to come to one tip once nobody mines: a dial of
+	// a connection that was lost takes up to 15 s, and what it missed has to come.
+	agreeTime = 60 * time.Second
+	// endTime bounds how long the nodes are asked what they ended with, and hurriedTime
+	// the same where somebody waits for the end.
+	endTime     = 60 * time.Second
+	hurriedTime = 5 * time.Second
+)
+
+// mark is the meters at one moment.
+type mark struct {
+	at     time.Time
+	hashes []float64 // by node, since the run's start
+	due    []float64 // likewise
+	joules float64
+	method string
+	direct bool // measured, not modelled
+	height uint32
+}
+
+// mark reads the meters.
+func (r *run) mark(ctx context.Context) mark {
+	n := len(r.net.seats)
+	m := mark{at: time.Now(), hashes: make([]float64, n), due: make([]float64, n)}
+	_ = r.net.each(n, func(s *seat) error {
+		p, _ := s.probe(ctx)
+		m.hashes[s.node], m.due[s.node] = p.Hashes, p.HashesDue
+		return nil
+	})
+	sum := 0.0
+	for _, hashes := range m.hashes {
+		sum += hashes
+	}
+	reading := r.net.usage.energy(sum)
+	m.joules, m.method, m.direct = reading.Joules, reading.Method, reading.Measured
+	r.recorder.look(func() { m.height = r.recorder.best().Height })
+	return m
+}
+
+// play is the run's time line, up to where nobody mines any more.
+func (r *run) play(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var lives sync.WaitGroup
+	defer lives.Wait()
+	defer cancel(nil)
+	defer context.AfterFunc(r.net.life, func() { cancel(context.Cause(r.net.life)) })()
+	beside := func(f func(context.Context) error) {
+		lives.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				cancel(err)
+			}
+		})
+	}
+	err := r.stages(ctx, beside)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
+// stages goes through a run; beside starts what goes on until its end.
+func (r *run) stages(ctx context.Context, beside func(func(context.Context) error)) error {
+	if err := r.start(ctx); err != nil {
+		return err
+	}
+	beside(r.sample)
+	paid := make(chan struct{})
+	beside(func(ctx context.Context) error {
+		defer close(paid)
+		if r.Spec.Coins == 0 {
+			return nil
+		}
+		return r.load.run(ctx, r.net.client, time.Now())
+	})
+	if err := r.mine(ctx, true); err != nil {
+		return err
+	}
+	r.enter("warming up")
+	if err := wait(ctx, r.Spec.WarmUp); err != nil {
+		return err
+	}
+	if err := r.measure(ctx); err != nil {
+		return err
+	}
+	r.load.stop(r.to.at)
+	r.enter("waiting for the last confirmations")
+	if err := r.drain(ctx, paid); err != nil {
+		return err
+	}
+	if err := r.mine(ctx, false); err != nil {
+		return err
+	}
+	r.enter("waiting until all nodes are at one tip")
+	return r.agree(ctx)
+}
+
+// start mines the prelude, and starts and connects the nodes.
+func (r *run) start(ctx context.Context) error {
+	if err := r.net.usage.rest(ctx); err != nil {
+		return err
+	}
+	r.enter("mining the first blocks")
+	blocks, err := r.load.prelude(ctx, func(done, total uint32) {
+		r.enter(fmt.Sprintf("mined %d of the %d first blocks", done, total))
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.signDoubleSpends(ctx); err != nil {
+		return err
+	}
+	if err := r.net.writePrelude(blocks); err != nil {
+		return err
+	}
+	if err := r.net.start(ctx, r.Progress); err != nil {
+		return err
+	}
+	r.manifest.StartedInS = r.recorder.since(time.Now())
+	if err := r.writer.Manifest(r.manifest); err != nil {
+		return err
+	}
+	if r.Ready != nil {
+		r.Ready(r.info())
+	}
+	return r.say("ready", nil, fmt.Sprintf("All %d nodes run and are connected, %.1f s after the start.", len(r.net.seats), r.manifest.StartedInS), nil)
+}
+
+// info says where the nodes are.
+func (r *run) info() Info {
+	info := Info{Dir: r.Dir}
+	for _, s := range r.net.seats {
+		m, _ := s.current()
+		if m == nil {
+			continue
+		}
+		at := m.where()
+		n := NodeInfo{Node: s.node + 1, Name: r.Spec.Nodes[s.node].Name, Address: at.Addr, RPC: "http://" + at.RPC, Cookie: at.Cookie, PID: at.PID}
+		if at.Pages != "" {
+			n.Pages = "http://" + at.Pages
+		}
+		info.Nodes = append(info.Nodes, n)
+	}
+	return info
+}
+
+// mine has the miners work, or rest.
+func (r *run) mine(ctx context.Context, on bool) error {
+	return r.net.each(len(r.net.seats), func(s *seat) error { return s.mine(ctx, on) })
+}
+
+// measure is the measured part, with the file's events.
+func (r *run) measure(ctx context.Context) error {
+	r.from = r.mark(ctx)
+	r.manifest.MeasuredFromS = r.recorder.since(r.from.at)
+	if err := r.writer.Manifest(r.manifest); err != nil {
+		return err
+	}
+	if err := r.say("measuring", nil, "The measured part of the run begins.", nil); err != nil {
+		return err
+	}
+	r.enter("measuring")
+	events, end := context.WithCancel(ctx)
+	defer end()
+	played := make(chan error, 1)
+	go func() { played <- r.events(events, ctx, r.from.at) }()
+	waited := r.untilMeasured(ctx, played)
+	end()
+	err := errors.Join(waited, <-played)
+	r.to = r.mark(context.WithoutCancel(ctx))
+	r.manifest.MeasuredToS = r.recorder.since(r.to.at)
+	return err
+}
+
+// untilMeasured waits until the measured part is as long as the file says.
+func (r *run) untilMeasured(ctx context.Context, played chan error) error {
+	var timeout <-chan time.Time
+	if !r.Interactive && r.Spec.Duration > 0 {
+		timer := time.NewTimer(time.Until(r.from.at.Add(r.Spec.Duration)))
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	for {
+		var height uint32
+		news := r.recorder.look(func() { height = r.recorder.best().Height })
+		if !r.Interactive && r.Spec.Duration == 0 && height >= r.from.height+r.Spec.Blocks {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-timeout:
+			return nil
+		case err := <-played:
+			played <- nil
+			if err != nil {
+				return err
+			}
+			played = nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// wait waits for a time.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// until waits, for so long at most, until something holds, which is looked at whenever
+// there is news. The error is that of the context alone.
+func (r *run) until(ctx context.Context, patience time.Duration, holds func() bool) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		news := r.recorder.look(func() {})
+		if holds() {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// drain waits until all payments were answered and have the confirmations that matter,
+// or will have no more in time.
+func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
+	if r.Spec.Coins == 0 {
+		return nil
+	}
+	select {
+	case <-paid:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	patience := max(drainTime, time.Duration(2*drainBlocks*r.Spec.SpacingS*float64(time.Second)))
+	var last consensus.Hash
+	return r.until(ctx, patience, func() bool {
+		var best tipSighting
+		r.recorder.look(func() { best = r.recorder.best() })
+		if best.Height >= r.to.height+drainBlocks {
+			return true
+		}
+		if best.Hash == last {
+			return false
+		}
+		last = best.Hash
+		r.learn(ctx)
+		for _, p := range r.ledger.rows() {
+			if p.Status == record.Pending || p.Status == record.Confirmed && math.IsNaN(p.Confirmed6S) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// learn tells the ledger of the best chain, if a node can be asked what is in it.
+func (r *run) learn(ctx context.Context) {
+	var best tipSighting
+	var at []int
+	r.recorder.look(func() {
+		best = r.recorder.best()
+		for node, tip := range r.recorder.tips {
+			if tip == best {
+				at = append(at, node)
+			}
+		}
+	})
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
+	for _, node := range at {
+		client := r.net.client(node)
+		if client == nil {
+			continue
+		}
+		if err := r.ledger.learn(ctx, client, best.Hash); err == nil {
+			return
+		}
+	}
+}
+
+// agree waits until all nodes that run are at one tip, unless a partition is between
+// them.
+func (r *run) agree(ctx context.Context) error {
+	if r.net.parted() {
+		return nil
+	}
+	return r.until(ctx, agreeTime, func() bool {
+		tips := make(map[consensus.Hash]bool)
+		r.recorder.look(func() {
+			for node, tip := range r.recorder.tips {
+				if r.recorder.up[node] {
+					tips[tip.Hash] = true
+				}
+			}
+		})
+		if len(tips) > 1 {
+			return false
+		}
+		// The nodes may be ahead of what they have told.
+		for _, sample := range r.look(ctx) {
+			tip, err := consensus.ParseHash(sample.Tip)
+			tips[tip] = tips[tip] || err == nil
+		}
+		return len(tips) <= 1
+	})
+}

@@ -1,0 +1,440 @@
+package testnet
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/testnet/record"
+	"github.com/kapok-chain/kapok/testnet/spec"
+)
+
+// childVariable makes the test's program a node's process.
+const childVariable = "KAPOK_TESTNET_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		if Child(context.Background(), os.Stdin, os.Stdout, os.Stderr) != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// smallSpec is a ring of nodes whose links take 5 ms. The first two mine, so that there is
+// a block every 0.2 s, and two wallets pay 20 times a second.
+func smallSpec(t *testing.T, nodes int) *spec.Spec {
+	t.Helper()
+	const hashes, spacing = 1 << 12, 0.2
+	params := *consensus.Regtest()
+	params.Name, params.GenesisNonce, params.Spacing, params.Maturity = "small", 0, 1, 2
+	params.StartBits, params.PowLimitBits = 0x1f0fffff, 0x1f0fffff // 4,096 hashes a block
+	s := &spec.Spec{
+		Name: "small", Seed: 1, Text: []byte("# a test\n"), Blocks: 8, Network: &params, SpacingS: spacing,
+		Prelude: 3, Coins: 200, Payments: spec.Payments{Rate: 20, Wallets: 2, Fees: spec.Fees{Kind: spec.Constant, Median: 2}},
+	}
+	params.GenesisTime = uint32(time.Now().Unix()) - s.Prelude
+	if err := params.Init(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range nodes {
+		n := spec.Node{Name: "n"}
+		if i < 2 {
+			n.HashesPerS = hashes / spacing / 2
+		}
+		s.Nodes = append(s.Nodes, n)
+		s.Edges = append(s.Edges, spec.Edge{From: i, To: (i + 1) % nodes})
+		links := make([]spec.Link, nodes)
+		for j := range links {
+			if j != i {
+				links[j].Delay = 5 * time.Millisecond
+			}
+		}
+		s.Links = append(s.Links, links)
+	}
+	return s
+}
+
+// quiet has nobody pay.
+func quiet(s *spec.Spec) { s.Prelude, s.Coins, s.Payments = 0, 0, spec.Payments{} }
+
+// smallOptions run a testnet in the test's directories.
+func smallOptions(t *testing.T, s *spec.Spec) Options {
+	t.Helper()
+	t.Setenv(childVariable, "1") // for processes
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{
+		Spec: s, Dir: filepath.Join(t.TempDir(), "run"), Data: t.TempDir(), Command: []string{program}, Version: "0.0.0",
+		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
+	}
+}
+
+// smallRun is a run whose nodes are connected and mine, for a test to play its events.
+func smallRun(t *testing.T, o Options) *run {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+	r, err := newRun(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.net.stop()
+		if err := r.writer.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := r.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.mine(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// eventually waits until something about the record holds.
+func eventually(t *testing.T, r *run, what string, holds func() bool) {
+	t.Helper()
+	var met bool
+	err := r.until(t.Context(), 20*time.Second, func() bool {
+		r.recorder.look(func() { met = holds() })
+		return met
+	})
+	if err != nil || !met {
+		t.Fatalf("waited for %s in vain: %v", what, err)
+	}
+}
+
+// oneTip lets the miners rest, waits until the nodes are at one tip, and holds their coins
+// against each other.
+func oneTip(t *testing.T, r *run) {
+	t.Helper()
+	if err := r.mine(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.agree(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ends := r.ends(t.Context(), commandTime)
+	if len(ends) != len(r.net.running()) {
+		t.Errorf("%d nodes say what they stand at, %d run", len(ends), len(r.net.running()))
+	}
+	for _, e := range ends {
+		if e.Tip != ends[0].Tip || e.CoinSum != ends[0].CoinSum || e.Height <= r.Spec.Prelude {
+			t.Errorf("node %d ends with %+v, node %d with %+v", e.Node, e, ends[0].Node, ends[0])
+		}
+	}
+}
+
+// A run from its file to its record: every block at every node, every payment confirmed,
+// all nodes at one tip with equal coins.
+func TestRun(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	o := smallOptions(t, smallSpec(t, 4))
+	var info Info
+	o.Ready = func(i Info) { info = i }
+	if _, err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	r, err := record.Open(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.Manifest
+	if m.Status != record.Complete || len(info.Nodes) != 4 || m.StartedInS <= 0 || m.MeasuredToS <= m.MeasuredFromS {
+		t.Errorf("the manifest is %+v", m)
+	}
+	if len(m.End.Nodes) != 4 || m.End.Hashes <= 0 || m.End.HashesDue <= 0 || math.Abs(m.End.WorstLag) > 1 || m.End.PeakRSSBytes <= 0 || m.End.EnergyMethod == "" {
+		t.Errorf("the end is %+v", m.End)
+	}
+	for _, n := range m.End.Nodes {
+		if n.Tip != m.End.Nodes[0].Tip || n.CoinSum != m.End.Nodes[0].CoinSum {
+			t.Errorf("nodes end with %+v and %+v", n, m.End.Nodes[0])
+		}
+	}
+	checkBlocks(t, r)
+	if len(r.Payments) == 0 {
+		t.Error("nobody paid")
+	}
+	for _, p := range r.Payments {
+		if p.Status != record.Confirmed || !(p.DueS <= p.SubmittedS && p.SubmittedS <= p.AcceptedS && (p.AcceptedS <= p.EveryPoolS+1e-6 || math.IsNaN(p.EveryPoolS)) && p.InBlockS <= p.Confirmed1S && p.Confirmed1S < p.Confirmed6S) {
+			t.Errorf("a payment: %+v", p)
+		}
+	}
+	if len(r.Samples) == 0 || r.Samples[0].Peers != 2 {
+		t.Errorf("the first of %d samples: %+v", len(r.Samples), r.Samples)
+	}
+}
+
+// checkBlocks looks whether blocks were recorded as they must have been: found by a miner
+// for so many hashes, and, where they are active, later at every other node.
+func checkBlocks(t *testing.T, r *record.Run) {
+	t.Helper()
+	active := 0
+	for _, b := range r.Blocks {
+		if b.FeesUnits < 0 || (b.FeesUnits > 0) != (b.Transactions > 1) || b.Miner < 1 || b.Miner > 2 || !(b.Hashes >= 1) || b.DifficultyHashes < 4096 || b.Transactions < 1 || b.SizeBytes < 100 || b.WeightUnits < 4*100 {
+			t.Errorf("a block: %+v", b)
+		}
+		if b.Status != record.Active {
+			continue
+		}
+		active++
+		for i, at := range b.ArrivalS {
+			if !(at >= b.FoundS) || i+1 != b.Miner && at < b.FoundS+0.005 {
+				t.Errorf("block %d was found by node %d at %.6f s and came to node %d at %.6f s", b.Height, b.Miner, b.FoundS, i+1, at)
+			}
+		}
+	}
+	if active < 8 {
+		t.Errorf("%d blocks are active", active)
+	}
+}
+
+// A network that is cut in two goes on with two chains, and has one again when it heals.
+func TestPartitionAndHeal(t *testing.T) {
+	s := smallSpec(t, 4)
+	quiet(s)
+	r := smallRun(t, smallOptions(t, s))
+	eventually(t, r, "a block everywhere", func() bool { return lowest(r.recorder.tips) > s.Prelude })
+	if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: spec.Partition, Groups: [][]int{{0, 3}}}); err != nil {
+		t.Fatal(err)
+	}
+	var cut []tipSighting
+	r.recorder.look(func() { cut = append(cut, r.recorder.tips...) })
+	eventually(t, r, "two blocks on each side", func() bool {
+		at := r.recorder.tips
+		return at[0].Height >= cut[0].Height+2 && at[1].Height >= cut[1].Height+2
+	})
+	r.recorder.look(func() {
+		for _, block := range r.recorder.order {
+			if there, here := block.arrival[0], block.arrival[1]; block.Height > max(cut[0].Height, cut[1].Height)+1 && !math.IsNaN(there) && !math.IsNaN(here) {
+				t.Errorf("a block of height %d came from one side to the other", block.Height)
+			}
+		}
+	})
+	if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: spec.Heal}); err != nil {
+		t.Fatal(err)
+	}
+	oneTip(t, r)
+	stale := 0
+	for _, b := range r.recorder.rows() {
+		if b.Status == record.Stale {
+			stale++
+		}
+	}
+	if stale < 2 {
+		t.Errorf("%d stale blocks after two sides mined two each", stale)
+	}
+}
+
+func lowest(tips []tipSighting) uint32 {
+	low := uint32(math.MaxUint32)
+	for _, tip := range tips {
+		low = min(low, tip.Height)
+	}
+	return low
+}
+
+// Nodes that stop, or are killed, and start again catch up; in this process and in others.
+func TestStopKillRestart(t *testing.T) {
+	s := smallSpec(t, 4)
+	s.Nodes[1].Process, s.Nodes[2].Process = true, true
+	quiet(s)
+	r := smallRun(t, smallOptions(t, s))
+	play := func(kind spec.Kind, nodes ...int) {
+		t.Helper()
+		if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: kind, Nodes: nodes}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grow := func(nodes ...int) {
+		t.Helper()
+		var from []tipSighting
+		r.recorder.look(func() { from = append(from, r.recorder.tips...) })
+		eventually(t, r, "new blocks", func() bool {
+			for _, node := range nodes {
+				if r.recorder.tips[node].Height <= from[node].Height {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	grow(0, 1, 2, 3)
+	play(spec.Kill, 1, 2)
+	play(spec.Stop, 3)
+	play(spec.Stop, 3) // once more is nothing
+	if up := r.net.running(); len(up) != 1 {
+		t.Errorf("nodes %v run", up)
+	}
+	if r.net.client(1) != nil || r.net.client(0) == nil {
+		t.Error("clients are not those of the nodes that run")
+	}
+	grow(0)
+	before, _ := r.net.seats[1].probe(t.Context())
+	play(spec.Restart, 1, 2, 3)
+	grow(1, 2, 3)
+	after, up := r.net.seats[1].probe(t.Context())
+	if !up || !(after.Hashes > before.Hashes && before.Hashes > 0 && after.HashesDue >= before.HashesDue) {
+		t.Errorf("the miner that was killed had done %+v, and after its restart %+v", before, after)
+	}
+	play(spec.Clock, 2)
+	oneTip(t, r)
+	if err := r.net.seats[0].kill(t.Context()); err != errInProcess {
+		t.Errorf("a node of this process is killed: %v", err)
+	}
+}
+
+// Whoever interrupts a run has what there was until then, marked as such.
+func TestInterrupted(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	s := smallSpec(t, 3)
+	s.Nodes[2].Process = true
+	s.Blocks = 1 << 20
+	o := smallOptions(t, s)
+	o.Data = ""
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.Progress = func(text string) {
+		if text == "measuring" {
+			cancel()
+		}
+	}
+	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Errorf("Run returned %v", err)
+	}
+	r, err := record.Open(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Manifest; m.Status != record.Interrupted || m.MeasuredToS < m.MeasuredFromS || m.End == nil || len(m.End.Nodes) != 3 {
+		t.Errorf("the manifest is %+v, %+v", m, m.End)
+	}
+	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+		t.Errorf("what the nodes stored is left: %v, %v", left, err)
+	}
+}
+
+// A node that ends by itself ends the run, which says which one and why.
+func TestNodeThatEnds(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	s := smallSpec(t, 3)
+	s.Nodes[2].Process = true
+	s.Blocks = 1 << 20
+	o := smallOptions(t, s)
+	o.Ready = func(info Info) {
+		process, err := os.FindProcess(info.Nodes[2].PID)
+		if err == nil {
+			err = process.Kill()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := Run(t.Context(), o)
+	if err == nil {
+		t.Fatal("Run is content")
+	}
+	t.Log(err)
+	r, err := record.Open(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Manifest; m.Status != record.Failed || !strings.Contains(m.Reason, "node 3 has ended by itself") {
+		t.Errorf("the manifest is %+v", m)
+	}
+}
+
+// A selfish miner is two nodes for the time of its attack: what its private one finds is
+// recorded as its own, and its hashes are the node's.
+func TestAttack(t *testing.T) {
+	s := smallSpec(t, 3)
+	quiet(s)
+	s.Nodes[1].HashesPerS /= 2
+	e := spec.Event{Kind: spec.Selfish, Nodes: []int{1}}
+	s.Events = []spec.Event{e}
+	o := smallOptions(t, s)
+	r := smallRun(t, o)
+	ctx, cancel := context.WithCancel(t.Context())
+	attacked := make(chan error, 1)
+	go func() { attacked <- r.act(ctx, t.Context(), &e) }()
+	secret := 0
+	eventually(t, r, "four blocks of the attacker's", func() bool {
+		secret = 0
+		for _, b := range r.recorder.order {
+			if b.miner == 2 && b.secret {
+				secret++
+			}
+		}
+		return secret >= 4
+	})
+	p, _ := r.net.seats[1].probe(t.Context())
+	cancel()
+	if err := <-attacked; err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := r.net.seats[1].probe(t.Context()); !(p.Hashes > 0) || !(after.Hashes >= p.Hashes) {
+		t.Errorf("the attacker did %g hashes, and then %g", p.Hashes, after.Hashes)
+	}
+	eventually(t, r, "a block of the attacker's node, which is honest again", func() bool {
+		for _, b := range r.recorder.order {
+			if b.miner == 2 && !b.secret {
+				return true
+			}
+		}
+		return false
+	})
+	oneTip(t, r)
+	recorded, err := record.Open(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := recorded.Events[len(recorded.Events)-1]
+	if last.Attack == nil || last.Attack.Kind != record.Selfish || last.Attack.Node != 2 || math.Abs(last.Attack.Share-1./3) > 1e-9 {
+		t.Errorf("the last event is %+v, %+v", last, last.Attack)
+	}
+}
+
+// A double spend pays with a coin of the load's, and takes it back where its branch wins:
+// with 49 % of the hash rate and one confirmation, soon. The ledger says what became of it.
+func TestDoubleSpend(t *testing.T) {
+	s := smallSpec(t, 3)
+	s.Payments.Rate = 0
+	s.Nodes[1].HashesPerS *= 0.96
+	s.Events = []spec.Event{{Kind: spec.DoubleSpend, Nodes: []int{1}, Confirmations: 1, GiveUp: 3, For: time.Minute}}
+	r := smallRun(t, smallOptions(t, s))
+	e := &s.Events[0]
+	ctx, cancel := context.WithCancel(t.Context())
+	attacked := make(chan error, 1)
+	go func() { attacked <- r.act(ctx, t.Context(), e) }()
+	taken := false
+	err := r.until(t.Context(), 20*time.Second, func() bool {
+		r.learn(t.Context())
+		taken = slices.ContainsFunc(r.ledger.rows(), func(p record.Payment) bool { return p.Status == record.Conflicted })
+		return taken
+	})
+	if err != nil || !taken {
+		t.Errorf("no payment was taken back: %v, %+v", err, r.ledger.rows())
+	}
+	cancel()
+	if err := <-attacked; err != nil {
+		t.Fatal(err)
+	}
+	oneTip(t, r)
+}

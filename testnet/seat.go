@@ -1,0 +1,292 @@
+package testnet
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/kapok-chain/kapok/p2p"
+	"github.com/kapok-chain/kapok/rpc"
+)
+
+// Patience with one node.
+const (
+	// commandTime bounds what takes no time of its own: a node that is not done then
+	// hangs, or the machine has far too little for it.
+	commandTime = 30 * time.Second
+	// connectTime is how long a node may take until it has all its connections: a dial
+	// and a session take up to 15 s each, and the first ones may collide.
+	connectTime = 60 * time.Second
+)
+
+// seat is the place of one node in the network. The node may be stopped, killed and
+// started again.
+type seat struct {
+	net     *network
+	node    int // from 0
+	process bool
+
+	turn sync.Mutex // one start or stop at a time
+
+	mu     sync.Mutex
+	member member      // nil while the node is down
+	client *rpc.Client // of it
+	mining bool        // it is to mine while it is up
+	offset time.Duration
+	hashes float64 // of the members before this one
+	due    float64 // likewise
+	last   probe   // of this member
+	// private is an attacker's second node, which mines in the place of this one.
+	private *local
+}
+
+// current is the node, and its client, if it is up.
+func (s *seat) current() (member, *rpc.Client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.member, s.client
+}
+
+// dir is the node's data directory.
+func (n *network) dir(node int) string {
+	return filepath.Join(n.data, "node"+strconv.Itoa(node+1))
+}
+
+// start starts the node, which nobody is connected with yet.
+func (s *seat) start(ctx context.Context) error {
+	n := s.net
+	setup := n.setup(s.node)
+	watch := n.recorder.watch(s.node, false)
+	var m member
+	var err error
+	if s.process {
+		m, err = startRemote(ctx, n.options.Command, setup, watch)
+	} else {
+		m, err = startLocal(n.life, setup, n.spec.Network, n.matrix, watch, n.log.With("node", s.node+1))
+	}
+	if err != nil {
+		return fmt.Errorf("node %d: %w", s.node+1, err)
+	}
+	at := m.where()
+	client := rpc.NewClient(rpc.Dial{URL: "http://" + at.RPC, CookieFile: at.Cookie})
+	s.mu.Lock()
+	s.member, s.client, s.last = m, client, probe{}
+	offset := s.offset
+	s.mu.Unlock()
+	n.usage.watch(at.PID)
+	n.recorder.turned(s.node, true, time.Now())
+	n.lives.Go(func() {
+		<-m.done()
+		client.Close()
+		s.mu.Lock()
+		unasked := s.member == m
+		s.mu.Unlock()
+		if unasked && n.life.Err() == nil {
+			n.fail(fmt.Errorf("node %d has ended by itself: %w", s.node+1, cmp.Or(m.fault(), errEnded)))
+		}
+	})
+	if offset != 0 {
+		return s.ask(ctx, &command{Op: opClock, Offset: offset})
+	}
+	return nil
+}
+
+// ask has the node do something that takes no time.
+func (s *seat) ask(ctx context.Context, c *command) error {
+	_, err := s.get(ctx, c, commandTime)
+	return err
+}
+
+var errDown = errors.New("the node is down")
+
+// isDown reports whether a node did not answer since it is down, or has ended just now.
+func isDown(err error) bool { return errors.Is(err, errDown) || errors.Is(err, errEnded) }
+
+// get has the node answer something within a time.
+func (s *seat) get(ctx context.Context, c *command, patience time.Duration) (answer, error) {
+	m, _ := s.current()
+	if m == nil {
+		return answer{}, errDown
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return m.do(ctx, c)
+}
+
+// dial has the node keep connections with its neighbours, and them with it, as the edges
+// say, as far as they are up.
+func (s *seat) dial(ctx context.Context) error {
+	for _, e := range s.net.spec.Edges {
+		if e.From != s.node && e.To != s.node {
+			continue
+		}
+		if err := s.net.seats[e.From].keep(ctx, s.net.seats[e.To]); err != nil && !isDown(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// connected waits until the node has sessions with all neighbours that are up.
+func (s *seat) connected(ctx context.Context) error {
+	var peers []p2p.PeerID
+	for _, e := range s.net.spec.Edges {
+		other := e.To
+		if e.To == s.node {
+			other = e.From
+		} else if e.From != s.node {
+			continue
+		}
+		if m, _ := s.net.seats[other].current(); m != nil && s.net.linked(s.node, other) {
+			peers = append(peers, m.where().ID)
+		}
+	}
+	_, err := s.get(ctx, &command{Op: opConnected, Peers: peers}, connectTime)
+	return err
+}
+
+// keep has the node keep a connection with another.
+func (s *seat) keep(ctx context.Context, to *seat) error {
+	m, _ := to.current()
+	if m == nil {
+		return errDown
+	}
+	addr := m.where().Addr
+	if err := s.ask(ctx, &command{Op: opForget, Addr: addr}); err != nil {
+		return err
+	}
+	return s.ask(ctx, &command{Op: opKeep, Addr: addr})
+}
+
+// leave takes the node off its seat: nobody asks it for anything any more. Whoever calls
+// it has the turn.
+func (s *seat) leave(ctx context.Context) (member, error) {
+	m, _ := s.current()
+	if m == nil {
+		return nil, errDown
+	}
+	s.probe(ctx) // the last word on its hashes
+	s.mu.Lock()
+	s.member, s.client = nil, nil
+	s.hashes, s.due, s.last = s.hashes+s.last.Hashes, s.due+s.last.HashesDue, probe{}
+	s.mu.Unlock()
+	s.net.recorder.turned(s.node, false, time.Now())
+	return m, nil
+}
+
+// forgotten has the node's neighbours dial it no longer at where it was.
+func (s *seat) forgotten(ctx context.Context, m member) {
+	for _, e := range s.net.spec.Edges {
+		if e.To == s.node {
+			// One that is down, or ends just now, dials nobody.
+			_ = s.net.seats[e.From].ask(ctx, &command{Op: opForget, Addr: m.where().Addr})
+		}
+	}
+}
+
+// stop ends the node in order.
+func (s *seat) stop(ctx context.Context) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	m, err := s.leave(ctx)
+	if err != nil {
+		return err
+	}
+	s.forgotten(ctx, m)
+	m.stop()
+	return nil
+}
+
+// kill ends the node's process at once.
+func (s *seat) kill(ctx context.Context) error {
+	if !s.process {
+		return errInProcess
+	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	m, err := s.leave(ctx)
+	if err != nil {
+		return err
+	}
+	err = m.kill()
+	s.forgotten(ctx, m)
+	return err
+}
+
+var errUp = errors.New("the node is up")
+
+// restart starts the node again, where it was.
+func (s *seat) restart(ctx context.Context) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if m, _ := s.current(); m != nil {
+		return errUp
+	}
+	if err := s.start(ctx); err != nil {
+		return err
+	}
+	if err := s.net.placed(ctx, s); err != nil {
+		return err
+	}
+	if err := s.dial(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	mining := s.mining
+	s.mu.Unlock()
+	if mining {
+		return s.ask(ctx, &command{Op: opMine})
+	}
+	return nil
+}
+
+// mine has the node mine from now on, or rest, whenever it is up.
+func (s *seat) mine(ctx context.Context, on bool) error {
+	s.mu.Lock()
+	s.mining = on
+	s.mu.Unlock()
+	c := command{Op: opRest}
+	if on {
+		c.Op = opMine
+	}
+	if err := s.ask(ctx, &c); err != nil && !isDown(err) {
+		return err
+	}
+	return nil
+}
+
+// setClock has the node's clock be wrong from now on.
+func (s *seat) setClock(ctx context.Context, offset time.Duration) error {
+	s.mu.Lock()
+	s.offset = offset
+	s.mu.Unlock()
+	if err := s.ask(ctx, &command{Op: opClock, Offset: offset}); err != nil && !isDown(err) {
+		return err
+	}
+	return nil
+}
+
+// probe looks at the node, and counts its hashes from the run's start on, whatever
+// happened to it; false where it is down.
+func (s *seat) probe(ctx context.Context) (probe, bool) {
+	got, err := s.get(ctx, &command{Op: opProbe}, commandTime)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil && got.Probe != nil && s.member != nil {
+		s.last = *got.Probe
+	}
+	p := s.last
+	p.Hashes += s.hashes
+	p.HashesDue += s.due
+	if s.private != nil {
+		hashes, due := s.private.mined()
+		p.Hashes += hashes
+		p.HashesDue += due
+	}
+	return p, err == nil && s.member != nil
+}

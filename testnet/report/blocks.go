@@ -229,7 +229,7 @@ func (a *analysis) propagation() {
 
 // predictedBlocks is how many blocks the prediction of the stale rate simulates: its
 // error is then small beside the interval of any run.
-const predictedBlocks = 50_000
+const predictedBlocks = 100_000
 
 // staleRate is the share of stale blocks, and its prediction.
 func (a *analysis) staleRate() {

@@ -229,7 +229,7 @@ func (a *analysis) propagation() {
 
 // predictedBlocks is how many blocks the prediction of the stale rate simulates: its
 // error is then small beside the interval of any run.
-const predictedBlocks = 50_000
+const predictedBlocks = 100_000
 
 // staleRate is the share of stale blocks, and its prediction.
 func (a *analysis) staleRate() {
@@ -259,9 +259,6 @@ func (a *analysis) staleRate() {
 		return
 	}
 	r.Predicted, r.PredictedError, r.Method = predicted.share, predicted.err, predicted.method
-	// Each height has one block that is not stale, so that blocks tell more of the rate than
-	// as many that know nothing of each other: by simulation the variance of the share is
-	// 0.1 to 1.1 times the binomial one. Wilson's interval is on the wide side.
 	r.Inside = r.Predicted >= r.Compared.Low && r.Predicted <= r.Compared.High
 }
 

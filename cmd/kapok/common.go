@@ -146,19 +146,25 @@ func exactArgs(c *cli.Context, n int) error {
 	return usageError(fmt.Sprintf("usage: %s %s (%d given)", c.Command.HelpName, c.Command.ArgsUsage, c.NArg()))
 }
 
+// maxHashrate is more hashes per second than any miner here is told to do.
+const maxHashrate = 1e18
+
 // parseHashrate reads hashes per second: "2000000", "2M", "1.5 MH/s", "0" for no limit.
-func parseHashrate(s string) (float64, error) {
+func parseHashrate(s string) (float64, error) { return hashrateUpTo(s, maxHashrate) }
+
+// hashrateUpTo is parseHashrate with another limit.
+func hashrateUpTo(s string, most float64) (float64, error) {
 	text := strings.TrimSuffix(strings.TrimSpace(strings.ToLower(s)), "h/s")
 	text = strings.TrimSpace(text)
 	factor := 1.0
-	for suffix, f := range map[string]float64{"k": 1e3, "m": 1e6, "g": 1e9} {
+	for suffix, f := range map[string]float64{"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18} {
 		if rest, ok := strings.CutSuffix(text, suffix); ok {
 			text, factor = strings.TrimSpace(rest), f
 			break
 		}
 	}
 	rate, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(rate >= 0) || rate*factor > 1e18 {
+	if err != nil || !(rate >= 0) || rate*factor > most {
 		return 0, usageError(fmt.Sprintf("hash rate %q: want hashes per second, such as 500k or 2M", s))
 	}
 	return rate * factor, nil

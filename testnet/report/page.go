@@ -26,6 +26,8 @@ var (
 // page is what the template shows.
 type page struct {
 	Style       template.CSS
+	Kind        string // of page
+	Unit        string // that it is about
 	Name        string
 	Description string
 	Warnings    []string // on top: what is not as it should be
@@ -77,7 +79,7 @@ func HTML(w io.Writer, run *record.Run, s *record.Summary) error {
 	v.unit, v.unitName = chart.TimeUnit(v.end)
 	v.buckets = min(max(looks(run)/2, 1), mostBuckets) // two looks each, so that none is empty
 	p := page{
-		Style: template.CSS(styleText + chart.Style), Name: run.Manifest.Name, Description: run.Manifest.Description,
+		Style: template.CSS(styleText + chart.Style), Kind: "Kapok testnet", Unit: "run", Name: run.Manifest.Name, Description: run.Manifest.Description,
 		Warnings: v.warnings(), Facts: v.facts(), Tiles: v.tiles(), Missing: s.Missing,
 	}
 	for _, section := range []section{v.delays(), v.propagation(), v.blocks(), v.attacks(), v.overTime(), v.paymentsAndEnergy(), v.network(), v.events(), v.files()} {
@@ -85,7 +87,12 @@ func HTML(w io.Writer, run *record.Run, s *record.Summary) error {
 			p.Sections = append(p.Sections, section)
 		}
 	}
-	var text bytes.Buffer // so that nothing is written of a page that cannot be made
+	return p.write(w)
+}
+
+// write writes the page, or where it cannot be made nothing of it.
+func (p *page) write(w io.Writer) error {
+	var text bytes.Buffer
 	if err := pageTemplate.Execute(&text, p); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}

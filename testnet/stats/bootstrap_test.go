@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -141,5 +142,27 @@ func TestBootstrapTooFew(t *testing.T) {
 	random.Shuffle(len(values), func(i, j int) { values[i], values[j] = values[j], values[i] })
 	if l, h, _ := BootstrapQuantile(values, 0.5, 500, rand.New(rand.NewPCG(5, 5))); l != low || h != high {
 		t.Errorf("shuffled values have [%g, %g], not [%g, %g]", l, h, low, high)
+	}
+}
+
+// TestDrawnRuns checks that clusters are drawn in runs, around the end, and as many as
+// there are.
+func TestDrawnRuns(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
+	sizes := []int{1, 2, 3, 4, 5, 6, 7}
+	times := make([]int, len(sizes))
+	if total := draw(times, sizes, len(sizes), random); total != 28 || !slices.Equal(times, []int{1, 1, 1, 1, 1, 1, 1}) {
+		t.Errorf("a run of all is %v, %d values", times, total)
+	}
+	for range 100 {
+		total := draw(times, sizes, 4, random)
+		want, clusters := 0, 0
+		for i, n := range times {
+			want += n * sizes[i]
+			clusters += n
+		}
+		if total != want || clusters != len(sizes) || slices.Max(times) > 2 {
+			t.Fatalf("runs of four and three are %v, %d values", times, total)
+		}
 	}
 }

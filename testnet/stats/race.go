@@ -81,6 +81,19 @@ func DoubleSpendRace(q float64, z int) float64 {
 	return incompleteBeta(4*q*(1-q), float64(z), 0.5)
 }
 
+// EffectiveAttacker is the share of the blocks of the race that an attacker finds who has
+// share q of the hash rate and loses none of its blocks, where the others lose the share
+// stale of theirs to delays: q/(q + (1−q)(1−stale)). Not the honest hash rate is in the
+// race but the rate at which the honest chain grows (Sompolinsky and Zohar 2015, "Secure
+// high-rate transaction processing in Bitcoin", whose β is (1−q)(1−stale) of all finds).
+// NaN for what are no shares.
+func EffectiveAttacker(q, stale float64) float64 {
+	if !(q >= 0 && q <= 1 && stale >= 0 && stale < 1) {
+		return math.NaN()
+	}
+	return q / (q + (1-q)*(1-stale))
+}
+
 // DoubleSpendGivingUp is the chance that a double spend succeeds against nodes that keep
 // to the branch they saw first: the attacker begins a secret branch where the payment is
 // made, publishes it once the payment has z confirmations and the branch is longer than

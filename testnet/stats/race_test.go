@@ -168,3 +168,21 @@ func TestGivingUp(t *testing.T) {
 	near(t, "all of the hash rate", DoubleSpendGivingUp(1, 3, 2), 1, 0)
 	near(t, "none of it", DoubleSpendGivingUp(0, 3, 2), 0, 0)
 }
+
+// TestEffectiveAttacker checks that a stale share weakens the honest miners alone.
+func TestEffectiveAttacker(t *testing.T) {
+	near(t, "the share without delays", EffectiveAttacker(0.3, 0), 0.3, 0)
+	near(t, "a third against two, of which half is lost", EffectiveAttacker(1.0/3, 0.5), 0.5, 1e-15)
+	// The chain of two miners who are both honest grows by their blocks that are not stale:
+	// an attacker beside them with as much as grows has even odds.
+	stale := twoMiners(0.5, 0.5, 0.8, 0.8)
+	near(t, "even odds", EffectiveAttacker((1-stale)/(2-stale), stale), 0.5, 1e-15)
+	if EffectiveAttacker(0, 0.5) != 0 || EffectiveAttacker(1, 0.5) != 1 {
+		t.Error("the ends are wrong")
+	}
+	for _, bad := range [][2]float64{{-0.1, 0}, {1.1, 0}, {0.1, -0.1}, {0.1, 1}, {math.NaN(), 0}} {
+		if !math.IsNaN(EffectiveAttacker(bad[0], bad[1])) {
+			t.Errorf("%v has an effective share", bad)
+		}
+	}
+}

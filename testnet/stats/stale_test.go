@@ -134,3 +134,46 @@ func TestStaleRegionCovers(t *testing.T) {
 	near(t, "the coverage", float64(covered)/tries, Confidence, 0.035)
 	t.Logf("stale share %.4f ± %.4f: 1000 blocks tell as much as %.0f independent ones", truth, stdErr, n)
 }
+
+// TestMiningRaceRules checks what a miner mines on: the highest block it has, of equals the
+// one it had first, and none before its parent.
+func TestMiningRaceRules(t *testing.T) {
+	race, ok := newMiningRace(evenly(3, 1), []float64{1, 1, 1}, 1, rand.New(rand.NewPCG(1, 1)))
+	if !ok {
+		t.Fatal("the race cannot be")
+	}
+	genesis := race.tips[0]
+	find := func(who, index int, at float64, delays ...float64) *raceBlock {
+		for j, d := range delays {
+			race.delays[who][j] = []float64{d}
+		}
+		race.catchUp(who, at)
+		race.tips[who] = race.found(who, index, at)
+		return race.tips[who]
+	}
+	on := func(who int, at float64, want *raceBlock, why string) {
+		t.Helper()
+		if race.catchUp(who, at); race.tips[who] != want {
+			t.Errorf("at %g miner %d is on block %d, want %d: %s", at, who, race.tips[who].index, want.index, why)
+		}
+	}
+	first := find(0, 0, 10, 0, 5, 5)
+	second := find(1, 1, 11, 2, 0, 1) // found later, and there before
+	if first.parent != genesis || second.parent != genesis {
+		t.Fatal("blocks found before any arrived are not on genesis")
+	}
+	on(2, 11.5, genesis, "none has arrived")
+	on(0, 14, first, "its own is as high as the one that came")
+	on(1, 16, second, "its own is as high as the one that came")
+	on(2, 16, second, "of two as high as each other the first that came, both looked at late")
+	third := find(0, 2, 17, 0, 1, 1)
+	fourth := find(0, 3, 17.5, 0, 0.1, 0.1)
+	if fourth.parent != third {
+		t.Fatal("a miner does not mine on its own last block")
+	}
+	on(1, 17.9, second, "the block that overtook its parent waits for it")
+	on(1, 18, fourth, "its parent has come")
+	if fourth.arrival[2] != 18 {
+		t.Errorf("the fourth block comes to miner 2 at %g, want 18, when its parent does", fourth.arrival[2])
+	}
+}

@@ -42,6 +42,7 @@ func TestTicks(t *testing.T) {
 	}{
 		{Axis{}, 0, 12.3, 6, "0 2 4 6 8 10 12"},
 		{Axis{}, 0, 1, 5, "0 0.2 0.4 0.6 0.8 1.0"},
+		{Axis{Whole: true}, 0, 2.1, 5, "0 1 2"},
 		{Axis{}, -3, 3, 6, "−3 −2 −1 0 1 2 3"},
 		{Axis{Max: 100}, 7, 8, 5, "0 20 40 60 80 100"},
 		{Axis{}, 5, 5, 5, "5.0 5.2 5.4 5.6 5.8 6.0"},
@@ -225,5 +226,22 @@ func TestLabelsDoNotOverlap(t *testing.T) {
 	}
 	if named != labelRows || len(places) != named || strings.Count(text, `class="event"`) != 6 {
 		t.Errorf("%d named in %d lines, want %d; %d drawn, want 6", named, len(places), labelRows, strings.Count(text, `class="event"`))
+	}
+}
+
+// TestIntervalsOfPoints looks that a point's interval is drawn, that the axis has room for
+// it, and that a point without one is only a mark.
+func TestIntervalsOfPoints(t *testing.T) {
+	p := Plot{ID: "p", Series: []Series{{Points: true, Colour: 1, X: []float64{1, 2, 3}, Y: []float64{5, 5, 5},
+		Low: []float64{4, math.NaN(), 1}, High: []float64{9, 8}}}}
+	text := p.HTML()
+	if n := strings.Count(text, `class="whisker s1"`); n != 3 {
+		t.Errorf("one interval is drawn by %d lines, want 3: one, and its two ends", n)
+	}
+	if n := strings.Count(text, `class="mark f1"`); n != 3 {
+		t.Errorf("%d marks, want 3", n)
+	}
+	if _, y := p.scales(260); y.max < 9 {
+		t.Errorf("the axis ends at %g, below the interval's 9", y.max)
 	}
 }

@@ -24,6 +24,7 @@ type Series struct {
 	Name   string
 	X, Y   []float64
 	Low    []float64 // where it is not empty: the area from Low to Y, instead of a line
+	High   []float64 // of Points: a line from Low to High through each that has both
 	Steps  bool      // a value holds until the next one
 	Points bool      // marks, and no line
 	Colour int       // counted from 0; the dashes go with it
@@ -75,8 +76,10 @@ func (p *Plot) scales(height float64) (x, y scale) {
 			if !p.X.Log || s.X[i] > 0 {
 				lowX, highX = min(lowX, s.X[i]), max(highX, s.X[i])
 			}
-			if !p.Y.Log || s.Y[i] > 0 {
-				lowY, highY = min(lowY, s.Y[i]), max(highY, s.Y[i])
+			for _, v := range append(s.ends(i), s.Y[i]) {
+				if !p.Y.Log || v > 0 {
+					lowY, highY = min(lowY, v), max(highY, v)
+				}
 			}
 		}
 	}
@@ -199,6 +202,7 @@ func (s *Series) draw(pic *picture, x, y scale) {
 	switch {
 	case s.Points:
 		for i := range n {
+			s.whisker(pic, x, y, i)
 			if finite(s.X[i], s.Y[i]) {
 				pic.mark(s.Colour, x.at(s.X[i]), y.at(s.Y[i]))
 			}
@@ -229,6 +233,28 @@ func (s *Series) draw(pic *picture, x, y scale) {
 		if d.Len() > 0 {
 			pic.path(fmt.Sprintf("line s%d", colour(s.Colour)), d.String())
 		}
+	}
+}
+
+// ends are the ends of a point's interval, if it has one.
+func (s *Series) ends(i int) []float64 {
+	if !s.Points || i >= len(s.Low) || i >= len(s.High) || !finite(s.Low[i], s.High[i]) {
+		return nil
+	}
+	return []float64{s.Low[i], s.High[i]}
+}
+
+// whisker draws a point's interval.
+func (s *Series) whisker(pic *picture, x, y scale, i int) {
+	ends := s.ends(i)
+	if ends == nil || !finite(s.X[i]) {
+		return
+	}
+	const half = 4
+	class, at := fmt.Sprintf("whisker s%d", colour(s.Colour)), x.at(s.X[i])
+	pic.line(class, at, y.at(ends[0]), at, y.at(ends[1]))
+	for _, end := range ends {
+		pic.line(class, at-half, y.at(end), at+half, y.at(end))
 	}
 }
 

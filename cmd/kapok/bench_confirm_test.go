@@ -169,8 +169,8 @@ func TestConfirmFlags(t *testing.T) {
 	}
 }
 
-// madeRun is a run of two blocks with three payments, of which one was refused.
-func madeRun() (*record.Run, *record.Summary) {
+// confirmRun is a run of two blocks with three payments, of which one was refused.
+func confirmRun() (*record.Run, *record.Summary) {
 	run := &record.Run{
 		Manifest: record.Manifest{MeasuredFromS: 10, Network: record.Network{Name: "testnet", SpacingS: 2}, Load: record.Load{Arrivals: "open loop, Poisson", Fees: "constant"}},
 		Payments: []record.Payment{
@@ -193,7 +193,7 @@ func madeRun() (*record.Run, *record.Summary) {
 
 func TestConfirmReport(t *testing.T) {
 	o := confirmDefaults()
-	run, s := madeRun()
+	run, s := confirmRun()
 	r := newConfirmReport(&o, run, s, 7*time.Second)
 	if r.SpacingS != 2.5 || r.TargetS != 2 || r.ElapsedS != 7 || r.StaleBlocks != 1 {
 		t.Errorf("%+v", r)

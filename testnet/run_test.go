@@ -288,3 +288,28 @@ func TestNodeThatEnds(t *testing.T) {
 		t.Errorf("the manifest is %+v", m)
 	}
 }
+
+// In a network for people a node may be stopped over RPC; it is down then, and the others
+// go on.
+func TestStopOverRPC(t *testing.T) {
+	t.Parallel()
+	s := smallSpec(t, 3)
+	s.Nodes[2].Process = true
+	quiet(s)
+	o := smallOptions(t, s)
+	o.Interactive = true
+	r := smallRun(t, o)
+	for _, node := range []int{0, 2} {
+		if err := r.net.client(node).Call(t.Context(), "stop", nil); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, r, "its end", func() bool { return !r.recorder.up[node] })
+	}
+	if up := r.net.running(); len(up) != 1 || up[0] != 1 || r.net.life.Err() != nil {
+		t.Errorf("nodes %v run: %v", up, context.Cause(r.net.life))
+	}
+	if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: spec.Restart, Nodes: []int{0, 2}}); err != nil {
+		t.Fatal(err)
+	}
+	oneTip(t, r)
+}

@@ -13,8 +13,8 @@ import (
 	"github.com/kapok-chain/kapok/p2p/host"
 )
 
-// maxLine bounds a line between a run and a node's process, in bytes: twice what the
-// transaction ids of the fullest block take, or the links of a hundred nodes.
+// maxLine bounds a line between a run and a node's process, in bytes: the longest is a
+// setup, with some 100 bytes for each link, and there are 2,500 between fifty nodes.
 const maxLine = 4 << 20
 
 // request is a line to a node's process.
@@ -106,7 +106,7 @@ func (c *child) serve(ctx context.Context, s *setup, lines *bufio.Scanner, log *
 		}
 		cancel(nil)
 	}()
-	err = st.run(ctx, func() { where := st.where(); c.say(&line{Ready: &where}) })
+	err = st.run(ctx, func() { c.say(&line{Ready: &st.at}) })
 	select {
 	case <-reading:
 		requests.Wait()

@@ -26,8 +26,8 @@ type member interface {
 	// both return when it has ended.
 	stop()
 	kill() error
-	// done is closed when the node has ended; fault says then why it did so by itself, if
-	// it did.
+	// done is closed when the node has ended; fault says then what made it end, nil where
+	// that was one of the above, or a stop over RPC.
 	done() <-chan struct{}
 	fault() error
 }
@@ -65,6 +65,8 @@ func startLocal(ctx context.Context, s *setup, params *consensus.Params, matrix 
 		return nil, context.Cause(ctx)
 	}
 }
+
+func (m *local) where() endpoint { return m.at }
 
 func (m *local) stop() {
 	m.cancel()
@@ -186,8 +188,8 @@ func (m *remote) end(fault error) {
 	case <-m.asked:
 	default:
 		m.reason = fault
-		if fault == nil {
-			m.reason = fmt.Errorf("its process has ended: %w", cmp.Or(err, errors.New("no reason was given")))
+		if fault == nil && err != nil {
+			m.reason = fmt.Errorf("its process has ended: %w", err)
 		}
 	}
 	close(m.over)

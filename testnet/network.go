@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -34,6 +35,7 @@ type network struct {
 	payouts  [][]byte     // by node
 	recorder *recorder
 	usage    *usage
+	say      func(kind string, nodes []int, text string, values map[string]any) error
 	seats    []*seat
 
 	mu    sync.Mutex
@@ -138,8 +140,14 @@ const startsAtOnce = 2
 func (n *network) start(ctx context.Context, progress func(string)) error {
 	var mu sync.Mutex
 	done := 0
+	starting, give := context.WithCancelCause(ctx)
+	defer give(nil)
 	err := n.each(startsAtOnce*runtime.GOMAXPROCS(0), func(s *seat) error {
+		if starting.Err() != nil {
+			return context.Cause(starting)
+		}
 		if err := s.start(ctx); err != nil {
+			give(err)
 			return err
 		}
 		mu.Lock()
@@ -282,8 +290,17 @@ func side(groups [][]int, node int) int {
 	return slices.IndexFunc(groups, func(g []int) bool { return slices.Contains(g, node) })
 }
 
-// fail ends the network for a reason; the first one counts.
-func (n *network) fail(why error) { n.end(why) }
+// endedByItself ends the network, with the first reason that there is. In one for people
+// a node may be stopped over RPC.
+func (n *network) endedByItself(s *seat, fault error) {
+	if fault != nil || !n.options.Interactive {
+		n.end(fmt.Errorf("node %d has ended by itself: %w", s.node+1, cmp.Or(fault, errEnded)))
+		return
+	}
+	if err := n.say("stop", []int{s.node}, fmt.Sprintf("Node %d was stopped over RPC.", s.node+1), nil); err != nil {
+		n.end(err)
+	}
+}
 
 // client is the RPC client of a node, nil while it is down.
 func (n *network) client(node int) *rpc.Client {
@@ -291,16 +308,13 @@ func (n *network) client(node int) *rpc.Client {
 	return client
 }
 
-// stop ends all nodes and waits until they have.
+// stop ends all nodes and waits until they have. It is no part of the record, which ends
+// before it.
 func (n *network) stop() {
 	_ = n.each(len(n.seats), func(s *seat) error {
 		s.turn.Lock()
 		defer s.turn.Unlock()
-		s.mu.Lock()
-		m := s.member
-		s.member, s.client = nil, nil
-		s.mu.Unlock()
-		if m != nil {
+		if m, _ := s.current(); m != nil && s.vacate(m) {
 			m.stop()
 		}
 		return nil

@@ -145,6 +145,7 @@ func (r *run) prepare() (err error) {
 	if r.net, err = newNetwork(&r.Options, r.data, r.recorder); err != nil {
 		return err
 	}
+	r.net.say = r.say
 	r.manifest = manifestOf(&r.Options, r.began)
 	r.writer, err = record.Create(r.Dir, r.manifest, s.Text)
 	return err

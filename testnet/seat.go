@@ -1,7 +1,6 @@
 package testnet
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,11 +82,9 @@ func (s *seat) start(ctx context.Context) error {
 	n.lives.Go(func() {
 		<-m.done()
 		client.Close()
-		s.mu.Lock()
-		unasked := s.member == m
-		s.mu.Unlock()
-		if unasked && n.life.Err() == nil {
-			n.fail(fmt.Errorf("node %d has ended by itself: %w", s.node+1, cmp.Or(m.fault(), errEnded)))
+		if s.vacate(m) && n.life.Err() == nil {
+			n.recorder.turned(s.node, false, time.Now())
+			n.endedByItself(s, m.fault())
 		}
 	})
 	if offset != 0 {
@@ -171,12 +168,23 @@ func (s *seat) leave(ctx context.Context) (member, error) {
 		return nil, errDown
 	}
 	s.probe(ctx) // the last word on its hashes
-	s.mu.Lock()
-	s.member, s.client = nil, nil
-	s.hashes, s.due, s.last = s.hashes+s.last.Hashes, s.due+s.last.HashesDue, probe{}
-	s.mu.Unlock()
+	if !s.vacate(m) {
+		return nil, errDown
+	}
 	s.net.recorder.turned(s.node, false, time.Now())
 	return m, nil
+}
+
+// vacate takes a node off the seat; false where it is not there any more.
+func (s *seat) vacate(m member) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.member != m {
+		return false
+	}
+	s.member, s.client = nil, nil
+	s.hashes, s.due, s.last = s.hashes+s.last.Hashes, s.due+s.last.HashesDue, probe{}
+	return true
 }
 
 // forgotten has the node's neighbours dial it no longer at where it was.

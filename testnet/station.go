@@ -39,6 +39,7 @@ type station struct {
 	matrix *host.Matrix
 	watch  func(sighting)
 	log    *slog.Logger
+	at     endpoint
 
 	mu      sync.Mutex
 	mining  func() // stops the miner that is at work and waits for it; nil: none
@@ -73,6 +74,7 @@ func openStation(s *setup, params *consensus.Params, matrix *host.Matrix, watch 
 	if st.Service, err = node.Open(cfg); err != nil {
 		return nil, err
 	}
+	st.at = st.endpoint() // now, for it has none when it ends
 	if err := st.takePrelude(); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
@@ -120,8 +122,8 @@ func (s *station) takePrelude() error {
 	}
 }
 
-// where is how the node is reached.
-func (s *station) where() endpoint {
+// endpoint is how the node is reached.
+func (s *station) endpoint() endpoint {
 	e := endpoint{ID: s.Host.ID(), RPC: s.RPCAddr(), Pages: s.PagesAddr(), Cookie: s.CookieFile(), PID: os.Getpid()}
 	if !s.setup.Alone {
 		e.Addr, e.Listen = s.Host.Addrs()[0], s.Host.ShortAddrs()[0]

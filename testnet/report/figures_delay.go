@@ -240,7 +240,7 @@ func (v *view) blockDelays() (all, last []float64, byNode [][]float64) {
 // paymentsAndEnergy is what became of the payments, and what it all cost.
 func (v *view) paymentsAndEnergy() section {
 	s := section{ID: "payments", Title: "Payments and energy"}
-	rows := chart.Rows{ID: "plot-status", Title: "Payments by what became of them", Desc: "Number of payments for each outcome.", X: chart.Axis{Label: "payments"}}
+	rows := chart.Rows{ID: "plot-status", Title: "Payments by what became of them", Desc: "Number of payments for each outcome.", X: chart.Axis{Label: "payments", Whole: true}}
 	total := 0
 	for _, status := range []record.PaymentStatus{record.Confirmed, record.Pending, record.Refused, record.Unanswered, record.Conflicted, record.Died, record.Lost} {
 		n := v.s.Payments[status]

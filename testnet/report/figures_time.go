@@ -172,6 +172,7 @@ func (v *view) mempoolFigure() figure {
 		}
 	}
 	p := v.timePlot("plot-mempool", "Mempool", "Payments in the mempools over time: the median of the nodes, and from the least to the most.", "payments waiting")
+	p.Y.Whole = true
 	p.Series = []chart.Series{{Name: "from the least to the most of the nodes", X: v.middles(), Y: high, Low: low}, {Name: "median of the nodes", X: v.middles(), Y: median}}
 	return figure{Title: "Mempool", Picture: template.HTML(p.HTML()), Caption: "Payments that wait for a block."}
 }
@@ -191,6 +192,7 @@ func (v *view) tipsFigure() figure {
 		}
 	}
 	p := v.timePlot("plot-tips", "Agreement", "Number of different tips among the nodes over time.", "different tips")
+	p.Y.Whole = true
 	p.Series = []chart.Series{{Name: "tips", X: v.middles(), Y: most, Steps: true}}
 	return figure{Title: "How many tips there are", Picture: template.HTML(p.HTML()), Caption: "The most at any look in each stretch of time: 1 is agreement; a block on its way makes 2 for a moment."}
 }

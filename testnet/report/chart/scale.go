@@ -11,6 +11,7 @@ import (
 type Axis struct {
 	Label string // what, and in which unit
 	Log   bool   // decades are as long as each other; what is not above 0 stands at the low end
+	Whole bool   // of things that are counted: there is no number between them
 	// Min and Max are the ends; where both are 0, the data decide.
 	Min, Max float64
 }
@@ -20,11 +21,12 @@ type scale struct {
 	min, max float64
 	log      bool
 	from, to float64 // pixels
+	whole    bool
 }
 
 // newScale takes the axis' ends, or round ones around the data.
 func newScale(a Axis, low, high float64, from, to float64) scale {
-	s := scale{a.Min, a.Max, a.Log, from, to}
+	s := scale{a.Min, a.Max, a.Log, from, to, a.Whole}
 	if a.Min == 0 && a.Max == 0 {
 		s.min, s.max = low, high
 	}
@@ -66,6 +68,9 @@ func (s scale) ticks(n int) []tick {
 		return s.logTicks(n)
 	}
 	step := roundStep((s.max - s.min) / float64(max(n, 1)))
+	if s.whole {
+		step = max(step, 1)
+	}
 	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
 	var list []tick
 	for i := math.Ceil(s.min/step - 1e-9); i*step <= s.max+step*1e-9 && len(list) <= 2*n+1; i++ {

@@ -27,6 +27,7 @@ type ledger struct {
 	blocks   map[consensus.Hash]*ledgerBlock // above the prelude
 	best     consensus.Hash                  // the tip that learn was told last
 	pools    map[consensus.Hash]bool         // what waited in a mempool at the last look; nil: there was none
+	mined    map[consensus.Hash]bool         // what was in the chain of a node then
 	nodes    []ledgerNode
 	turns    []turn // starts and ends of all nodes, by time
 }

@@ -172,6 +172,10 @@ func (g *ledger) judge(f *followed, c *chain) (record.PaymentStatus, string) {
 		return record.Unanswered, "no answer yet"
 	case g.pools == nil || g.pools[f.tx]:
 		return record.Pending, ""
+	case g.mined[f.tx]:
+		return record.Pending, "in a block beside the best chain"
+	case g.mined[f.rival]:
+		return record.Pending, "taken back beside the best chain, by " + f.rival.String()
 	case g.diedWithNode(f):
 		return record.Died, "its node ended before another one had it"
 	}

@@ -283,8 +283,9 @@ func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
 		if best.Hash == last {
 			return false
 		}
-		last = best.Hash
-		r.learn(ctx)
+		if r.learn(ctx) == nil {
+			last = best.Hash
+		}
 		for _, p := range r.ledger.rows() {
 			if p.Status == record.Pending || p.Status == record.Confirmed && math.IsNaN(p.Confirmed6S) {
 				return false
@@ -294,8 +295,9 @@ func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
 	})
 }
 
-// learn tells the ledger of the best chain, if a node can be asked what is in it.
-func (r *run) learn(ctx context.Context) {
+// learn tells the ledger of the best chain. It fails where no node can be asked what is
+// in it.
+func (r *run) learn(ctx context.Context) error {
 	var best tipSighting
 	var at []int
 	r.recorder.look(func() {
@@ -306,17 +308,22 @@ func (r *run) learn(ctx context.Context) {
 			}
 		}
 	})
+	if best.Height <= r.ledger.base {
+		return nil // there are no payments in it
+	}
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
+	err := fmt.Errorf("no node runs that has block %s", best.Hash)
 	for _, node := range at {
 		client := r.net.client(node)
 		if client == nil {
 			continue
 		}
-		if err := r.ledger.learn(ctx, client, best.Hash); err == nil {
-			return
+		if err = r.ledger.learn(ctx, client, best.Hash); err == nil {
+			return nil
 		}
 	}
+	return err
 }
 
 // agree waits, while nobody mines, until all nodes that run are at one tip, unless a

@@ -183,19 +183,12 @@ func (g *ledger) judge(f *followed, c *chain) (record.PaymentStatus, string) {
 }
 
 // diedWithNode reports whether the payment's node was the only one that had it, and has
-// ended since.
+// ended since it was sent there. When the node took it says nothing: it may tell of that
+// after it was asked to end.
 func (g *ledger) diedWithNode(f *followed) bool {
-	since := g.seconds(f.sent)
-	for _, a := range f.accepted {
-		if a.node != f.node {
-			return false
-		}
-		since = max(since, a.at)
+	if slices.ContainsFunc(f.accepted, func(a acceptance) bool { return a.node != f.node }) {
+		return false
 	}
-	for _, t := range g.turns {
-		if t.node == f.node && !t.start && t.at >= since {
-			return true
-		}
-	}
-	return false
+	sent := g.seconds(f.sent)
+	return slices.ContainsFunc(g.turns, func(t turn) bool { return t.node == f.node && !t.start && t.at >= sent })
 }

@@ -257,6 +257,11 @@ func TestLedgerStatus(t *testing.T) {
 		}, record.Lost, ""},
 		{"died", func(s scene) { s.paid("x", 12, nil, 13); s.nodeEnded(0, second(14)); s.waiting("") }, record.Died, "its node ended before another one had it"},
 		{"died before its node said so", func(s scene) { s.paid("x", 12, nil); s.nodeEnded(0, second(13)); s.waiting("") }, record.Died, "its node ended before another one had it"},
+		{"died, taken while its node was asked to end", func(s scene) {
+			s.paid("x", 12, nil, 14)
+			s.nodeEnded(0, second(13.5))
+			s.waiting("")
+		}, record.Died, "its node ended before another one had it"},
 		{"conflicted", func(s scene) {
 			s.paid("y", 12, nil, 13, 13, 13)
 			s.conflict(named("y"), named("x"))

@@ -110,6 +110,11 @@ func isDown(err error) bool { return errors.Is(err, errDown) || errors.Is(err, e
 // get has the node answer something within a time.
 func (s *seat) get(ctx context.Context, c *command, patience time.Duration) (answer, error) {
 	m, _ := s.current()
+	return answerOf(ctx, m, c, patience)
+}
+
+// answerOf has a member, nil where the node is down, answer something within a time.
+func answerOf(ctx context.Context, m member, c *command, patience time.Duration) (answer, error) {
 	if m == nil {
 		return answer{}, errDown
 	}
@@ -164,7 +169,7 @@ func (s *seat) keep(ctx context.Context, to *seat) error {
 }
 
 // leave takes the node off its seat: nobody asks it for anything any more. Whoever calls
-// it has the turn.
+// it has the turn, ends the node, and calls left then: until that the node is at work.
 func (s *seat) leave(ctx context.Context) (member, error) {
 	m, _ := s.current()
 	if m == nil {
@@ -175,9 +180,12 @@ func (s *seat) leave(ctx context.Context) (member, error) {
 	s.member, s.client = nil, nil
 	s.hashes, s.due, s.last = s.hashes+s.last.Hashes, s.due+s.last.HashesDue, probe{}
 	s.mu.Unlock()
-	s.net.recorder.turned(s.node, false, time.Now())
+	s.net.recorder.leaves(s.node)
 	return m, nil
 }
+
+// left notes that the node has ended, and its mempool with it.
+func (s *seat) left() { s.net.recorder.turned(s.node, false, time.Now()) }
 
 // forgotten has the node's neighbours dial it no longer at where it was.
 func (s *seat) forgotten(ctx context.Context, m member) {
@@ -193,12 +201,17 @@ func (s *seat) forgotten(ctx context.Context, m member) {
 func (s *seat) stop(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	// A block that it finds on its way out would be that of a node that is down.
+	if err := s.ask(ctx, &command{Op: opRest}); err != nil {
+		return err
+	}
 	m, err := s.leave(ctx)
 	if err != nil {
 		return err
 	}
 	s.forgotten(ctx, m)
 	m.stop()
+	s.left()
 	return nil
 }
 
@@ -214,6 +227,7 @@ func (s *seat) kill(ctx context.Context) error {
 		return err
 	}
 	err = m.kill()
+	s.left()
 	s.forgotten(ctx, m)
 	return err
 }
@@ -274,10 +288,13 @@ func (s *seat) setClock(ctx context.Context, offset time.Duration) error {
 // probe looks at the node, and counts its hashes from the run's start on, whatever
 // happened to it; false where it is down.
 func (s *seat) probe(ctx context.Context) (probe, bool) {
-	got, err := s.get(ctx, &command{Op: opProbe}, commandTime)
+	m, _ := s.current()
+	got, err := answerOf(ctx, m, &command{Op: opProbe}, commandTime)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err == nil && got.Probe != nil && s.member != nil {
+	// What was on its way when the member left is counted with those before this one.
+	up := m != nil && err == nil && got.Probe != nil && s.member == m
+	if up {
 		s.last = *got.Probe
 	}
 	p := s.last
@@ -288,5 +305,5 @@ func (s *seat) probe(ctx context.Context) (probe, bool) {
 		p.Hashes += hashes
 		p.HashesDue += due
 	}
-	return p, err == nil && s.member != nil
+	return p, up
 }

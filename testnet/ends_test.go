@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -77,5 +78,58 @@ func TestPaymentsUnknown(t *testing.T) {
 	r.conclude(t.Context(), commandTime)
 	if row := r.ledger.rows()[0]; row.Status != record.Lost {
 		t.Errorf("%+v, though all nodes say that they do not have it", row)
+	}
+}
+
+// A network for people goes on when the coins that were prepared are spent.
+func TestInteractiveOutOfCoins(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	s := smallSpec(t, 2)
+	s.Coins, s.Payments.Rate = 10, 50
+	o := smallOptions(t, s)
+	o.Interactive = true
+	r, err := newRun(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- r.play(ctx) }()
+	grown := func(by uint32) func() bool { // blocks above those that are there
+		var from, now uint32
+		r.recorder.look(func() { from = r.recorder.best().Height })
+		return func() bool {
+			r.recorder.look(func() { now = r.recorder.best().Height })
+			return now >= from+by
+		}
+	}
+	spent := func() bool { return len(r.ledger.rows()) == s.Coins }
+	if err := r.until(t.Context(), commandTime, spent); err != nil || !spent() {
+		t.Fatalf("%d of %d coins are spent, %v", len(r.ledger.rows()), s.Coins, err)
+	}
+	more := grown(5)
+	if err := r.until(t.Context(), commandTime, more); err != nil || !more() {
+		t.Errorf("the network does not go on: %v", err)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+	if _, err := r.finish(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	read, err := record.Open(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	for _, e := range read.Events {
+		if e.Kind == "out-of-coins" {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("%d events say that the coins are spent", told)
 	}
 }

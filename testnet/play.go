@@ -97,7 +97,7 @@ func (r *run) stages(ctx context.Context, beside func(func(context.Context) erro
 		if r.Spec.Coins == 0 {
 			return nil
 		}
-		return r.load.run(ctx, r.net.client, time.Now())
+		return r.pay(ctx)
 	})
 	if err := r.mine(ctx, true); err != nil {
 		return err
@@ -119,6 +119,16 @@ func (r *run) stages(ctx context.Context, beside func(func(context.Context) erro
 	}
 	r.enter("waiting until all nodes are at one tip")
 	return r.agree(ctx)
+}
+
+// pay sends the payments. A network for people outlives the coins, which were made for
+// the file's duration.
+func (r *run) pay(ctx context.Context) error {
+	err := r.load.run(ctx, r.net.client, time.Now())
+	if r.Interactive && errors.Is(err, errOutOfCoins) {
+		return r.say("out-of-coins", nil, fmt.Sprintf("All %d coins that were prepared are spent: nobody pays any more.", r.Spec.Coins), nil)
+	}
+	return err
 }
 
 // start mines the prelude, and starts and connects the nodes.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/testnet/record"
 )
 
 // ledger is where payments are followed: it is told what happens to payments, blocks and
@@ -78,6 +79,7 @@ type submission struct {
 	sent  time.Time // zero: it was not
 	perVB float64   // fee rate, units a virtual byte
 	vsize int
+	role  record.Role // of an attacker's
 }
 
 // noNode stands for no node.

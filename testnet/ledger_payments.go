@@ -127,7 +127,7 @@ func (g *ledger) row(i int, f *followed, c *chain) record.Payment {
 	nan := math.NaN()
 	p := record.Payment{
 		ID: i + 1, Node: f.node + 1, DueS: g.seconds(f.due), SubmittedS: g.seconds(f.sent), AnsweredS: g.seconds(f.answered),
-		FeeRate: f.perVB, VSizeBytes: f.vsize,
+		FeeRate: f.perVB, VSizeBytes: f.vsize, Role: f.role,
 		AcceptedS: nan, EveryPoolS: nan, InBlockS: nan, Confirmed1S: nan, Confirmed3S: nan, Confirmed6S: nan,
 	}
 	if !f.tx.IsZero() {

@@ -162,6 +162,7 @@ type Payment struct {
 	Confirmed3S float64
 	Confirmed6S float64
 	Status      PaymentStatus
+	Role        Role   // DoubleSpend of an attacker's, which is meant to be taken back; "" of the load's
 	Detail      string // why it was refused, or what conflicts with it
 }
 

@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/rpc"
+	"github.com/kapok-chain/kapok/testnet/record"
 	"github.com/kapok-chain/kapok/testnet/spec"
 	"github.com/kapok-chain/kapok/wallet"
 )
@@ -62,7 +65,7 @@ func (r *run) signDoubleSpends(ctx context.Context) error {
 }
 
 // nextTwice hands out the coins of a double spend, one for each try. The ledger follows
-// the payments like any other.
+// the payments like any other, and the record says whose they are.
 func (r *run) nextTwice(e *spec.Event) func(context.Context) (*spentTwice, error) {
 	coins := r.twice[e]
 	return func(context.Context) (*spentTwice, error) {
@@ -72,9 +75,15 @@ func (r *run) nextTwice(e *spec.Event) func(context.Context) (*spentTwice, error
 		coin := coins[0]
 		coins = coins[1:]
 		now := time.Now()
-		r.ledger.submit(submission{
-			tx: coin.Pay.TxID(), node: e.Nodes[0], due: now, sent: now, perVB: float64(urgentRate) / 1000, vsize: coin.Pay.VSize(),
+		id := r.ledger.submit(submission{
+			tx: coin.Pay.TxID(), node: e.Nodes[0], due: now, sent: now, perVB: float64(urgentRate) / 1000, vsize: coin.Pay.VSize(), role: record.DoubleSpend,
 		})
+		coin.Answer = func(err error) {
+			if rule := consensus.AsRuleError(err); rule != nil {
+				err = &rpc.Error{Code: rpc.CodeVerifyRejected, Message: rule.Error()} // as the load's calls say it
+			}
+			r.ledger.answer(id, time.Now(), err)
+		}
 		r.ledger.conflict(coin.Pay.TxID(), coin.Back.TxID())
 		return coin, nil
 	}

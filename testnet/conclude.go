@@ -2,7 +2,9 @@ package testnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,11 +27,11 @@ func (r *run) conclude(ctx context.Context, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	_ = r.mine(ctx, false) // a node that cannot be told has ended, or is about to
-	// Mempools first: a payment that a block takes in between is in the chain then.
-	if err := r.ledger.look(ctx, r.net.client); err != nil {
-		r.Log.Warn("the mempools at the end are not known", "err", err)
+	// The nodes' payments first: what a block takes in between is in the best chain then.
+	if err := errors.Join(r.ledger.look(ctx, r.net.client), r.learn(ctx)); err != nil && r.Spec.Coins > 0 {
+		r.manifest.PaymentsUnknown = strings.ReplaceAll(err.Error(), "\n", "; ")
+		r.Log.Warn("what became of the payments is not known", "err", err)
 	}
-	r.learn(ctx)
 	r.net.usage.look()
 	if r.from.at.IsZero() {
 		return // it did not come to the measured part
@@ -133,7 +135,7 @@ func (r *run) show(samples []record.Sample) {
 
 // tables writes down the blocks and payments until now.
 func (r *run) tables(ctx context.Context) error {
-	r.learn(ctx)
+	_ = r.learn(ctx) // it is tried again in a few seconds
 	if err := r.recorder.fault(); err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 type spentTwice struct {
 	Pay  *consensus.Tx // to the merchant
 	Back *consensus.Tx // to the attacker itself
+	// Answer is told what the public node says to Pay; nil: nobody is.
+	Answer func(error)
 }
 
 // doubleSpendConfig is how an attacker double-spends.
@@ -135,7 +137,11 @@ func (d *doubleSpend) spend(ctx context.Context) error {
 // nil where the payment is refused, or in a block already: then there is no race that
 // theory knows of, and whether there is one does not depend on how it would end.
 func (d *doubleSpend) pay(ctx context.Context, coin *spentTwice) (parent *consensus.BlockIndex, err error) {
-	if _, err := d.Public.SubmitTx(ctx, coin.Pay); err != nil {
+	_, err = d.Public.SubmitTx(ctx, coin.Pay)
+	if coin.Answer != nil {
+		coin.Answer(err)
+	}
+	if err != nil {
 		if consensus.AsRuleError(err) == nil {
 			return nil, err
 		}

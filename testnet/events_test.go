@@ -239,5 +239,10 @@ func TestDoubleSpend(t *testing.T) {
 	if err := <-attacked; err != nil {
 		t.Fatal(err)
 	}
+	for _, p := range r.ledger.rows() {
+		if p.Role != record.DoubleSpend || math.IsNaN(p.AnsweredS) {
+			t.Errorf("nobody pays but the attacker, and its node answers: %+v", p)
+		}
+	}
 	oneTip(t, r)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/testnet/record"
 )
 
 // ledger is where payments are followed: it is told what happens to payments, blocks and
@@ -27,6 +28,7 @@ type ledger struct {
 	blocks   map[consensus.Hash]*ledgerBlock // above the prelude
 	best     consensus.Hash                  // the tip that learn was told last
 	pools    map[consensus.Hash]bool         // what waited in a mempool at the last look; nil: there was none
+	mined    map[consensus.Hash]bool         // what was in the chain of a node then
 	nodes    []ledgerNode
 	turns    []turn // starts and ends of all nodes, by time
 }
@@ -77,6 +79,7 @@ type submission struct {
 	sent  time.Time // zero: it was not
 	perVB float64   // fee rate, units a virtual byte
 	vsize int
+	role  record.Role // of an attacker's
 }
 
 // noNode stands for no node.

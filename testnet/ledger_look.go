@@ -1,8 +1,11 @@
 package testnet
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/rpc"
@@ -12,6 +15,17 @@ import (
 // is in it, and in the blocks below it that were not asked for yet. Where it fails, the
 // best chain is still the one from before.
 func (g *ledger) learn(ctx context.Context, client *rpc.Client, tip consensus.Hash) error {
+	if err := g.learnDown(ctx, client, tip); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.best = tip
+	return nil
+}
+
+// learnDown asks a node what is in a block, and in those below it.
+func (g *ledger) learnDown(ctx context.Context, client *rpc.Client, tip consensus.Hash) error {
 	for hash := tip; ; {
 		height, parent, known := g.learnt(hash)
 		if !known {
@@ -29,14 +43,10 @@ func (g *ledger) learn(ctx context.Context, client *rpc.Client, tip consensus.Ha
 			}
 		}
 		if height <= g.base+1 {
-			break
+			return nil
 		}
 		hash = parent
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.best = tip
-	return nil
 }
 
 // learnt returns what lies below a block that need not be asked for.
@@ -62,26 +72,78 @@ func (g *ledger) learnBlock(hash consensus.Hash, height uint32, parent consensus
 	}
 }
 
-// look asks all nodes that run what waits in their mempools, so that payments can tell
-// what is lost. It is to be called once all payments were answered, and before learn: a
-// payment that a block takes from the mempools in between is in the chain then.
+// look asks all nodes that run what they have of the payments, in their mempools and in
+// their chains, so that rows can tell what is lost: the nodes may be at different tips,
+// and what is in a block of one of them is lost by nobody. It is to be called once all
+// payments were answered. Where it fails, rows calls nothing lost.
 func (g *ledger) look(ctx context.Context, nodes clients) error {
-	pools := make(map[consensus.Hash]bool)
+	held := make([]holding, len(g.nodes))
+	errs := make([]error, len(g.nodes))
+	asked := 0
+	var calls sync.WaitGroup
 	for node := range g.nodes {
 		client := nodes(node)
 		if client == nil {
 			continue
 		}
-		var waiting []consensus.Hash
-		if err := client.Call(ctx, "getrawmempool", &waiting); err != nil {
-			return fmt.Errorf("asking node %d for its mempool: %w", node+1, err)
-		}
-		for _, tx := range waiting {
-			pools[tx] = true
-		}
+		asked++
+		calls.Go(func() {
+			var err error
+			if held[node], err = g.holdingOf(ctx, client); err != nil {
+				errs[node] = fmt.Errorf("asking node %d for its payments: %w", node+1, err)
+			}
+		})
+	}
+	calls.Wait()
+	if err := cmp.Or(errs...); err != nil {
+		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pools = pools
+	if asked == 0 && len(g.payments) > 0 {
+		return errors.New("no node runs that could be asked for its payments")
+	}
+	g.pools, g.mined = make(map[consensus.Hash]bool), make(map[consensus.Hash]bool)
+	for _, h := range held {
+		for _, tx := range h.waiting {
+			g.pools[tx] = true
+		}
+		for b := g.blocks[h.tip]; b != nil; b = g.blocks[b.parent] {
+			for _, tx := range b.txs {
+				g.mined[tx] = true
+			}
+		}
+	}
 	return nil
+}
+
+// holding is what a node has of the payments at one moment.
+type holding struct {
+	tip     consensus.Hash
+	waiting []consensus.Hash // in its mempool
+}
+
+// maxLooks bounds how often a node is looked at whose tip moves meanwhile: a look takes
+// milliseconds, and nobody mines.
+const maxLooks = 20
+
+// holdingOf asks a node for its mempool and its tip, of which both are of one moment: a
+// payment that a block takes in between, or gives back, would be in neither.
+func (g *ledger) holdingOf(ctx context.Context, client *rpc.Client) (h holding, err error) {
+	if err := client.Call(ctx, "getbestblockhash", &h.tip); err != nil {
+		return h, err
+	}
+	for range maxLooks {
+		if err := client.Call(ctx, "getrawmempool", &h.waiting); err != nil {
+			return h, err
+		}
+		before := h.tip
+		if err := client.Call(ctx, "getbestblockhash", &h.tip); err != nil {
+			return h, err
+		}
+		if h.tip == before {
+			return h, g.learnDown(ctx, client, h.tip)
+		}
+	}
+	return h, fmt.Errorf("its tip moved in each of %d looks", maxLooks)
 }

@@ -127,7 +127,7 @@ func (g *ledger) row(i int, f *followed, c *chain) record.Payment {
 	nan := math.NaN()
 	p := record.Payment{
 		ID: i + 1, Node: f.node + 1, DueS: g.seconds(f.due), SubmittedS: g.seconds(f.sent), AnsweredS: g.seconds(f.answered),
-		FeeRate: f.perVB, VSizeBytes: f.vsize,
+		FeeRate: f.perVB, VSizeBytes: f.vsize, Role: f.role,
 		AcceptedS: nan, EveryPoolS: nan, InBlockS: nan, Confirmed1S: nan, Confirmed3S: nan, Confirmed6S: nan,
 	}
 	if !f.tx.IsZero() {
@@ -172,6 +172,10 @@ func (g *ledger) judge(f *followed, c *chain) (record.PaymentStatus, string) {
 		return record.Unanswered, "no answer yet"
 	case g.pools == nil || g.pools[f.tx]:
 		return record.Pending, ""
+	case g.mined[f.tx]:
+		return record.Pending, "in a block beside the best chain"
+	case g.mined[f.rival]:
+		return record.Pending, "taken back beside the best chain, by " + f.rival.String()
 	case g.diedWithNode(f):
 		return record.Died, "its node ended before another one had it"
 	}
@@ -179,19 +183,12 @@ func (g *ledger) judge(f *followed, c *chain) (record.PaymentStatus, string) {
 }
 
 // diedWithNode reports whether the payment's node was the only one that had it, and has
-// ended since.
+// ended since it was sent there. When the node took it says nothing: it may tell of that
+// after it was asked to end.
 func (g *ledger) diedWithNode(f *followed) bool {
-	since := g.seconds(f.sent)
-	for _, a := range f.accepted {
-		if a.node != f.node {
-			return false
-		}
-		since = max(since, a.at)
+	if slices.ContainsFunc(f.accepted, func(a acceptance) bool { return a.node != f.node }) {
+		return false
 	}
-	for _, t := range g.turns {
-		if t.node == f.node && !t.start && t.at >= since {
-			return true
-		}
-	}
-	return false
+	sent := g.seconds(f.sent)
+	return slices.ContainsFunc(g.turns, func(t turn) bool { return t.node == f.node && !t.start && t.at >= sent })
 }

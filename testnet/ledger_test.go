@@ -68,7 +68,7 @@ func (s scene) paid(tx string, due float64, err error, pools ...float64) int {
 
 // waiting says what is in mempools in the end.
 func (s scene) waiting(txs string) {
-	s.pools = make(map[consensus.Hash]bool)
+	s.pools, s.ledger.mined = make(map[consensus.Hash]bool), make(map[consensus.Hash]bool)
 	for _, tx := range txs {
 		s.pools[named(string(tx))] = true
 	}
@@ -226,6 +226,17 @@ func TestLedgerStatus(t *testing.T) {
 		{"pending, without an answer", func(s scene) { s.paid("x", 12, errors.New("EOF"), 13, 13, 13); s.waiting("x") }, record.Pending, ""},
 		{"pending, and refused by its node, which had heard of it already", func(s scene) { s.paid("x", 12, refusal, 12); s.waiting("x") }, record.Pending, ""},
 		{"pending before anybody looked", func(s scene) { s.paid("x", 12, nil, 13) }, record.Pending, ""},
+		{"pending, in the block of another tip", func(s scene) {
+			s.paid("x", 12, nil, 13, 13, 13)
+			s.waiting("")
+			s.ledger.mined[named("x")] = true
+		}, record.Pending, "in a block beside the best chain"},
+		{"pending, taken back at another tip", func(s scene) {
+			s.paid("x", 12, nil, 13, 13, 13)
+			s.conflict(named("x"), named("y"))
+			s.waiting("")
+			s.ledger.mined[named("y")] = true
+		}, record.Pending, "taken back beside the best chain, by " + named("y").String()},
 		{"refused", func(s scene) { s.paid("x", 12, refusal); s.waiting("") }, record.Refused, "min relay fee not met (code -26)"},
 		{"unanswered", func(s scene) { s.paid("x", 12, errors.New("EOF")); s.waiting("") }, record.Unanswered, "EOF"},
 		{"no answer yet", func(s scene) { s.submit(submission{tx: named("x"), sent: second(1)}) }, record.Unanswered, "no answer yet"},
@@ -246,6 +257,11 @@ func TestLedgerStatus(t *testing.T) {
 		}, record.Lost, ""},
 		{"died", func(s scene) { s.paid("x", 12, nil, 13); s.nodeEnded(0, second(14)); s.waiting("") }, record.Died, "its node ended before another one had it"},
 		{"died before its node said so", func(s scene) { s.paid("x", 12, nil); s.nodeEnded(0, second(13)); s.waiting("") }, record.Died, "its node ended before another one had it"},
+		{"died, taken while its node was asked to end", func(s scene) {
+			s.paid("x", 12, nil, 14)
+			s.nodeEnded(0, second(13.5))
+			s.waiting("")
+		}, record.Died, "its node ended before another one had it"},
 		{"conflicted", func(s scene) {
 			s.paid("y", 12, nil, 13, 13, 13)
 			s.conflict(named("y"), named("x"))

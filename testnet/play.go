@@ -97,7 +97,7 @@ func (r *run) stages(ctx context.Context, beside func(func(context.Context) erro
 		if r.Spec.Coins == 0 {
 			return nil
 		}
-		return r.load.run(ctx, r.net.client, time.Now())
+		return r.pay(ctx)
 	})
 	if err := r.mine(ctx, true); err != nil {
 		return err
@@ -119,6 +119,16 @@ func (r *run) stages(ctx context.Context, beside func(func(context.Context) erro
 	}
 	r.enter("waiting until all nodes are at one tip")
 	return r.agree(ctx)
+}
+
+// pay sends the payments. A network for people outlives the coins, which were made for
+// the file's duration.
+func (r *run) pay(ctx context.Context) error {
+	err := r.load.run(ctx, r.net.client, time.Now())
+	if r.Interactive && errors.Is(err, errOutOfCoins) {
+		return r.say("out-of-coins", nil, fmt.Sprintf("All %d coins that were prepared are spent: nobody pays any more.", r.Spec.Coins), nil)
+	}
+	return err
 }
 
 // start mines the prelude, and starts and connects the nodes.
@@ -283,8 +293,9 @@ func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
 		if best.Hash == last {
 			return false
 		}
-		last = best.Hash
-		r.learn(ctx)
+		if r.learn(ctx) == nil {
+			last = best.Hash
+		}
 		for _, p := range r.ledger.rows() {
 			if p.Status == record.Pending || p.Status == record.Confirmed && math.IsNaN(p.Confirmed6S) {
 				return false
@@ -294,8 +305,9 @@ func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
 	})
 }
 
-// learn tells the ledger of the best chain, if a node can be asked what is in it.
-func (r *run) learn(ctx context.Context) {
+// learn tells the ledger of the best chain. It fails where no node can be asked what is
+// in it.
+func (r *run) learn(ctx context.Context) error {
 	var best tipSighting
 	var at []int
 	r.recorder.look(func() {
@@ -306,17 +318,22 @@ func (r *run) learn(ctx context.Context) {
 			}
 		}
 	})
+	if best.Height <= r.ledger.base {
+		return nil // there are no payments in it
+	}
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
+	err := fmt.Errorf("no node runs that has block %s", best.Hash)
 	for _, node := range at {
 		client := r.net.client(node)
 		if client == nil {
 			continue
 		}
-		if err := r.ledger.learn(ctx, client, best.Hash); err == nil {
-			return
+		if err = r.ledger.learn(ctx, client, best.Hash); err == nil {
+			return nil
 		}
 	}
+	return err
 }
 
 // agree waits, while nobody mines, until all nodes that run are at one tip, unless a

@@ -131,6 +131,14 @@ func (r *recorder) look(f func()) <-chan struct{} {
 	return r.news
 }
 
+// leaves notes that a node is about to end: it takes no part in the best chain any more.
+func (r *recorder) leaves(node int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.up[node] = false
+	r.tell()
+}
+
 // turned notes that a node runs, or does so no longer.
 func (r *recorder) turned(node int, up bool, at time.Time) {
 	r.mu.Lock()

@@ -107,6 +107,11 @@ func isDown(err error) bool { return errors.Is(err, errDown) || errors.Is(err, e
 // get has the node answer something within a time.
 func (s *seat) get(ctx context.Context, c *command, patience time.Duration) (answer, error) {
 	m, _ := s.current()
+	return answerOf(ctx, m, c, patience)
+}
+
+// answerOf has a member, nil where the node is down, answer something within a time.
+func answerOf(ctx context.Context, m member, c *command, patience time.Duration) (answer, error) {
 	if m == nil {
 		return answer{}, errDown
 	}
@@ -161,7 +166,7 @@ func (s *seat) keep(ctx context.Context, to *seat) error {
 }
 
 // leave takes the node off its seat: nobody asks it for anything any more. Whoever calls
-// it has the turn.
+// it has the turn, ends the node, and calls left then: until that the node is at work.
 func (s *seat) leave(ctx context.Context) (member, error) {
 	m, _ := s.current()
 	if m == nil {
@@ -171,7 +176,7 @@ func (s *seat) leave(ctx context.Context) (member, error) {
 	if !s.vacate(m) {
 		return nil, errDown
 	}
-	s.net.recorder.turned(s.node, false, time.Now())
+	s.net.recorder.leaves(s.node)
 	return m, nil
 }
 
@@ -187,6 +192,9 @@ func (s *seat) vacate(m member) bool {
 	return true
 }
 
+// left notes that the node has ended, and its mempool with it.
+func (s *seat) left() { s.net.recorder.turned(s.node, false, time.Now()) }
+
 // forgotten has the node's neighbours dial it no longer at where it was.
 func (s *seat) forgotten(ctx context.Context, m member) {
 	for _, e := range s.net.spec.Edges {
@@ -201,12 +209,15 @@ func (s *seat) forgotten(ctx context.Context, m member) {
 func (s *seat) stop(ctx context.Context) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	// It finds no block on its way out. One that does not hear is stopped all the same.
+	_ = s.ask(ctx, &command{Op: opRest})
 	m, err := s.leave(ctx)
 	if err != nil {
 		return err
 	}
 	s.forgotten(ctx, m)
 	m.stop()
+	s.left()
 	return nil
 }
 
@@ -222,6 +233,7 @@ func (s *seat) kill(ctx context.Context) error {
 		return err
 	}
 	err = m.kill()
+	s.left()
 	s.forgotten(ctx, m)
 	return err
 }
@@ -282,10 +294,13 @@ func (s *seat) setClock(ctx context.Context, offset time.Duration) error {
 // probe looks at the node, and counts its hashes from the run's start on, whatever
 // happened to it; false where it is down.
 func (s *seat) probe(ctx context.Context) (probe, bool) {
-	got, err := s.get(ctx, &command{Op: opProbe}, commandTime)
+	m, _ := s.current()
+	got, err := answerOf(ctx, m, &command{Op: opProbe}, commandTime)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err == nil && got.Probe != nil && s.member != nil {
+	// What was on its way when the member left is counted with those before this one.
+	up := m != nil && err == nil && got.Probe != nil && s.member == m
+	if up {
 		s.last = *got.Probe
 	}
 	p := s.last
@@ -296,5 +311,5 @@ func (s *seat) probe(ctx context.Context) (probe, bool) {
 		p.Hashes += hashes
 		p.HashesDue += due
 	}
-	return p, err == nil && s.member != nil
+	return p, up
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -68,28 +69,27 @@ func upTestnet(c *cli.Context, o testnet.Options) error {
 	o.Progress = stages.enter
 	o.Interactive = true
 	up := &upState{Version: version, Name: o.Spec.Name, PID: os.Getpid(), StartedAt: time.Now()}
-	watched := make(chan struct{})
+	var watching sync.WaitGroup
+	written := false
 	o.Ready = func(info testnet.Info) {
 		up.Info = info
 		if err := up.write(o.Dir, o.Spec.Network); err != nil {
 			cancel(err)
 			return
 		}
+		written = true
 		stages.pause(func() {
 			if err := show(c, &upView{upState: up}); err != nil {
 				cancel(err)
 			}
 		})
-		go func() {
-			defer close(watched)
-			watchStop(ctx, filepath.Join(o.Dir, stopFile), cancel)
-		}()
+		watching.Go(func() { watchStop(ctx, filepath.Join(o.Dir, stopFile), cancel) })
 	}
 	summary, err := testnet.Run(ctx, o)
 	stages.end()
 	cancel(nil)
-	if up.Nodes != nil {
-		<-watched
+	watching.Wait()
+	if written {
 		err = errors.Join(err, up.remove(o.Dir))
 	}
 	if cause := context.Cause(ctx); err == nil && c.Context.Err() == nil && !errors.Is(cause, errStopped) && !errors.Is(cause, context.Canceled) {

@@ -16,6 +16,13 @@ type column[T any] struct {
 	name string
 	text func(*T) (string, error)
 	read func(*T, string) error
+	late bool // it came after the first version: files may be without it
+}
+
+// late is a column that files of before are without.
+func late[T any](c column[T]) column[T] {
+	c.late = true
+	return c
 }
 
 // Bounds of what is read. They are far above what any run can come to, and low enough
@@ -78,6 +85,7 @@ var paymentColumns = []column[Payment]{
 	seconds("confirmed_3_s", func(p *Payment) *float64 { return &p.Confirmed3S }),
 	seconds("confirmed_6_s", func(p *Payment) *float64 { return &p.Confirmed6S }),
 	oneOf("status", func(p *Payment) *PaymentStatus { return &p.Status }, Confirmed, Pending, Refused, Unanswered, Conflicted, Lost, Died),
+	late(oneOf("role", func(p *Payment) *Role { return &p.Role }, "", DoubleSpend)),
 	word("detail", func(p *Payment) *string { return &p.Detail }, maxText),
 }
 
@@ -114,8 +122,8 @@ func number[T any](name string, at func(*T) *float64, what string, least, most f
 	outside := func(text string) error {
 		return fmt.Errorf("%s, want %s from %g to %g, or nothing", quote(text), what, least, most)
 	}
-	return column[T]{name,
-		func(row *T) (string, error) {
+	return column[T]{name: name,
+		text: func(row *T) (string, error) {
 			x := *at(row)
 			switch {
 			case math.IsNaN(x):
@@ -125,7 +133,7 @@ func number[T any](name string, at func(*T) *float64, what string, least, most f
 			}
 			return format(x), nil
 		},
-		func(row *T, text string) error {
+		read: func(row *T, text string) error {
 			if text == "" {
 				*at(row) = math.NaN()
 				return nil
@@ -144,8 +152,8 @@ func whole[T any, I int | int64 | uint32](name string, at func(*T) *I) column[T]
 	outside := func(text string) error {
 		return fmt.Errorf("%s, want a whole number that is not below 0", quote(text))
 	}
-	return column[T]{name,
-		func(row *T) (string, error) {
+	return column[T]{name: name,
+		text: func(row *T) (string, error) {
 			n := int64(*at(row))
 			text := strconv.FormatInt(n, 10)
 			if n < 0 || n > maxWhole {
@@ -153,7 +161,7 @@ func whole[T any, I int | int64 | uint32](name string, at func(*T) *I) column[T]
 			}
 			return text, nil
 		},
-		func(row *T, text string) error {
+		read: func(row *T, text string) error {
 			n, err := strconv.ParseInt(text, 10, 64)
 			if err != nil || n < 0 || n > maxWhole || int64(I(n)) != n {
 				return outside(text)
@@ -166,14 +174,14 @@ func whole[T any, I int | int64 | uint32](name string, at func(*T) *I) column[T]
 // wholeOrNone is a count in which 0 means that there is none, and is an empty field.
 func wholeOrNone[T any, I int | int64 | uint32](name string, at func(*T) *I) column[T] {
 	count := whole(name, at)
-	return column[T]{name,
-		func(row *T) (string, error) {
+	return column[T]{name: name,
+		text: func(row *T) (string, error) {
 			if *at(row) == 0 {
 				return "", nil
 			}
 			return count.text(row)
 		},
-		func(row *T, text string) error {
+		read: func(row *T, text string) error {
 			if text == "" {
 				*at(row) = 0
 				return nil
@@ -185,9 +193,9 @@ func wholeOrNone[T any, I int | int64 | uint32](name string, at func(*T) *I) col
 // word is text of one line. What could break the line is written as a space, so that
 // a row is a line in every program that reads the file.
 func word[T any](name string, at func(*T) *string, most int) column[T] {
-	return column[T]{name,
-		func(row *T) (string, error) { return oneLine(*at(row), most), nil },
-		func(row *T, text string) error {
+	return column[T]{name: name,
+		text: func(row *T) (string, error) { return oneLine(*at(row), most), nil },
+		read: func(row *T, text string) error {
 			if len(text) > most {
 				return fmt.Errorf("%d bytes, want %d at most", len(text), most)
 			}
@@ -218,9 +226,9 @@ func oneOf[T any, S ~string](name string, at func(*T) *S, known ...S) column[T] 
 		}
 		return nil
 	}
-	return column[T]{name,
-		func(row *T) (string, error) { return string(*at(row)), check(string(*at(row))) },
-		func(row *T, text string) error {
+	return column[T]{name: name,
+		text: func(row *T) (string, error) { return string(*at(row)), check(string(*at(row))) },
+		read: func(row *T, text string) error {
 			*at(row) = S(text)
 			return check(text)
 		}}
@@ -246,6 +254,9 @@ func header[T any](columns []column[T]) []string {
 	return names
 }
 
+// absent is the place of a late column that a file is without.
+const absent = -1
+
 // locate finds the columns in a header, which may hold others as well: their places.
 func locate[T any](columns []column[T], header []string) ([]int, error) {
 	at := make(map[string]int, len(header))
@@ -259,7 +270,9 @@ func locate[T any](columns []column[T], header []string) ([]int, error) {
 	arrivals := 0
 	for i, c := range columns {
 		place, known := at[c.name]
-		if !known {
+		if !known && c.late {
+			place = absent
+		} else if !known {
 			return nil, fmt.Errorf("there is no column %s", c.name)
 		}
 		places[i] = place

@@ -57,6 +57,9 @@ func decodeTable[T any](name string, f io.ReaderAt, size int64, t table[T]) (row
 		}
 		var row T
 		for i, column := range t.columns {
+			if places[i] == absent {
+				continue
+			}
 			if err := column.read(&row, record[places[i]]); err != nil {
 				return nil, false, fmt.Errorf("%s:%d: %s: %w", name, line, column.name, err)
 			}

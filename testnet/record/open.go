@@ -43,6 +43,9 @@ func Open(dir string) (*Run, error) {
 	if err := cmp.Or(run.openBlocks(), run.openPayments(), run.openSamples(), run.openEvents()); err != nil {
 		return nil, err
 	}
+	if why := run.Manifest.PaymentsUnknown; why != "" {
+		run.Notes = append(run.Notes, fmt.Sprintf("Whether payments were lost is not known, for the nodes did not say in the end what they have: %s.", oneLine(why, maxText)))
+	}
 	var s Summary
 	if err := openJSON(filepath.Join(dir, SummaryFile), &s); err == nil {
 		run.Summary = &s

@@ -44,6 +44,9 @@ type Manifest struct {
 	Load         Load        `json:"load"`
 	StartedInS   float64     `json:"started_in_s"` // from the command until all nodes ran
 	End          *End        `json:"end,omitempty"`
+	// PaymentsUnknown is why it is not known what became of the payments in the end, and
+	// whether some were lost; "": it is known.
+	PaymentsUnknown string `json:"payments_unknown,omitempty"`
 }
 
 // End is the state of the network when the run ended, and what the measured part cost.
@@ -159,6 +162,7 @@ type Payment struct {
 	Confirmed3S float64
 	Confirmed6S float64
 	Status      PaymentStatus
+	Role        Role   // DoubleSpend of an attacker's, which is meant to be taken back; "" of the load's
 	Detail      string // why it was refused, or what conflicts with it
 }
 
@@ -167,7 +171,7 @@ type PaymentStatus string
 
 const (
 	Confirmed  PaymentStatus = "confirmed"  // in the best chain
-	Pending    PaymentStatus = "pending"    // in a mempool, in no block
+	Pending    PaymentStatus = "pending"    // in a mempool, or in a block beside the best chain
 	Refused    PaymentStatus = "refused"    // by its node
 	Unanswered PaymentStatus = "unanswered" // its node was down or did not answer
 	Conflicted PaymentStatus = "conflicted" // a double spend of it is in the best chain, on purpose

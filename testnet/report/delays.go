@@ -36,10 +36,11 @@ var stages = []struct {
 	{"confirmed_6", "6 confirmations", 6, true, func(p *record.Payment) float64 { return p.Confirmed6S }},
 }
 
-// paid are the payments that were due in the measured time.
+// paid are the payments of the load that were due in the measured time. Those of an
+// attacker are part of its attack: they pay the highest fee, and are to be taken back.
 func paid(run *record.Run, window span) (list []*record.Payment) {
 	for i := range run.Payments {
-		if p := &run.Payments[i]; p.DueS >= window.from && p.DueS < window.to {
+		if p := &run.Payments[i]; p.DueS >= window.from && p.DueS < window.to && p.Role == "" {
 			list = append(list, p)
 		}
 	}

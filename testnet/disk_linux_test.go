@@ -14,9 +14,6 @@ import (
 	"github.com/kapok-chain/kapok/testnet/record"
 )
 
-// fullDiskEnv is set in the child of TestFullDisk that may mount.
-const fullDiskEnv = "KAPOK_FULL_DISK"
-
 // A run whose disk fills up ends by itself and says so, in its record, too: the nodes'
 // chains make room for that when they are removed.
 //

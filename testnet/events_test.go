@@ -14,6 +14,7 @@ import (
 // A network that is cut in two goes on with two chains, and has one again when it heals,
 // even where both are of equal work. Half of it is in processes of their own.
 func TestPartitionAndHeal(t *testing.T) {
+	t.Parallel()
 	s := smallSpec(t, 4)
 	s.Nodes[1].Process, s.Nodes[2].Process = true, true
 	quiet(s)
@@ -84,6 +85,7 @@ func lowest(tips []tipSighting) uint32 {
 
 // Nodes that stop, or are killed, and start again catch up; in this process and in others.
 func TestStopKillRestart(t *testing.T) {
+	t.Parallel()
 	s := smallSpec(t, 4)
 	s.Nodes[1].Process, s.Nodes[2].Process = true, true
 	quiet(s)
@@ -134,6 +136,7 @@ func TestStopKillRestart(t *testing.T) {
 
 // Nodes that come and go at random are all there when that is over.
 func TestChurn(t *testing.T) {
+	t.Parallel()
 	s := smallSpec(t, 4)
 	quiet(s)
 	o := smallOptions(t, s)
@@ -162,6 +165,7 @@ func TestChurn(t *testing.T) {
 // A selfish miner is two nodes for the time of its attack: what its private one finds is
 // recorded as its own, and its hashes are the node's.
 func TestAttack(t *testing.T) {
+	t.Parallel()
 	s := smallSpec(t, 3)
 	quiet(s)
 	s.Nodes[1].HashesPerS /= 2
@@ -212,6 +216,7 @@ func TestAttack(t *testing.T) {
 // A double spend pays with a coin of the load's, and takes it back where its branch wins:
 // with 49 % of the hash rate and one confirmation, soon. The ledger says what became of it.
 func TestDoubleSpend(t *testing.T) {
+	t.Parallel()
 	s := smallSpec(t, 3)
 	s.Payments.Rate = 0
 	s.Nodes[1].HashesPerS *= 0.96

@@ -18,17 +18,23 @@ import (
 	"github.com/kapok-chain/kapok/testnet/spec"
 )
 
-// childVariable makes the test's program a node's process.
-const childVariable = "KAPOK_TESTNET_CHILD"
+// childArgument makes the test's program a node's process.
+const childArgument = "testnet-node"
+
+// fullDiskEnv is set in the child of TestFullDisk that may mount.
+const fullDiskEnv = "KAPOK_FULL_DISK"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" {
+	if len(os.Args) == 2 && os.Args[1] == childArgument {
 		if Child(context.Background(), os.Stdin, os.Stdout, os.Stderr) != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	if os.Getenv(fullDiskEnv) != "" {
+		os.Exit(m.Run()) // a store on a full disk is not closed: that would write
+	}
+	goleak.VerifyTestMain(m) // networks run in parallel, so that no test can tell its own goroutines
 }
 
 // smallSpec is a ring of nodes whose links take 5 ms. The first two mine, so that there is
@@ -71,13 +77,12 @@ func quiet(s *spec.Spec) { s.Prelude, s.Coins, s.Payments = 0, 0, spec.Payments{
 // smallOptions run a testnet in the test's directories.
 func smallOptions(t *testing.T, s *spec.Spec) Options {
 	t.Helper()
-	t.Setenv(childVariable, "1") // for processes
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return Options{
-		Spec: s, Dir: filepath.Join(t.TempDir(), "run"), Data: t.TempDir(), Command: []string{program}, Version: "0.0.0",
+		Spec: s, Dir: filepath.Join(t.TempDir(), "run"), Data: t.TempDir(), Command: []string{program, childArgument}, Version: "0.0.0",
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 	}
 }
@@ -85,8 +90,6 @@ func smallOptions(t *testing.T, s *spec.Spec) Options {
 // smallRun is a run whose nodes are connected and mine, for a test to play its events.
 func smallRun(t *testing.T, o Options) *run {
 	t.Helper()
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	r, err := newRun(o)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +146,7 @@ func oneTip(t *testing.T, r *run) {
 // A run from its file to its record: every block at every node, every payment confirmed,
 // all nodes at one tip with equal coins.
 func TestRun(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Parallel()
 	o := smallOptions(t, smallSpec(t, 4))
 	var info Info
 	o.Ready = func(i Info) { info = i }
@@ -219,7 +222,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 func interrupt(t *testing.T, interactive bool, want error, status record.Status) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Helper()
 	s := smallSpec(t, 3)
 	s.Nodes[2].Process = true
 	s.Blocks = 1 << 20
@@ -258,7 +261,7 @@ func interrupt(t *testing.T, interactive bool, want error, status record.Status)
 
 // A node that ends by itself ends the run, which says which one and why.
 func TestNodeThatEnds(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Parallel()
 	s := smallSpec(t, 3)
 	s.Nodes[2].Process = true
 	s.Blocks = 1 << 20

@@ -32,6 +32,10 @@ const (
 	// drainIntervals is how many intervals the last payments of a run take to their sixth
 	// confirmation, on average, with some luck less.
 	drainIntervals = 8
+	// mostSweepLag is the share of its hashes that the worst miner of a run may not have
+	// done. Beyond it the machine was so busy with something else that the run says nothing
+	// of the network it was to be: it does not count, and is run again.
+	mostSweepLag = 0.2
 	// startTime is what a run takes besides until the first one has shown it: chain and
 	// coins are made, nodes start, all come to one tip.
 	startTime = 12 * time.Second
@@ -294,7 +298,7 @@ func (s *sweep) missing() (list []sweepRun, err error) {
 					return nil, err
 				}
 			}
-		case run.Manifest.Status == record.Complete:
+		case counts(run):
 			continue
 		case run.Manifest.Status == record.Running:
 			return nil, fmt.Errorf("%s goes on, or its process was killed: if no other sweep is at work in %s, remove it and start again", run.Dir, s.dir)
@@ -309,6 +313,12 @@ func (s *sweep) missing() (list []sweepRun, err error) {
 		s.note(fmt.Sprintf("%d of %d runs are in %s already", all-len(list), all, s.dir))
 	}
 	return list, nil
+}
+
+// counts reports whether a run came to its end on a machine that kept up.
+func counts(run *record.Run) bool {
+	m := &run.Manifest
+	return m.Status == record.Complete && m.End != nil && m.End.WorstLag <= mostSweepLag
 }
 
 // there reads a run, complete or not; nil where it never began.
@@ -395,24 +405,33 @@ func (s *sweep) length(runs []sweepRun, left time.Duration) time.Duration {
 func (s *sweep) gather() (*swept, error) {
 	done := &swept{}
 	there := 0
+	var slow []string
 	for _, size := range s.Sizes {
 		for _, interval := range s.IntervalsS {
 			p := report.SweepPoint{IntervalS: interval, MaxWeight: size, Replicas: s.Replicas}
 			for replica := range s.Replicas {
-				run, err := s.there(sweepRun{interval, size, replica + 1})
-				if err != nil {
+				r := sweepRun{interval, size, replica + 1}
+				run, err := s.there(r)
+				switch {
+				case err != nil:
 					return nil, err
-				}
-				if run != nil && run.Manifest.Status == record.Complete {
+				case run == nil:
+				case counts(run):
 					p.Runs = append(p.Runs, run)
 					there++
+				case run.Manifest.Status == record.Complete:
+					slow = append(slow, r.name())
 				}
 			}
 			done.points = append(done.points, p)
 		}
 	}
 	if all := len(s.runs()); there < all {
-		done.incomplete = fmt.Sprintf("The sweep did not come to its end: %d of %d runs are complete. The same command goes on with the others.", there, all)
+		done.incomplete = fmt.Sprintf("The sweep is not complete: %d of %d runs count.", there, all)
+		if len(slow) > 0 {
+			done.incomplete += fmt.Sprintf(" The machine did not keep up with %s: a miner did not do %.0f %% of its hashes or more.", strings.Join(slow, ", "), 100*mostSweepLag)
+		}
+		done.incomplete += " The same command runs the others."
 	}
 	return done, nil
 }

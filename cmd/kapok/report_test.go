@@ -22,7 +22,7 @@ import (
 
 // writeRun writes the directory of a run that never ran: a chain without forks, whose
 // blocks take 50 ms to every other node, and payments that the next block takes.
-func writeRun(t *testing.T, dir string, s *spec.Spec, status record.Status) {
+func writeRun(t *testing.T, dir string, s *spec.Spec, status record.Status, lag float64) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(s.Seed, 1))
 	const from = 10.0
@@ -70,7 +70,7 @@ func writeRun(t *testing.T, dir string, s *spec.Spec, status record.Status) {
 			AcceptedS: at, EveryPoolS: at, Block: b.Hash, Height: b.Height, InBlockS: b.FoundS, Confirmed1S: confirmed(1), Confirmed3S: confirmed(3), Confirmed6S: confirmed(6), Status: record.Confirmed})
 	}
 	m.Status = status
-	m.End = &record.End{Joules: 5 * (to - from), EnergyMethod: "model", Hashes: rate * (to - from), HashesDue: rate * (to - from)}
+	m.End = &record.End{Joules: 5 * (to - from), EnergyMethod: "model", Hashes: rate * (to - from), HashesDue: rate * (to - from), WorstLag: lag}
 	for i := range s.Nodes {
 		m.End.Nodes = append(m.End.Nodes, record.NodeEnd{Node: i + 1, Height: blocks[len(blocks)-1].Height, Tip: parent, CoinSum: "00"})
 	}
@@ -93,17 +93,19 @@ type fakeSweep struct {
 	slow  time.Duration // that each run takes besides what is expected of it
 	ran   []string      // with the length of its measured part
 	end   func(n int) (record.Status, error)
+	lag   func(n int) float64
 	notes []string
 }
 
 func newFakeSweep(t *testing.T, dir string, settings sweepSettings) *fakeSweep {
-	f := &fakeSweep{t: t, clock: time.Unix(1_790_000_000, 0), end: func(int) (record.Status, error) { return record.Complete, nil }}
+	f := &fakeSweep{t: t, clock: time.Unix(1_790_000_000, 0), lag: func(int) float64 { return 0.01 },
+		end: func(int) (record.Status, error) { return record.Complete, nil }}
 	f.sweep = sweep{sweepSettings: settings, dir: dir, now: func() time.Time { return f.clock },
 		say: func(string) {}, note: func(text string) { f.notes = append(f.notes, text) },
 		run: func(ctx context.Context, s *spec.Spec, dir string, progress func(string)) error {
 			progress("measuring")
 			status, err := f.end(len(f.ran))
-			writeRun(t, dir, s, status)
+			writeRun(t, dir, s, status, f.lag(len(f.ran)))
 			f.ran = append(f.ran, s.Name)
 			f.clock = f.clock.Add(f.slow + startTime + s.WarmUp + s.Duration + time.Duration(drainIntervals*s.SpacingS*float64(time.Second)))
 			return err
@@ -208,6 +210,22 @@ func TestSweepGoesOn(t *testing.T) {
 	}
 }
 
+// TestSweepOnABusyMachine has a run that the machine had no time for: it does not count,
+// and is run again.
+func TestSweepOnABusyMachine(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "sweep")
+	f := newFakeSweep(t, dir, smallSweep())
+	f.lag = func(n int) float64 { return []float64{0.19, 0.01, 0.99, 0.01}[n] }
+	done, err := f.sweep.sweep(t.Context())
+	if err != nil || len(done.points[0].Runs) != 1 || len(done.points[1].Runs) != 2 || !strings.Contains(done.incomplete, "3 of 4 runs count. The machine did not keep up with 500ms-400000-2") {
+		t.Fatalf("%v, %+v", err, done)
+	}
+	f = newFakeSweep(t, dir, smallSweep())
+	if done, err = f.sweep.sweep(t.Context()); err != nil || done.incomplete != "" || !slices.Equal(f.ran, []string{"500ms-400000-2"}) {
+		t.Errorf("%v, ran %v, %+v", err, f.ran, done)
+	}
+}
+
 // TestSweepRefuses is about directories that hold something else.
 func TestSweepRefuses(t *testing.T) {
 	dir := t.TempDir()
@@ -246,7 +264,7 @@ func TestSweepRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeRun(t, running, file, record.Running)
+	writeRun(t, running, file, record.Running, 0)
 	refused("a run that goes on", dir, "goes on, or its process was killed", func(*fakeSweep) {})
 	if err := os.Remove(filepath.Join(running, record.BlocksFile)); err != nil {
 		t.Fatal(err)

@@ -116,6 +116,9 @@ func reportTradeoffs(c *cli.Context) error {
 	}
 	shown.Points, shown.Incomplete = swept.points, swept.incomplete
 	t := report.TradeoffsOf(shown, mathrand.New(mathrand.NewPCG(settings.Seed, 0)))
+	if err == nil && swept.incomplete != "" {
+		err = errors.New("the sweep is not complete (see above)")
+	}
 	err = errors.Join(err, writeTradeoffs(dir, t))
 	if c.Bool(jsonFlag.Name) {
 		return errors.Join(err, printJSON(c.App.Writer, t))

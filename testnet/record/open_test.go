@@ -106,6 +106,7 @@ func TestOpenErrors(t *testing.T) {
 		{ManifestFile, `"dials": []`, `"dials": [3]`, `node 1: dials: node 3, want at most 2`},
 		{ManifestFile, `"hashes_per_s": 1000`, `"hashes_per_s": -1`, `node 1: hashes_per_s: -1, want 0 to 1e\+80`},
 		{ManifestFile, `50.5`, `50.5, 3`, `link_delays_ms: 3 values in row 1, want one for each of the 2 nodes`},
+		{ManifestFile, "[\n      0,\n      50.5\n    ],", "", `link_delays_ms: 1 rows, want one for each of the 2 nodes`},
 		{ManifestFile, `"measured_to_s": 50`, `"measured_to_s": 5e300`, `measured_to_s: 5e\+300, want at most 1e\+08`},
 		{ManifestFile, `"spacing_s": 10`, `"spacing_s": -10`, `network.spacing_s: -10`},
 		{ManifestFile, `"worst_miner_lag_share": 0.03`, `"worst_miner_lag_share": 1e9`, `end.worst_miner_lag_share`},

@@ -90,13 +90,10 @@ type StaleRate struct {
 
 	Compared       Interval `json:"share_undisturbed"` // what the prediction is held against
 	ComparedBlocks int      `json:"blocks_undisturbed"`
-	// EffectiveBlocks is how many blocks that know nothing of each other would tell as
-	// much as these; at most ComparedBlocks.
-	EffectiveBlocks float64 `json:"blocks_effective"`
-	Predicted       float64 `json:"predicted"`                // from the measured delays and hash rates
-	PredictedError  float64 `json:"predicted_standard_error"` // of the simulation
-	Method          string  `json:"method,omitempty"`
-	Inside          bool    `json:"predicted_inside"` // of Compared
+	Predicted      float64  `json:"predicted"`                // from the measured delays and hash rates
+	PredictedError float64  `json:"predicted_standard_error"` // of the simulation
+	Method         string   `json:"method,omitempty"`
+	Inside         bool     `json:"predicted_inside"` // of Compared
 }
 
 // Fit is a Kolmogorov–Smirnov test against an exponential distribution.

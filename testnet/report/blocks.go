@@ -258,15 +258,10 @@ func (a *analysis) staleRate() {
 	if !ok {
 		return
 	}
-	// Blocks hang together, so that they may tell less than as many that know nothing of
-	// each other: the simulation knows how much.
-	r.EffectiveBlocks = float64(r.ComparedBlocks)
-	effective := stats.EffectiveCount(predicted.share, predicted.err*predicted.err*predictedBlocks/r.EffectiveBlocks)
-	if effective > 0 && effective < r.EffectiveBlocks {
-		r.EffectiveBlocks = effective
-		r.Compared.Low, r.Compared.High = stats.WilsonAt(r.Compared.Value*effective, effective, stats.Confidence)
-	}
 	r.Predicted, r.PredictedError, r.Method = predicted.share, predicted.err, predicted.method
+	// Each height has one block that is not stale, so that blocks tell more of the rate than
+	// as many that know nothing of each other: by simulation the variance of the share is
+	// 0.1 to 1.1 times the binomial one. Wilson's interval is on the wide side.
 	r.Inside = r.Predicted >= r.Compared.Low && r.Predicted <= r.Compared.High
 }
 

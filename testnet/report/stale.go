@@ -33,14 +33,13 @@ type StalePoint struct {
 	Status    record.Status `json:"status"`
 	IntervalS float64       `json:"interval_s"`
 
-	Blocks          int             `json:"blocks"`
-	EffectiveBlocks float64         `json:"blocks_effective"` // independent ones that would tell as much
-	StaleBlocks     int             `json:"stale_blocks"`
-	Share           record.Interval `json:"share"` // a side of the joint region
-	Predicted       float64         `json:"predicted"`
-	PredictedError  float64         `json:"predicted_standard_error"`
-	Prediction      string          `json:"prediction,omitempty"` // its method; "": there is none
-	Inside          bool            `json:"predicted_inside"`     // of Share
+	Blocks         int             `json:"blocks"`
+	StaleBlocks    int             `json:"stale_blocks"`
+	Share          record.Interval `json:"share"` // a side of the joint region
+	Predicted      float64         `json:"predicted"`
+	PredictedError float64         `json:"predicted_standard_error"`
+	Prediction     string          `json:"prediction,omitempty"` // its method; "": there is none
+	Inside         bool            `json:"predicted_inside"`     // of Share
 	// Notices is the share that so many blocks would have told from the predicted one, in
 	// 80 % of cases.
 	Notices float64 `json:"would_notice"`
@@ -73,7 +72,7 @@ func StaleRates(runs []*record.Run, blocks int, rng *rand.Rand) *StaleReport {
 		}
 	}
 	r.Level = 1 - stats.Sidak(stats.Confidence, tests)
-	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of %.4g %% for %s (Šidák), over the effective number of blocks and with the prediction's own error; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in %.2g %% of all %d together",
+	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of %.4g %% for %s (Šidák), with the prediction's own error; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in %.2g %% of all %d together",
 		100*r.Each, 100*r.JointConfidence, count(len(runs), "point"), r.Level, 100*(1-r.JointConfidence), tests)
 	for i := range r.Points {
 		r.judge(&r.Points[i])
@@ -103,11 +102,7 @@ func (p *StalePoint) take(rate *record.StaleRate, confidence float64) {
 	}
 	p.StaleBlocks = int(math.Round(rate.Compared.Value * float64(p.Blocks)))
 	p.Predicted, p.PredictedError, p.Prediction = rate.Predicted, rate.PredictedError, rate.Method
-	p.EffectiveBlocks = rate.EffectiveBlocks
 	n := float64(p.Blocks)
-	if p.EffectiveBlocks > 0 {
-		n = p.EffectiveBlocks
-	}
 	if variance := p.Predicted * (1 - p.Predicted); variance > 0 { // the prediction is an estimate, too
 		n = variance / (variance/n + p.PredictedError*p.PredictedError)
 	}

@@ -50,6 +50,44 @@ func TestStaleRatePredicted(t *testing.T) {
 	}
 }
 
+// TestPredictionMayFail: with delays that are not those of the race, it is outside.
+func TestPredictionMayFail(t *testing.T) {
+	for _, factor := range []float64{0.3, 3} {
+		run := fastRun(t, 1)
+		for _, b := range run.Blocks {
+			for i := range b.ArrivalS {
+				b.ArrivalS[i] = b.FoundS + factor*(b.ArrivalS[i]-b.FoundS)
+			}
+		}
+		r := Summarize(run, seeded()).StaleRate
+		if r.Inside || (r.Predicted < r.Compared.Low) != (factor < 1) {
+			t.Errorf("delays times %g: %+v", factor, r)
+		}
+	}
+}
+
+// TestHashing adds up work between samples that follow each other in a span of time.
+func TestHashing(t *testing.T) {
+	run := &record.Run{Manifest: record.Manifest{Nodes: make([]record.Node, 2)}}
+	for i, hashes := range []float64{0, 10, 30, 60, 5, 25, math.NaN(), 100} { // begins anew after 60
+		run.Samples = append(run.Samples, record.Sample{TimeS: float64(i), Node: 1, Hashes: hashes, HashesDue: 20 * float64(i)}, record.Sample{TimeS: float64(i), Node: 2})
+	}
+	for _, c := range []struct {
+		when spans
+		want work
+	}{
+		{spans{{0, 10}}, work{80, 80, 4}}, // without 3 to 4 and what is not known
+		{spans{{1, 3}}, work{50, 40, 2}},
+		{spans{{0.5, 2.5}}, work{20, 20, 1}},
+		{spans{{0, 1}, {4, 5}}, work{30, 40, 2}},
+		{nil, work{}},
+	} {
+		if got := hashing(run, c.when); got[0] != c.want || got[1].hashes != 0 {
+			t.Errorf("in %v: %v, want %v", c.when, got, c.want)
+		}
+	}
+}
+
 // TestPredictionIgnoresDisturbedTimes cuts a network in two: blocks that were found then
 // count for the stale rate, and not for what the prediction is held against.
 func TestPredictionIgnoresDisturbedTimes(t *testing.T) {
@@ -283,7 +321,7 @@ func TestAttacks(t *testing.T) {
 	near(t, "selfish share", selfish.Measured.Value, 145.0/300, 1e-12)
 	near(t, "predicted", selfish.Predicted, stats.SelfishShare(0.4, 0.5), 1e-12)
 	low, high := stats.Wilson(145, 300)
-	if !selfish.Inside || selfish.Measured.Low > low || selfish.Measured.High < high || !strings.Contains(selfish.Theory, "γ = 0.5 from 40 ties") {
+	if !selfish.Inside || selfish.Measured.Low > low-0.03 || selfish.Measured.High < high+0.03 || !strings.Contains(selfish.Theory, "γ = 0.5 from 40 ties that honest miners decided (between γ = 0.35 and 0.65 it is 0.513 to 0.538)") {
 		t.Errorf("%+v", selfish)
 	}
 	if selfish.BlocksNeeded < stats.SampleSize(0.4, selfish.Predicted) {
@@ -357,7 +395,7 @@ func TestDisturbances(t *testing.T) {
 		if at > 15 && at < 26 {
 			other = "b"
 		}
-		run.Samples = append(run.Samples, record.Sample{TimeS: at, Node: 1, Tip: "a"}, record.Sample{TimeS: at, Node: 2, Tip: other})
+		run.Samples = append(run.Samples, record.Sample{TimeS: at, Node: 1, Tip: "a"}, record.Sample{TimeS: at, Node: 2, Tip: other}, record.Sample{TimeS: at, Node: 3, Tip: "a"})
 	}
 	list := disturbances(run)
 	var got []string

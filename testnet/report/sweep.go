@@ -264,7 +264,6 @@ func (t *Tradeoffs) stale(o *Tradeoff, summaries []*record.Summary, confidence f
 		n := float64(r.ComparedBlocks)
 		pooled.Method = r.Method
 		pooled.ComparedBlocks += r.ComparedBlocks
-		pooled.EffectiveBlocks += r.EffectiveBlocks
 		pooled.Compared.Value += n * r.Compared.Value
 		pooled.Predicted += n * r.Predicted
 		variance += n * n * r.PredictedError * r.PredictedError

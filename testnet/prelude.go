@@ -18,19 +18,10 @@ import (
 	"github.com/kapok-chain/kapok/wallet"
 )
 
-// The fan-outs of the prelude. A mining reward makes spec.CoinsPerFan coins, by as many
-// transactions as it takes, each spending the change of the one before it.
-const (
-	maxFanOut = 800 // coins of one: what a wallet makes at most
-	// fanFees is the share of a reward, 1 in so many, that is kept for the fan-outs' fees:
-	// at the least fee rate they take a five-hundredth of that from a reward of 50 KPK.
-	fanFees = 100
-
-	// Weight units of a fan-out, rounded up: an output, and the rest. A block holds at
-	// least one of them, if it be of one coin.
-	fanOutputWeight = 43 * consensus.WitnessScale
-	fanBaseWeight   = 1000
-)
+// fanFees is the share of a reward, 1 in so many, that is kept for the fees of the
+// transactions that split it, each spending the change of the one before it: at the least
+// fee rate they take a five-hundredth of that from a reward of 50 KPK.
+const fanFees = 100
 
 // prelude is the chain that a testnet begins with: real blocks, with real proof of work
 // at the network's start difficulty, whose rewards the load's wallets split into the
@@ -98,7 +89,7 @@ func (p *prelude) split(ctx context.Context, from uint32) error {
 	}
 	tip := wallet.Tip{Height: p.tip.Height, Hash: p.tip.Hash}
 	value := (reward - reward/fanFees) / spec.CoinsPerFan
-	perFan := min(maxFanOut, max(1, (miner.Room(l.params)-fanBaseWeight)/fanOutputWeight))
+	perFan := spec.FanOut(l.params)
 	left := min(spec.CoinsPerFan, l.wanted-p.coins)
 	for left > 0 {
 		n := min(perFan, left)

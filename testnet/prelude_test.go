@@ -3,6 +3,7 @@ package testnet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -110,6 +111,35 @@ func TestWalletsAreRepeatable(t *testing.T) {
 	s.Seed++
 	if c := newTestLoad(t, s, nil); c.payers[0].address == a.payers[0].address {
 		t.Error("another seed makes the same wallets")
+	}
+}
+
+// The prelude that a file asks for is long enough, whatever fits into its blocks.
+func TestPreludesOfFiles(t *testing.T) {
+	for _, c := range []struct {
+		weight  int
+		seconds float64 // with 200 payments each
+	}{{8000, 1}, {40_000, 10}, {150_000, 20}, {280_000, 24}, {300_000, 10}, {4_000_000, 30}} {
+		text := fmt.Sprintf(`duration = "1m"
+[network]
+spacing = 3
+coinbase_maturity = 2
+max_weight = %d
+[nodes]
+count = 1
+hashrate = "100 H/s"
+[payments]
+wallets = 1
+curve = [{ from = "0s", rate = 200 }, { from = "%gs", rate = 0 }]
+`, c.weight, c.seconds)
+		s, err := spec.Parse([]byte(text), t.TempDir(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newTestLoad(t, s, nil)
+		if _, err := l.prelude(t.Context(), nil); err != nil || len(l.coins) != s.Coins {
+			t.Errorf("weight %d: %d of %d coins after %d blocks: %v", c.weight, len(l.coins), s.Coins, s.Prelude, err)
+		}
 	}
 }
 

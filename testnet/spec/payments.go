@@ -6,6 +6,9 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/miner"
 )
 
 // Limits of a load.
@@ -27,24 +30,44 @@ const (
 	spareSigmas = 4    // of chance, for the number of payments and for the time that blocks take
 	slowChain   = 1.25 // how much longer than they should blocks may take, all in all
 
-	// Weight units of what makes coins: one more output (value, length, script), the
-	// largest fan-out, and what else is in a block.
-	outputWeight = 172
-	fanOutWeight = 800*outputWeight + 1000
-	blockRest    = 4000
-	minMaxWeight = 8000 // room for a fan-out of some coins
+	minMaxWeight = 8000 // weight units: room for a fan-out of some coins
 )
 
-// CoinsPerFan is how many coins the reward of one block of the prelude is split into at
-// most; each block splits one, once the first has matured. They are worth a
-// two-thousandth of 50 KPK then, which pays for any fee.
-const CoinsPerFan = 2000
+// How the prelude makes coins: each block, once the first reward has matured, splits a
+// reward into CoinsPerFan of them at most, by as many fan-outs as it takes. The coins are
+// worth a two-thousandth of 50 KPK then, which pays for any fee.
+const (
+	CoinsPerFan = 2000
+	maxFanOut   = 800 // coins of one fan-out: what a wallet makes at most
 
-// coinsPerBlock is how many coins a block of so much weight makes at least: fan-outs are
-// packed until the next one does not fit.
-func coinsPerBlock(maxWeight int) int {
-	room := maxWeight - blockRest
-	return min(CoinsPerFan, max(min(room, fanOutWeight)-1000, room-fanOutWeight)/outputWeight)
+	// Weight units of a fan-out, rounded up: an output, and the rest.
+	fanOutputWeight = 43 * consensus.WitnessScale
+	fanBaseWeight   = 1000
+)
+
+// FanOut is how many coins one fan-out makes at most, so that a block has room for it.
+func FanOut(p *consensus.Params) int {
+	return min(maxFanOut, max(1, (miner.Room(p)-fanBaseWeight)/fanOutputWeight))
+}
+
+// preludeOf is how many blocks it takes until so many coins are made: fan-outs go into
+// blocks in order, as many as fit.
+func preludeOf(p *consensus.Params, coins int) uint32 {
+	blocks, waiting := p.Maturity, []int(nil)
+	for coins > 0 || len(waiting) > 0 {
+		blocks++
+		split := min(CoinsPerFan, coins)
+		for coins -= split; split > 0; {
+			n := min(FanOut(p), split)
+			waiting, split = append(waiting, n), split-n
+		}
+		for room := miner.Room(p); len(waiting) > 0; waiting = waiting[1:] {
+			if room -= fanBaseWeight + waiting[0]*fanOutputWeight; room < 0 {
+				break
+			}
+		}
+	}
+	return blocks
 }
 
 // paymentsTable is the load.
@@ -260,8 +283,7 @@ func (p *paymentsTable) prepare(s *Spec, network *table) {
 		s.Payments = Payments{Wallets: 1, Fees: Fees{Kind: Constant, Median: minFeeRate}}
 	}
 	s.Coins = int(coins)
-	fan := coinsPerBlock(s.Network.MaxWeight)
-	s.Prelude = s.Network.Maturity + uint32((s.Coins+fan-1)/fan)
+	s.Prelude = preludeOf(s.Network, s.Coins)
 	if s.Prelude > maxPrelude {
 		network.wrong("max_weight", s.Network.MaxWeight, "blocks in which %d coins can be made within %d of them: raise it, or lower [payments] rate", s.Coins, maxPrelude)
 		return

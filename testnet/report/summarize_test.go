@@ -311,7 +311,7 @@ func TestAttacks(t *testing.T) {
 	run := fastRun(t, 1)
 	run.Events = append(run.Events,
 		record.Event{TimeS: 900, Kind: "selfish", Attack: &record.Attack{Kind: record.Selfish, Node: 1, Share: 0.4, FromS: 500, ToS: 900, Blocks: 300, Own: 145, Ties: 60, TiesOwn: 20, TiesWon: 20}},
-		record.Event{TimeS: 1000, Kind: "double-spend", Attack: &record.Attack{Kind: record.DoubleSpend, Node: 2, Share: 0.3, FromS: 900, ToS: 1000, Confirmations: 2, Tries: 12, Won: 2, GivenUp: 8, GiveUpBehind: 6}},
+		record.Event{TimeS: 1000, Kind: "double-spend", Attack: &record.Attack{Kind: record.DoubleSpend, Node: 2, Share: 0.3, FromS: 900, ToS: 1000, Confirmations: 2, Tries: 12, Won: 3, GivenUp: 7, GiveUpBehind: 6}},
 		record.Event{TimeS: 1100, Kind: "double-spend", Attack: &record.Attack{Kind: record.DoubleSpend, Node: 2, Share: 0.1, FromS: 1000, ToS: 1100, Confirmations: 6, Tries: 1}})
 	s := Summarize(run, seeded())
 	if len(s.Attacks) != 3 {
@@ -327,13 +327,13 @@ func TestAttacks(t *testing.T) {
 	if selfish.BlocksNeeded < stats.SampleSize(0.4, selfish.Predicted) {
 		t.Errorf("needs %d blocks", selfish.BlocksNeeded)
 	}
-	near(t, "double spends won", double.Measured.Value, 0.2, 1e-12)
+	near(t, "double spends won", double.Measured.Value, 0.25, 1e-12) // two were published and overtaken: lost, too
 	near(t, "predicted", double.Predicted, stats.DoubleSpendGivingUp(0.3, 2, 6), 1e-12)
 	if !double.Inside || double.BlocksNeeded != stats.SampleSize(0, double.Predicted) {
 		t.Errorf("%+v", double)
 	}
 	if hopeless.BlocksNeeded < 100 || !slices.ContainsFunc(s.Missing, func(m string) bool {
-		return strings.Contains(m, "1 decided try of a double spend by node 2, and at least "+whole(hopeless.BlocksNeeded))
+		return strings.Contains(m, "1 try of a double spend by node 2, and at least "+whole(hopeless.BlocksNeeded))
 	}) {
 		t.Errorf("needs %d, missing %q", hopeless.BlocksNeeded, s.Missing)
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -272,15 +273,15 @@ func TestDelays(t *testing.T) {
 		got[d.Stage] = d
 	}
 	for stage, want := range map[string]record.Delay{
-		"submitted":     {Payments: 4, Blocks: 4, P50S: record.Interval{Value: 0}, P90S: 0.5},
+		"submitted":     {Payments: 4, Blocks: 3, P50S: record.Interval{Value: 0}, P90S: 0.5},
 		"accepted":      {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 1}, P90S: 1},
 		"every_mempool": {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 2}, P90S: 5},
 		"in_block":      {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 8}, P90S: 25},
 		"confirmed_1":   {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 9}, P90S: 26},
-		"confirmed_3":   {Payments: 2, Blocks: 2, P50S: record.Interval{Value: 23}, P90S: 29},
+		"confirmed_3":   {Payments: 2, Never: 1, Blocks: 2, P50S: record.Interval{Value: 29}, P90S: record.Figure(never)}, // which counts as the longest
 	} {
 		d := got[stage]
-		if d.Payments != want.Payments || d.Blocks != want.Blocks || d.P50S.Value != want.P50S.Value || d.P90S != want.P90S || d.P50.Value != want.P50S.Value/10 || !math.IsNaN(d.P50S.Low) {
+		if d.Payments != want.Payments || d.Blocks != want.Blocks || d.Never != want.Never || d.P50S.Value != want.P50S.Value || fmt.Sprint(d.P90S) != fmt.Sprint(want.P90S) || d.P50.Value != want.P50S.Value/10 || !math.IsNaN(d.P50S.Low) {
 			t.Errorf("%s: %+v, want %+v", stage, d, want)
 		}
 	}
@@ -300,7 +301,7 @@ func TestDelays(t *testing.T) {
 	if e := s.Energy; e.JoulesPerBlock != 22.5 || e.JoulesPerPayment != 30 || e.JoulesPerHash != 0.02 || s.HashesPerS != 50 {
 		t.Errorf("energy %+v, %g hashes a second", e, s.HashesPerS)
 	}
-	for _, part := range []string{"4 blocks, and at least 30 are needed for the stale rate", "4 block intervals, and at least 30 are needed for the block spacing", "for an interval of the median delay: in a block (3 blocks of 15), 1 confirmation (3 blocks of 15), 3 confirmations (2 blocks of 45)."} {
+	for _, part := range []string{"4 blocks, and at least 30 are needed for the stale rate", "4 block intervals, and at least 30 are needed for the block spacing", "1 of 3 payments never got as far as: 3 confirmations.", "3 of 3 payments never got as far as: 6 confirmations.", "for an interval of the median delay: in a block (3 blocks of 15), 1 confirmation (3 blocks of 15), 3 confirmations (2 blocks of 45)."} {
 		if !slices.ContainsFunc(s.Missing, func(m string) bool { return strings.Contains(m, part) }) {
 			t.Errorf("no %q in %q", part, s.Missing)
 		}
@@ -417,5 +418,43 @@ func TestDisturbances(t *testing.T) {
 	}
 	if !calm.hold(5, 10) || !calm.hold(6, 7) || calm.hold(9, 11) || calm.hold(4, 9) || calm.hold(29, 37) || calm.hold(39, 41) {
 		t.Error("hold is wrong")
+	}
+}
+
+// TestDelaysUnderOverload: where most payments never come into a block, the median delay is
+// not that of the few that do, in a run as in a sweep.
+func TestDelaysUnderOverload(t *testing.T) {
+	run := made{nodes: 3, rates: equalRates(3, 100), spacing: 2, warmUp: 10, measured: 200, paying: 5, perBlock: 3, delayMS: func(a, b int) float64 { return 90 }, seed: 9}.make(t)
+	run.Payments[len(run.Payments)-1].Status = record.Unanswered
+	s := Summarize(run, seeded())
+	for _, d := range s.Delays {
+		if waits := confirmed(1).name == d.Stage; waits && (d.Never <= d.Payments || !math.IsNaN(d.P50S.Value) || !math.IsNaN(d.P50S.Low) || !math.IsNaN(float64(d.P99S))) {
+			t.Errorf("%+v", d)
+		}
+	}
+	text, err := json.Marshal(s)
+	if err != nil || !strings.Contains(string(text), `"p99_s":null`) {
+		t.Errorf("%v in %s", err, text)
+	}
+	var back record.Summary
+	if err := json.Unmarshal(text, &back); err != nil || !math.IsNaN(float64(back.Delays[len(back.Delays)-1].P99S)) {
+		t.Errorf("it is not read back as it was written: %v", err)
+	}
+	if !slices.ContainsFunc(s.Missing, func(m string) bool {
+		return strings.Contains(m, "never got as far as: 1 confirmation. They count as the longest")
+	}) {
+		t.Errorf("missing: %q", s.Missing)
+	}
+	o := (&Tradeoffs{}).delay(&Tradeoff{IntervalS: 2}, []*record.Run{run}, 1, seeded())
+	for _, d := range s.Delays {
+		if d.Stage == "confirmed_1" && (o.Never != d.Never || o.Payments != d.Payments+d.Never || o.Blocks != d.Blocks || !math.IsNaN(o.P50S.Value)) {
+			t.Errorf("the sweep has %+v, the run %+v", o, d)
+		}
+	}
+	for i := range run.Payments {
+		run.Payments[i].Status, run.Payments[i].Block = record.Pending, ""
+	}
+	if free := Summarize(run, seeded()); !math.IsNaN(float64(free.Energy.JoulesPerPayment)) || free.Energy.Joules == 0 {
+		t.Errorf("nobody was paid, and that cost %g J each", free.Energy.JoulesPerPayment)
 	}
 }

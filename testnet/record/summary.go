@@ -112,7 +112,7 @@ type StaleRate struct {
 	Share  Interval `json:"share"` // Wilson's
 	Blocks int      `json:"blocks"`
 
-	Compared       Interval `json:"share_undisturbed"` // what the prediction is held against
+	Compared       Interval `json:"share_undisturbed"` // with the simulation's error: what the prediction is held against
 	ComparedBlocks int      `json:"blocks_undisturbed"`
 	Predicted      float64  `json:"predicted"`                // from the measured delays and hash rates
 	PredictedError float64  `json:"predicted_standard_error"` // of the simulation
@@ -188,7 +188,7 @@ type AttackResult struct {
 	Attack
 	Measured  Interval `json:"measured"` // share of blocks of a selfish miner, or of tries won
 	Predicted float64  `json:"predicted"`
-	Inside    bool     `json:"predicted_inside"`
+	Inside    *bool    `json:"predicted_inside"` // nil: there are no data that could tell
 	Theory    string   `json:"theory"`
 	// BlocksNeeded is how many blocks, or tries, it takes to tell the prediction from
 	// its absence (an honest miner's share; no double spend at all) at 95 % and a power of 80 %.

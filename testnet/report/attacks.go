@@ -60,7 +60,7 @@ func (a *analysis) selfish(k record.Attack) record.AttackResult {
 			r.Measured.Low, r.Measured.High = stats.WilsonAt(r.Measured.Value*effective, effective, stats.Confidence)
 		}
 	}
-	r.Inside = least <= r.Measured.High && most >= r.Measured.Low
+	r.Inside = verdict(k.Blocks > 0 && decided > 0, least <= r.Measured.High && most >= r.Measured.Low)
 	r.Theory = fmt.Sprintf("Eyal and Sirer 2014, equation 8, with α = %.3g; %s (between γ = %.2g and %.2g it is %.3g to %.3g)", k.Share, from, low, high, least, most)
 	r.BlocksNeeded = int(min(math.Ceil(float64(stats.SampleSize(k.Share, r.Predicted))*perBlock), math.MaxInt32))
 	if k.Blocks < r.BlocksNeeded {
@@ -68,6 +68,14 @@ func (a *analysis) selfish(k record.Attack) record.AttackResult {
 			count(k.Blocks, "block"), k.Node, whole(r.BlocksNeeded))
 	}
 	return r
+}
+
+// verdict is whether a prediction is inside, or nil where there are no data to tell.
+func verdict(known, inside bool) *bool {
+	if !known {
+		return nil
+	}
+	return &inside
 }
 
 // doubleSpend holds the share of tries won against the exact race. All tries count that came
@@ -80,7 +88,7 @@ func (a *analysis) doubleSpend(k record.Attack) record.AttackResult {
 	}
 	r.Measured.Low, r.Measured.High = stats.ClopperPearson(k.Won, k.Tries)
 	r.Predicted = orZero(stats.DoubleSpendGivingUp(k.Share, k.Confirmations, k.GiveUpBehind))
-	r.Inside = r.Predicted >= r.Measured.Low && r.Predicted <= r.Measured.High
+	r.Inside = verdict(k.Tries > 0, r.Predicted >= r.Measured.Low && r.Predicted <= r.Measured.High)
 	patience := "an attacker that never gives up"
 	if k.GiveUpBehind > 0 {
 		patience = fmt.Sprintf("an attacker that gives up %s behind", count(k.GiveUpBehind, "block"))

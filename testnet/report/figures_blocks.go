@@ -121,9 +121,9 @@ func (v *view) attacks() section {
 			have = r.Tries
 			what, label = fmt.Sprintf("share of %d tries won", have), fmt.Sprintf("Double spend, node %d", r.Node)
 		}
-		inside := "no"
-		if r.Inside {
-			inside = "yes"
+		inside := "–"
+		if r.Inside != nil {
+			inside = map[bool]string{true: "yes", false: "no"}[*r.Inside]
 		}
 		rows.Rows = append(rows.Rows, chart.Row{Label: label, Text: percent(r.Measured.Value),
 			Marks: []chart.Value{{At: 100 * r.Measured.Value, Low: 100 * r.Measured.Low, High: 100 * r.Measured.High}, mark(100 * r.Predicted)}})

@@ -29,7 +29,8 @@ func TestStaleRatePredicted(t *testing.T) {
 	predicted := 0.0
 	const runs = 8
 	for seed := range uint64(runs) {
-		s := Summarize(fastRun(t, seed), seeded())
+		run := fastRun(t, seed)
+		s := Summarize(run, seeded())
 		r := s.StaleRate
 		if r == nil || r.Method == "" {
 			t.Fatalf("no prediction: %q", s.Missing)
@@ -38,7 +39,10 @@ func TestStaleRatePredicted(t *testing.T) {
 		if r.Inside {
 			inside++
 		}
-		if r.Compared != r.Share || r.ComparedBlocks != r.Blocks || r.Blocks != s.Blocks+s.StaleBlocks {
+		if one := StaleRates([]*record.Run{run}, 1, seeded()).Points[0]; one.Inside != r.Inside || math.Abs(one.Share.Low-r.Compared.Low) > 1e-9 || math.Abs(one.Share.High-r.Compared.High) > 1e-9 {
+			t.Errorf("one run alone is held against %v, in its summary against %v", one.Share, r.Compared)
+		}
+		if r.Compared.Value != r.Share.Value || r.Compared.Low >= r.Share.Low || r.Compared.High <= r.Share.High || r.ComparedBlocks != r.Blocks || r.Blocks != s.Blocks+s.StaleBlocks {
 			t.Errorf("nothing disturbed the run, and %+v", r)
 		}
 		if len(s.Missing) > 0 {
@@ -322,7 +326,7 @@ func TestAttacks(t *testing.T) {
 	near(t, "selfish share", selfish.Measured.Value, 145.0/300, 1e-12)
 	near(t, "predicted", selfish.Predicted, stats.SelfishShare(0.4, 0.5), 1e-12)
 	low, high := stats.Wilson(145, 300)
-	if !selfish.Inside || selfish.Measured.Low > low-0.03 || selfish.Measured.High < high+0.03 || !strings.Contains(selfish.Theory, "γ = 0.5 from 40 ties that honest miners decided (between γ = 0.35 and 0.65 it is 0.513 to 0.538)") {
+	if selfish.Inside == nil || !*selfish.Inside || selfish.Measured.Low > low-0.03 || selfish.Measured.High < high+0.03 || !strings.Contains(selfish.Theory, "γ = 0.5 from 40 ties that honest miners decided (between γ = 0.35 and 0.65 it is 0.513 to 0.538)") {
 		t.Errorf("%+v", selfish)
 	}
 	if selfish.BlocksNeeded < stats.SampleSize(0.4, selfish.Predicted) {
@@ -330,13 +334,19 @@ func TestAttacks(t *testing.T) {
 	}
 	near(t, "double spends won", double.Measured.Value, 0.25, 1e-12) // two were published and overtaken: lost, too
 	near(t, "predicted", double.Predicted, stats.DoubleSpendGivingUp(0.3, 2, 6), 1e-12)
-	if !double.Inside || double.BlocksNeeded != stats.SampleSize(0, double.Predicted) {
+	if double.Inside == nil || !*double.Inside || double.BlocksNeeded != stats.SampleSize(0, double.Predicted) {
 		t.Errorf("%+v", double)
 	}
 	if hopeless.BlocksNeeded < 100 || !slices.ContainsFunc(s.Missing, func(m string) bool {
 		return strings.Contains(m, "1 try of a double spend by node 2, and at least "+whole(hopeless.BlocksNeeded))
 	}) {
 		t.Errorf("needs %d, missing %q", hopeless.BlocksNeeded, s.Missing)
+	}
+	if r := (&analysis{run: run, rng: seeded(), s: s}).doubleSpend(record.Attack{Kind: record.DoubleSpend, Share: 0.3, Confirmations: 1}); r.Inside != nil {
+		t.Errorf("no try at all is inside: %v", *r.Inside)
+	}
+	if r := (&analysis{run: run, rng: seeded(), s: s}).selfish(record.Attack{Kind: record.Selfish, Share: 0.3, Blocks: 10, Own: 3}); r.Inside != nil {
+		t.Errorf("with γ unknown it is inside: %v", *r.Inside)
 	}
 	// What was mined while they attacked is not held against the prediction.
 	if r := s.StaleRate; r.ComparedBlocks >= r.Blocks*3/4 || r.ComparedBlocks < r.Blocks/3 {

@@ -72,7 +72,7 @@ func StaleRates(runs []*record.Run, blocks int, rng *rand.Rand) *StaleReport {
 		}
 	}
 	r.Level = 1 - stats.Sidak(stats.Confidence, tests)
-	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of %.4g %% for %s (Šidák), with the prediction's own error; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in %.2g %% of all %d together",
+	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of %.4g %% for %s (Šidák), with the error of the prediction's simulation, not of the delays it is made from; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in %.2g %% of all %d together",
 		100*r.Each, 100*r.JointConfidence, count(len(runs), "point"), r.Level, 100*(1-r.JointConfidence), tests)
 	for i := range r.Points {
 		r.judge(&r.Points[i])

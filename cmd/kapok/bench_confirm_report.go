@@ -107,7 +107,7 @@ func (r *confirmReport) print(w io.Writer) {
 		r.Machine, r.Network, r.Nodes, r.Method.RatePerS, r.Blocks, r.MeasuredS)
 	fmt.Fprintf(w, "%-17s %8s  %-27s %8s %8s   %s\n", "seconds after due", "payments", "median [95 %]", "p90", "p99", "median in block intervals [95 %]")
 	for _, d := range r.Delays {
-		fmt.Fprintf(w, "%-17s %8d  %-27s %8.3f %8.3f   %s\n", confirmStages[d.Stage], d.Payments, interval(d.P50S, 3), d.P90S, d.P99S, interval(d.P50, 2))
+		fmt.Fprintf(w, "%-17s %8d  %-27s %8s %8s   %s\n", confirmStages[d.Stage], d.Payments, interval(d.P50S, 3), figure(d.P90S, 3), figure(d.P99S, 3), interval(d.P50, 2))
 	}
 	if slices.ContainsFunc(r.Delays, func(d record.Delay) bool { return math.IsNaN(d.P50S.Low) }) {
 		n := stats.ClustersNeeded(0.5)
@@ -120,13 +120,24 @@ func (r *confirmReport) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "blocks    %d, one every %.2f s (target %g s) at %s, %.1f %% of the hashes missing, %d stale\n",
 		r.Blocks, r.SpacingS, r.TargetS, formatHashrate(r.HashesPerS), 100*r.LagShare, r.StaleBlocks)
-	fmt.Fprintf(w, "energy    %.4g J: %.3g J per payment, %.3g J per block, %.3g J per hash\n          %s\n",
-		r.Energy.Joules, r.Energy.JoulesPerPayment, r.Energy.JoulesPerBlock, r.Energy.JoulesPerHash, r.Energy.Method)
+	fmt.Fprintf(w, "energy    %.4g J: %s per payment, %s per block, %s per hash\n          %s\n",
+		r.Energy.Joules, joules(r.Energy.JoulesPerPayment), joules(r.Energy.JoulesPerBlock), joules(r.Energy.JoulesPerHash), r.Energy.Method)
 	fmt.Fprint(w, complaint(r.Complete))
+}
+
+// figure writes a delay; so many payments may never have got there that there is none.
+func figure(f record.Figure, decimals int) string {
+	if math.IsNaN(float64(f)) {
+		return "never"
+	}
+	return fmt.Sprintf("%.*f", decimals, float64(f))
 }
 
 // interval writes a figure with its interval, if it has one.
 func interval(i record.Interval, decimals int) string {
+	if math.IsNaN(i.Value) {
+		return "never"
+	}
 	if math.IsNaN(i.Low) || math.IsNaN(i.High) {
 		return fmt.Sprintf("%.*f [not enough data]", decimals, i.Value)
 	}

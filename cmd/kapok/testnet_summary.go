@@ -60,14 +60,14 @@ func (s *testnetSummary) rows() [][2]string {
 	}
 	for _, d := range s.Delays {
 		if depth, ok := strings.CutPrefix(d.Stage, "confirmed_"); ok && d.Payments > 0 {
-			rows = append(rows, [2]string{"confirmed " + depth, fmt.Sprintf("p50 %s, p99 %s", within(d.P50S, briefly), briefly(d.P99S))})
+			rows = append(rows, [2]string{"confirmed " + depth, fmt.Sprintf("p50 %s, p99 %s", within(d.P50S, briefly), briefly(float64(d.P99S)))})
 		}
 	}
 	for _, a := range s.Attacks {
 		rows = append(rows, [2]string{string(a.Kind), fmt.Sprintf("node %d: %s, theory %s", a.Node, within(a.Measured, percent), percent(a.Predicted))})
 	}
 	rows = append(rows,
-		[2]string{"energy", fmt.Sprintf("%.3g J, %.3g J a payment, %.3g J a block (%s)", s.Energy.Joules, s.Energy.JoulesPerPayment, s.Energy.JoulesPerBlock, s.Energy.Method)},
+		[2]string{"energy", fmt.Sprintf("%.3g J, %s a payment, %s a block (%s)", s.Energy.Joules, joules(s.Energy.JoulesPerPayment), joules(s.Energy.JoulesPerBlock), s.Energy.Method)},
 		[2]string{"machine", fmt.Sprintf("%s hashed, %s of the worst miner's hashes not done; started in %s; %s of memory at most",
 			formatHashrate(s.HashesPerS), percent(s.LagShare), briefly(s.StartedInS), formatBytes(int64(s.PeakRSSBytes)))})
 	return rows
@@ -118,6 +118,14 @@ func within(i record.Interval, format func(float64) string) string {
 		return format(i.Value)
 	}
 	return fmt.Sprintf("%s (95 %% %s to %s)", format(i.Value), format(i.Low), format(i.High))
+}
+
+// joules is an energy with three digits.
+func joules(f record.Figure) string {
+	if math.IsNaN(float64(f)) {
+		return "unknown"
+	}
+	return fmt.Sprintf("%.3g J", float64(f))
 }
 
 // briefly is a time in seconds with three digits.

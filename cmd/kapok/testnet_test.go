@@ -5,36 +5,9 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/kapok-chain/kapok/consensus"
-	"github.com/kapok-chain/kapok/node"
 	"github.com/kapok-chain/kapok/testnet/record"
-	"github.com/kapok-chain/kapok/testnet/spec"
 )
-
-// The network file of a testnet that is up names the same network.
-func TestNetworkText(t *testing.T) {
-	for _, text := range []string{
-		"[network]\nspacing = 1\n[nodes]\ncount = 2\nhashrate = \"1 kH/s\"\n",
-		"[network]\nspacing = 0.3\ndifficulty = \"fixed\"\ncoinbase_maturity = 3\nmax_weight = 9000\ngenesis_text = \"a \\\"quote\\\" \\\\ é\"\n[nodes]\ncount = 2\nhashrate = \"1 kH/s\"\n",
-	} {
-		s, err := spec.Parse([]byte(text), t.TempDir(), time.Unix(1_800_000_000, 0))
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := node.DecodeNetwork([]byte(networkText(s.Network)))
-		if err != nil {
-			t.Fatalf("%v in\n%s", err, networkText(s.Network))
-		}
-		if p.GenesisHash() != s.Network.GenesisHash() || p.GenesisNonce != s.Network.GenesisNonce || p.HRP != s.Network.HRP {
-			t.Errorf("another network comes of\n%s", networkText(s.Network))
-		}
-		if _, preset := consensus.Preset(p.Name); preset {
-			t.Errorf("it has the name of a preset, %s", p.Name)
-		}
-	}
-}
 
 // What is unknown is left out of the summary, and what went wrong stands in it.
 func TestTestnetSummary(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/node"
 	"github.com/kapok-chain/kapok/testnet"
 	"github.com/kapok-chain/kapok/testnet/record"
 )
@@ -130,7 +130,11 @@ func (up *upState) write(dir string, params *consensus.Params) error {
 		return err
 	}
 	up.Network = filepath.Join(up.Dir, networkFile)
-	if err := os.WriteFile(up.Network, []byte(networkText(params)), 0o600); err != nil {
+	text, err := node.EncodeNetwork(params)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(up.Network, text, 0o600); err != nil {
 		return err
 	}
 	return record.Replace(filepath.Join(up.Dir, upFile), func(w io.Writer) error { return printJSON(w, up) })
@@ -143,19 +147,6 @@ func (up *upState) remove(dir string) error {
 		stop = nil
 	}
 	return errors.Join(stop, os.Remove(filepath.Join(dir, upFile)))
-}
-
-// networkText is a network file (node.DecodeNetwork) of parameters that are no preset's.
-func networkText(p *consensus.Params) string {
-	text := fmt.Sprintf("# The network of a testnet, for --network of other commands.\nname = %q\nspacing = %d\ndifficulty = %q\n", p.Name, p.Spacing, p.Rule)
-	if p.HalfLife > 0 {
-		text += fmt.Sprintf("half_life = %d\n", p.HalfLife)
-	}
-	genesis, _ := json.Marshal(p.GenesisText) // a string of TOML, too
-	return text + fmt.Sprintf("start_bits = \"%08x\"\npow_limit = \"%08x\"\nfuture_limit = %d\ncoinbase_maturity = %d\nmax_weight = %d\nhalving_interval = %d\n"+
-		"genesis_time = %d\ngenesis_text = %s\ngenesis_nonce = %d\nhrp = %q\np2p_port = %d\nrpc_port = %d\n",
-		p.StartBits, p.PowLimitBits, p.FutureLimit, p.Maturity, p.MaxWeight, p.HalvingInterval,
-		p.GenesisTime, genesis, p.GenesisNonce, p.HRP, p.P2PPort, p.RPCPort)
 }
 
 // upView is what `kapok testnet up` says when all nodes run.

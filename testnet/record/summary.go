@@ -46,6 +46,30 @@ type Interval struct {
 	High  float64
 }
 
+// Figure is a number that may not be there: NaN here, null in JSON.
+type Figure float64
+
+// MarshalJSON writes what is no number as null.
+func (f Figure) MarshalJSON() ([]byte, error) {
+	if x := float64(f); !math.IsNaN(x) && !math.IsInf(x, 0) {
+		return json.Marshal(x)
+	}
+	return []byte("null"), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (f *Figure) UnmarshalJSON(text []byte) error {
+	var x *float64
+	if err := json.Unmarshal(text, &x); err != nil {
+		return err
+	}
+	*f = Figure(math.NaN())
+	if x != nil {
+		*f = Figure(*x)
+	}
+	return nil
+}
+
 type intervalJSON struct {
 	Value *float64 `json:"value"`
 	Low   *float64 `json:"low"`
@@ -88,7 +112,7 @@ type StaleRate struct {
 	Share  Interval `json:"share"` // Wilson's
 	Blocks int      `json:"blocks"`
 
-	Compared       Interval `json:"share_undisturbed"` // what the prediction is held against
+	Compared       Interval `json:"share_undisturbed"` // with the simulation's error: what the prediction is held against
 	ComparedBlocks int      `json:"blocks_undisturbed"`
 	Predicted      float64  `json:"predicted"`                // from the measured delays and hash rates
 	PredictedError float64  `json:"predicted_standard_error"` // of the simulation
@@ -125,14 +149,16 @@ type Propagation struct {
 }
 
 // Delay is how long payments took to get somewhere, from when they were due, with the
-// intervals of the bootstrap by block.
+// intervals of the bootstrap by block. Those that never got there count as the longest,
+// so that there may be no percentile; those that were refused do not count.
 type Delay struct {
-	Stage    string   `json:"stage"` // submitted, accepted, every_mempool, in_block, confirmed_1, confirmed_3, confirmed_6
-	Payments int      `json:"payments"`
-	Blocks   int      `json:"blocks"` // that these were in: what the interval rests on
+	Stage    string   `json:"stage"`    // submitted, accepted, every_mempool, in_block, confirmed_1, confirmed_3, confirmed_6
+	Payments int      `json:"payments"` // that got there
+	Never    int      `json:"payments_that_never_got_there"`
+	Blocks   int      `json:"blocks"` // that those which did were in: what the interval rests on
 	P50S     Interval `json:"p50_s"`
-	P90S     float64  `json:"p90_s"`
-	P99S     float64  `json:"p99_s"`
+	P90S     Figure   `json:"p90_s"`
+	P99S     Figure   `json:"p99_s"`
 	P50      Interval `json:"p50_block_intervals"`
 }
 
@@ -152,9 +178,9 @@ type Energy struct {
 	Method           string  `json:"method"`
 	Measured         bool    `json:"measured"`
 	Joules           float64 `json:"joules"`
-	JoulesPerBlock   float64 `json:"joules_per_block"`
-	JoulesPerPayment float64 `json:"joules_per_payment"` // confirmed
-	JoulesPerHash    float64 `json:"joules_per_hash"`
+	JoulesPerBlock   Figure  `json:"joules_per_block"`   // not there where there was none; so with the others
+	JoulesPerPayment Figure  `json:"joules_per_payment"` // confirmed
+	JoulesPerHash    Figure  `json:"joules_per_hash"`
 }
 
 // AttackResult holds an attack against its theory.
@@ -162,7 +188,7 @@ type AttackResult struct {
 	Attack
 	Measured  Interval `json:"measured"` // share of blocks of a selfish miner, or of tries won
 	Predicted float64  `json:"predicted"`
-	Inside    bool     `json:"predicted_inside"`
+	Inside    *bool    `json:"predicted_inside"` // nil: there are no data that could tell
 	Theory    string   `json:"theory"`
 	// BlocksNeeded is how many blocks, or tries, it takes to tell the prediction from
 	// its absence (an honest miner's share; no double spend at all) at 95 % and a power of 80 %.

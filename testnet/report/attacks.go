@@ -60,7 +60,7 @@ func (a *analysis) selfish(k record.Attack) record.AttackResult {
 			r.Measured.Low, r.Measured.High = stats.WilsonAt(r.Measured.Value*effective, effective, stats.Confidence)
 		}
 	}
-	r.Inside = least <= r.Measured.High && most >= r.Measured.Low
+	r.Inside = verdict(k.Blocks > 0 && decided > 0, least <= r.Measured.High && most >= r.Measured.Low)
 	r.Theory = fmt.Sprintf("Eyal and Sirer 2014, equation 8, with α = %.3g; %s (between γ = %.2g and %.2g it is %.3g to %.3g)", k.Share, from, low, high, least, most)
 	r.BlocksNeeded = int(min(math.Ceil(float64(stats.SampleSize(k.Share, r.Predicted))*perBlock), math.MaxInt32))
 	if k.Blocks < r.BlocksNeeded {
@@ -70,25 +70,25 @@ func (a *analysis) selfish(k record.Attack) record.AttackResult {
 	return r
 }
 
-// decided is how many tries of a double spend one side had won in time.
-func decided(k *record.Attack) int {
-	if k.GiveUpBehind > 0 {
-		return k.Won + k.GivenUp
+// verdict is whether a prediction is inside, or nil where there are no data to tell.
+func verdict(known, inside bool) *bool {
+	if !known {
+		return nil
 	}
-	return k.Tries
+	return &inside
 }
 
-// doubleSpend holds the share of tries won against the exact race. Tries that neither side
-// had won when the time was over are left out.
+// doubleSpend holds the share of tries won against the exact race. All tries count that came
+// to an end: a branch that was published, and that the others' blocks then overtook, was
+// neither won nor given up, and is a failure of the attacker like any other.
 func (a *analysis) doubleSpend(k record.Attack) record.AttackResult {
-	decided := decided(&k)
 	r := record.AttackResult{Attack: k, Measured: record.Interval{Value: math.NaN()}}
-	if decided > 0 {
-		r.Measured.Value = float64(k.Won) / float64(decided)
+	if k.Tries > 0 {
+		r.Measured.Value = float64(k.Won) / float64(k.Tries)
 	}
-	r.Measured.Low, r.Measured.High = stats.ClopperPearson(k.Won, decided)
+	r.Measured.Low, r.Measured.High = stats.ClopperPearson(k.Won, k.Tries)
 	r.Predicted = orZero(stats.DoubleSpendGivingUp(k.Share, k.Confirmations, k.GiveUpBehind))
-	r.Inside = r.Predicted >= r.Measured.Low && r.Predicted <= r.Measured.High
+	r.Inside = verdict(k.Tries > 0, r.Predicted >= r.Measured.Low && r.Predicted <= r.Measured.High)
 	patience := "an attacker that never gives up"
 	if k.GiveUpBehind > 0 {
 		patience = fmt.Sprintf("an attacker that gives up %s behind", count(k.GiveUpBehind, "block"))
@@ -96,13 +96,13 @@ func (a *analysis) doubleSpend(k record.Attack) record.AttackResult {
 	r.Theory = fmt.Sprintf("exact race (Rosenfeld 2014; Grunspan and Pérez-Marco 2018) with q = %.3g, %s and %s, whose branch must be the longer one",
 		k.Share, count(k.Confirmations, "confirmation"), patience)
 	r.BlocksNeeded = stats.SampleSize(0, r.Predicted)
-	if decided < r.BlocksNeeded {
+	if k.Tries < r.BlocksNeeded {
 		tries := "tries"
-		if decided == 1 {
+		if k.Tries == 1 {
 			tries = "try"
 		}
-		a.missing("Not enough data: %d decided %s of a double spend by node %d, and at least %s are needed to tell its chance from none.",
-			decided, tries, k.Node, whole(r.BlocksNeeded))
+		a.missing("Not enough data: %d %s of a double spend by node %d, and at least %s are needed to tell its chance from none.",
+			k.Tries, tries, k.Node, whole(r.BlocksNeeded))
 	}
 	return r
 }

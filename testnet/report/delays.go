@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -19,14 +20,17 @@ const (
 	bootstrapWork   = 400_000_000
 )
 
-// stages are what a payment goes through, in order. Confirmations hang together with those
-// of the blocks before: each block is among the first so many of as many payments.
-var stages = []struct {
+// stage is something that payments get to.
+type stage struct {
 	name, title string
 	blocks      int
 	waits       bool // for blocks
 	at          func(*record.Payment) float64
-}{
+}
+
+// stages are what a payment goes through, in order. Confirmations hang together with those
+// of the blocks before: each block is among the first so many of as many payments.
+var stages = []stage{
 	{"submitted", "submitted", 1, false, func(p *record.Payment) float64 { return p.SubmittedS }},
 	{"accepted", "accepted by its node", 1, false, func(p *record.Payment) float64 { return p.AcceptedS }},
 	{"every_mempool", "in every mempool", 1, false, func(p *record.Payment) float64 { return p.EveryPoolS }},
@@ -34,6 +38,12 @@ var stages = []struct {
 	{"confirmed_1", "1 confirmation", 1, true, func(p *record.Payment) float64 { return p.Confirmed1S }},
 	{"confirmed_3", "3 confirmations", 3, true, func(p *record.Payment) float64 { return p.Confirmed3S }},
 	{"confirmed_6", "6 confirmations", 6, true, func(p *record.Payment) float64 { return p.Confirmed6S }},
+}
+
+// confirmed is the stage of a payment with so many confirmations, of which there is one.
+func confirmed(confirmations int) *stage {
+	i := slices.IndexFunc(stages, func(s stage) bool { return s.name == fmt.Sprintf("confirmed_%d", confirmations) })
+	return &stages[i]
 }
 
 // paid are the payments of the load that were due in the measured time. Those of an
@@ -59,16 +69,15 @@ func (a *analysis) payments() {
 		}
 		return
 	}
-	cluster := clusters(list)
 	var few []string // blocks, for an interval
-	for _, stage := range stages {
-		d, ok := a.delay(list, cluster, stage.blocks, stage.at)
+	for i := range stages {
+		stage := &stages[i]
+		d, ok := a.delay(list, stage)
 		if !ok {
 			continue
 		}
-		d.Stage = stage.name
 		a.s.Delays = append(a.s.Delays, d)
-		if math.IsNaN(d.P50S.Low) && stage.waits {
+		if !math.IsNaN(d.P50S.Value) && math.IsNaN(d.P50S.Low) && stage.waits {
 			few = append(few, fmt.Sprintf("%s (%d blocks of %d)", stage.title, d.Blocks, stage.blocks*stats.ClustersNeeded(0.5)))
 		}
 	}
@@ -78,6 +87,9 @@ func (a *analysis) payments() {
 	a.parts(list)
 }
 
+// noBlock is the cluster of payments that are in no block, behind all others.
+const noBlock = math.MaxUint32
+
 // clusters numbers the payments' blocks by height; payments in no block are in one of
 // their own, behind the others.
 func clusters(list []*record.Payment) map[string]int {
@@ -85,7 +97,7 @@ func clusters(list []*record.Payment) map[string]int {
 	for _, p := range list {
 		blocks[p.Block] = p.Height
 		if p.Block == "" {
-			blocks[p.Block] = math.MaxUint32
+			blocks[p.Block] = noBlock
 		}
 	}
 	var order []string
@@ -100,33 +112,84 @@ func clusters(list []*record.Payment) map[string]int {
 	return numbers
 }
 
-// delay summarises how long the payments took to one stage.
-func (a *analysis) delay(list []*record.Payment, cluster map[string]int, length int, at func(*record.Payment) float64) (d record.Delay, ok bool) {
-	var values []stats.Clustered
-	var sorted []float64
-	blocks := make(map[int]bool)
+// delaySample is how long payments took to one stage, of one run or of several. A payment
+// that never got there counts as the longest: those that are missing are the late ones, and
+// without them a network would look the faster the fuller it is.
+type delaySample struct {
+	stage  *stage
+	values []stats.Clustered // seconds; +Inf: never
+	sorted []float64
+	never  int
+	blocks int // that payments which got there were in
+	next   int // number of the next run's first cluster
+}
+
+// add takes a run's payments, and returns their delays in ascending order. What a node
+// refused, and what a double spend took back, was not to get there.
+func (d *delaySample) add(list []*record.Payment) (own []float64) {
+	cluster := clusters(list)
+	blocks := make(map[string]bool)
 	for _, p := range list {
-		if t := at(p); !math.IsNaN(t) {
-			delay := micro(max(0, t-p.DueS))
-			values = append(values, stats.Clustered{Value: delay, Cluster: cluster[p.Block]})
-			sorted = append(sorted, delay)
-			blocks[cluster[p.Block]] = true
+		at := d.stage.at(p)
+		if math.IsNaN(at) {
+			if p.Status == record.Refused || p.Status == record.Conflicted || p.Block != "" && !d.stage.waits {
+				continue // or it was in a block before anybody saw it there
+			}
+			at = math.Inf(1)
+			d.never++
+		} else if p.Block != "" {
+			blocks[p.Block] = true
 		}
+		delay := micro(max(0, at-p.DueS))
+		d.values = append(d.values, stats.Clustered{Value: delay, Cluster: d.next + cluster[p.Block]})
+		own = append(own, delay)
 	}
-	if len(values) == 0 {
+	slices.Sort(own)
+	d.sorted = slices.Sorted(slices.Values(append(d.sorted, own...)))
+	d.blocks += len(blocks)
+	d.next += len(cluster)
+	return own
+}
+
+// quantile is a quantile of them, or NaN where so many never got there.
+func (d *delaySample) quantile(q float64) float64 { return finiteOrNaN(stats.Quantile(d.sorted, q)) }
+
+// median is the median with its interval. An upper end that is not there, beside a lower
+// one, is infinite.
+func (d *delaySample) median(rng *rand.Rand) record.Interval {
+	m := record.Interval{Value: d.quantile(0.5), Low: math.NaN(), High: math.NaN()}
+	if math.IsNaN(m.Value) {
+		return m
+	}
+	rounds := min(bootstrapRounds, max(200, bootstrapWork/len(d.values)))
+	if low, high, ok := stats.BootstrapQuantileSerial(d.values, 0.5, d.stage.blocks, rounds, rng); ok {
+		m.Low, m.High = finiteOrNaN(low), finiteOrNaN(high)
+	}
+	return m
+}
+
+// delay summarises how long the payments took to one stage.
+func (a *analysis) delay(list []*record.Payment, stage *stage) (d record.Delay, ok bool) {
+	sample := delaySample{stage: stage}
+	sample.add(list)
+	if sample.never > 0 {
+		a.missing("%d of %s never got as far as: %s. They count as the longest; percentiles among them are left out.", sample.never, count(len(sample.values), "payment"), stage.title)
+	}
+	if sample.never == len(sample.values) {
 		return d, false
 	}
-	slices.Sort(sorted)
-	d = record.Delay{Payments: len(values), Blocks: len(blocks), P90S: stats.Quantile(sorted, 0.9), P99S: stats.Quantile(sorted, 0.99)}
-	d.P50S = record.Interval{Value: stats.Quantile(sorted, 0.5), Low: math.NaN(), High: math.NaN()}
-	if low, high, ok := stats.BootstrapQuantileSerial(values, 0.5, length, min(bootstrapRounds, max(200, bootstrapWork/len(values))), a.rng); ok {
-		d.P50S.Low, d.P50S.High = low, high
-	}
-	d.P50 = record.Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN()}
-	if s := a.run.Manifest.Network.SpacingS; s > 0 {
-		d.P50 = record.Interval{Value: d.P50S.Value / s, Low: d.P50S.Low / s, High: d.P50S.High / s}
-	}
+	d = record.Delay{Stage: stage.name, Payments: len(sample.values) - sample.never, Never: sample.never, Blocks: sample.blocks,
+		P50S: sample.median(a.rng), P90S: record.Figure(sample.quantile(0.9)), P99S: record.Figure(sample.quantile(0.99))}
+	d.P50 = inIntervals(d.P50S, a.run.Manifest.Network.SpacingS)
 	return d, true
+}
+
+// inIntervals is a time in units of the block interval, if that is known.
+func inIntervals(t record.Interval, spacing float64) record.Interval {
+	if !(spacing > 0) {
+		return record.Interval{Value: math.NaN(), Low: math.NaN(), High: math.NaN()}
+	}
+	return record.Interval{Value: t.Value / spacing, Low: t.Low / spacing, High: t.High / spacing}
 }
 
 // partNames are the parts of a confirmation, in order; see record.DelayPart.

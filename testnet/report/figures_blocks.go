@@ -114,16 +114,16 @@ func (v *view) attacks() section {
 	const most = 20
 	rows := chart.Rows{ID: "plot-attacks", Title: "Attacks", Desc: "Measured success of each attack with its interval, and what theory predicts.", X: chart.Axis{Label: "share, %"}, Names: []string{"measured, with its 95 % interval", "predicted"}}
 	t := table{Title: "Attacks against theory", Words: 2, Head: []string{"attack", "what is measured", "hash share", "measured", "95 % interval", "predicted", "inside", "have", "needed"},
-		Caption: "Needed: how many blocks, or decided tries, it takes to tell the prediction from an honest miner's share, or from none, at 5 % and a power of 80 %."}
+		Caption: "Needed: how many blocks, or tries, it takes to tell the prediction from an honest miner's share, or from none, at 5 % and a power of 80 %."}
 	for _, r := range v.s.Attacks[:min(len(v.s.Attacks), most)] {
 		what, label, have := "share of the chain's blocks", fmt.Sprintf("Selfish, node %d", r.Node), r.Blocks
 		if r.Kind == record.DoubleSpend {
-			have = decided(&r.Attack)
-			what, label = fmt.Sprintf("share of %d decided tries won", have), fmt.Sprintf("Double spend, node %d", r.Node)
+			have = r.Tries
+			what, label = fmt.Sprintf("share of %d tries won", have), fmt.Sprintf("Double spend, node %d", r.Node)
 		}
-		inside := "no"
-		if r.Inside {
-			inside = "yes"
+		inside := "–"
+		if r.Inside != nil {
+			inside = map[bool]string{true: "yes", false: "no"}[*r.Inside]
 		}
 		rows.Rows = append(rows.Rows, chart.Row{Label: label, Text: percent(r.Measured.Value),
 			Marks: []chart.Value{{At: 100 * r.Measured.Value, Low: 100 * r.Measured.Low, High: 100 * r.Measured.High}, mark(100 * r.Predicted)}})

@@ -73,10 +73,10 @@ func (v *view) delays() section {
 }
 
 func (v *view) delayCurves(list []*record.Payment, values map[string][]float64) figure {
-	accepted := 0
+	due := 0
 	for _, p := range list {
-		if !math.IsNaN(p.AcceptedS) {
-			accepted++
+		if p.Status != record.Refused && p.Status != record.Conflicted {
+			due++
 		}
 	}
 	end := widest(values["confirmed_1"], values["confirmed_3"], values["confirmed_6"])
@@ -87,12 +87,16 @@ func (v *view) delayCurves(list []*record.Payment, values map[string][]float64) 
 	for i, stage := range []string{"confirmed_1", "confirmed_3", "confirmed_6"} {
 		if n := len(values[stage]); n > 0 {
 			title := titleOf(stage)
-			plot.Series = append(plot.Series, cumulative(title, i, values[stage], accepted, unit, end))
-			medians = append(medians, fmt.Sprintf("%s: %s", title, seconds(stats.Quantile(slices.Sorted(slices.Values(values[stage])), 0.5))))
+			plot.Series = append(plot.Series, cumulative(title, i, values[stage], due, unit, end))
+			for _, d := range v.s.Delays {
+				if d.Stage == stage {
+					medians = append(medians, fmt.Sprintf("%s: %s", title, seconds(d.P50S.Value)))
+				}
+			}
 		}
 	}
 	return figure{Title: "How long until payments are confirmed", Picture: template.HTML(plot.HTML()),
-		Caption: fmt.Sprintf("Of %s that nodes accepted in the measured time. Medians of those that got there: %s. The axis ends at the 99th percentile.", count(accepted, "payment"), strings.Join(medians, "; "))}
+		Caption: fmt.Sprintf("Of %s that were due in the measured time, and neither refused nor taken back. Medians since due, in which a payment that never got there counts as the longest: %s. The axis ends at the 99th percentile.", count(due, "payment"), strings.Join(medians, "; "))}
 }
 
 func titleOf(stage string) string {
@@ -151,7 +155,7 @@ func partTitle(name string) string {
 
 func (v *view) delayTable() table {
 	t := table{Title: "Delays since due", Words: 1, Head: []string{"until", "payments", "median", "95 % interval", "90th percentile", "99th", "median in block intervals"},
-		Caption: fmt.Sprintf("Percentiles are nearest ranks. The interval is of the median: %s resamples of whole blocks with their payments, of as many blocks in a row as a confirmation takes.", whole(bootstrapRounds))}
+		Caption: fmt.Sprintf("Percentiles are nearest ranks; payments that never got there count as the longest, and a percentile among them is left out. The interval is of the median: %s resamples of whole blocks with their payments, of as many blocks in a row as a confirmation takes.", whole(bootstrapRounds))}
 	for _, d := range v.s.Delays {
 		between := "–"
 		if !math.IsNaN(d.P50S.Low) {
@@ -163,7 +167,7 @@ func (v *view) delayTable() table {
 				intervals = "< 0.001"
 			}
 		}
-		t.Rows = append(t.Rows, []string{titleOf(d.Stage), whole(d.Payments), seconds(d.P50S.Value), between, seconds(d.P90S), seconds(d.P99S), intervals})
+		t.Rows = append(t.Rows, []string{titleOf(d.Stage), whole(d.Payments), seconds(d.P50S.Value), between, seconds(float64(d.P90S)), seconds(float64(d.P99S)), intervals})
 	}
 	return t
 }
@@ -259,7 +263,7 @@ func (v *view) paymentsAndEnergy() section {
 	for _, row := range []struct {
 		label string
 		value float64
-	}{{"all of it", e.Joules}, {"per block", e.JoulesPerBlock}, {"per payment", e.JoulesPerPayment}} {
+	}{{"all of it", e.Joules}, {"per block", float64(e.JoulesPerBlock)}, {"per payment", float64(e.JoulesPerPayment)}} {
 		if row.value > 0 {
 			bars.Rows = append(bars.Rows, chart.Row{Label: row.label, Marks: []chart.Value{mark(row.value)}, Text: chart.Quantity(row.value, "J")})
 		}
@@ -269,6 +273,6 @@ func (v *view) paymentsAndEnergy() section {
 		kind = "Measured"
 	}
 	s.Figures = append(s.Figures, figure{Title: "What it cost", Picture: template.HTML(bars.HTML()),
-		Caption: fmt.Sprintf("%s: %s. All nodes and the load together, over the measured time; per block of the best chain, and per confirmed payment. One hash: %s.", kind, strings.TrimPrefix(e.Method, "model: "), chart.Quantity(e.JoulesPerHash, "J"))})
+		Caption: fmt.Sprintf("%s: %s. All nodes and the load together, over the measured time; per block of the best chain, and per confirmed payment. One hash: %s.", kind, strings.TrimPrefix(e.Method, "model: "), joules(e.JoulesPerHash))})
 	return s
 }

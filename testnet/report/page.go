@@ -221,9 +221,9 @@ func (v *view) tiles() (tiles []tile) {
 		if e.Measured {
 			kind = "measured"
 		}
-		t := tile{"Energy per payment", chart.Quantity(e.JoulesPerPayment, "J"), fmt.Sprintf("%s per block; %s", chart.Quantity(e.JoulesPerBlock, "J"), kind)}
-		if e.JoulesPerPayment == 0 {
-			t = tile{"Energy per block", chart.Quantity(e.JoulesPerBlock, "J"), kind}
+		t := tile{"Energy per payment", joules(e.JoulesPerPayment), fmt.Sprintf("%s per block; %s", joules(e.JoulesPerBlock), kind)}
+		if math.IsNaN(float64(e.JoulesPerPayment)) {
+			t = tile{"Energy per block", joules(e.JoulesPerBlock), kind}
 		}
 		tiles = append(tiles, t)
 	}
@@ -253,6 +253,14 @@ func seconds(s float64) string {
 	}
 	unit, name := chart.TimeUnit(math.Abs(s))
 	return chart.Number(s/unit) + "\u00a0" + name
+}
+
+// joules writes an energy, if it is known.
+func joules(f record.Figure) string {
+	if math.IsNaN(float64(f)) {
+		return "–"
+	}
+	return chart.Quantity(float64(f), "J")
 }
 
 // percent writes a share.

@@ -72,7 +72,7 @@ func StaleRates(runs []*record.Run, blocks int, rng *rand.Rand) *StaleReport {
 		}
 	}
 	r.Level = 1 - stats.Sidak(stats.Confidence, tests)
-	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of %.4g %% for %s (Šidák), with the prediction's own error; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in %.2g %% of all %d together",
+	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of %.4g %% for %s (Šidák), with the error of the prediction's simulation, not of the delays it is made from; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in %.2g %% of all %d together",
 		100*r.Each, 100*r.JointConfidence, count(len(runs), "point"), r.Level, 100*(1-r.JointConfidence), tests)
 	for i := range r.Points {
 		r.judge(&r.Points[i])
@@ -102,15 +102,28 @@ func (p *StalePoint) take(rate *record.StaleRate, confidence float64) {
 	}
 	p.StaleBlocks = int(math.Round(rate.Compared.Value * float64(p.Blocks)))
 	p.Predicted, p.PredictedError, p.Prediction = rate.Predicted, rate.PredictedError, rate.Method
-	n := float64(p.Blocks)
-	if variance := p.Predicted * (1 - p.Predicted); variance > 0 { // the prediction is an estimate, too
-		n = variance / (variance/n + p.PredictedError*p.PredictedError)
-	}
-	share := float64(p.StaleBlocks) / float64(p.Blocks)
-	p.Share.Value = share
-	p.Share.Low, p.Share.High = stats.WilsonAt(share*n, n, confidence)
-	p.Inside = p.Prediction != "" && p.Predicted >= p.Share.Low && p.Predicted <= p.Share.High
+	var n float64
+	p.Share, n = against(rate, confidence)
+	p.Inside = inside(&record.StaleRate{Method: rate.Method, Predicted: rate.Predicted, Compared: p.Share})
 	p.Notices = noticed(p.Predicted, n)
+}
+
+// against is the measured share with an interval that a prediction is held against, and how
+// many blocks that know nothing of each other would have one as wide. The prediction is an
+// estimate, too: the error of its simulation is taken in.
+func against(rate *record.StaleRate, confidence float64) (share record.Interval, n float64) {
+	n = float64(rate.ComparedBlocks)
+	if variance := rate.Predicted * (1 - rate.Predicted); variance > 0 {
+		n = variance / (variance/n + rate.PredictedError*rate.PredictedError)
+	}
+	share.Value = rate.Compared.Value
+	share.Low, share.High = stats.WilsonAt(share.Value*n, n, confidence)
+	return share, n
+}
+
+// inside is whether there is a prediction, and it is in the interval of against.
+func inside(r *record.StaleRate) bool {
+	return r.Method != "" && r.Predicted >= r.Compared.Low && r.Predicted <= r.Compared.High
 }
 
 // noticed is the least share above p that n observations tell from it in 80 % of cases.

@@ -188,17 +188,17 @@ func hashing(run *record.Run, when spans) []work {
 	return nodes
 }
 
-// energy divides what the measured part cost; what there was none of costs 0.
+// energy divides what the measured part cost; what there was none of has no cost.
 func (a *analysis) energy() {
 	e := a.run.Manifest.End
 	if e == nil {
 		return
 	}
-	per := func(n float64) float64 {
+	per := func(n float64) record.Figure {
 		if n <= 0 {
-			return 0
+			return record.Figure(math.NaN())
 		}
-		return e.Joules / n
+		return record.Figure(e.Joules / n)
 	}
 	a.s.Energy = record.Energy{
 		Method: e.EnergyMethod, Measured: e.Measured, Joules: e.Joules, JoulesPerBlock: per(float64(a.s.Blocks)),

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -28,7 +29,8 @@ func TestStaleRatePredicted(t *testing.T) {
 	predicted := 0.0
 	const runs = 8
 	for seed := range uint64(runs) {
-		s := Summarize(fastRun(t, seed), seeded())
+		run := fastRun(t, seed)
+		s := Summarize(run, seeded())
 		r := s.StaleRate
 		if r == nil || r.Method == "" {
 			t.Fatalf("no prediction: %q", s.Missing)
@@ -37,7 +39,10 @@ func TestStaleRatePredicted(t *testing.T) {
 		if r.Inside {
 			inside++
 		}
-		if r.Compared != r.Share || r.ComparedBlocks != r.Blocks || r.Blocks != s.Blocks+s.StaleBlocks {
+		if one := StaleRates([]*record.Run{run}, 1, seeded()).Points[0]; one.Inside != r.Inside || math.Abs(one.Share.Low-r.Compared.Low) > 1e-9 || math.Abs(one.Share.High-r.Compared.High) > 1e-9 {
+			t.Errorf("one run alone is held against %v, in its summary against %v", one.Share, r.Compared)
+		}
+		if r.Compared.Value != r.Share.Value || r.Compared.Low >= r.Share.Low || r.Compared.High <= r.Share.High || r.ComparedBlocks != r.Blocks || r.Blocks != s.Blocks+s.StaleBlocks {
 			t.Errorf("nothing disturbed the run, and %+v", r)
 		}
 		if len(s.Missing) > 0 {
@@ -272,15 +277,15 @@ func TestDelays(t *testing.T) {
 		got[d.Stage] = d
 	}
 	for stage, want := range map[string]record.Delay{
-		"submitted":     {Payments: 4, Blocks: 4, P50S: record.Interval{Value: 0}, P90S: 0.5},
+		"submitted":     {Payments: 4, Blocks: 3, P50S: record.Interval{Value: 0}, P90S: 0.5},
 		"accepted":      {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 1}, P90S: 1},
 		"every_mempool": {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 2}, P90S: 5},
 		"in_block":      {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 8}, P90S: 25},
 		"confirmed_1":   {Payments: 3, Blocks: 3, P50S: record.Interval{Value: 9}, P90S: 26},
-		"confirmed_3":   {Payments: 2, Blocks: 2, P50S: record.Interval{Value: 23}, P90S: 29},
+		"confirmed_3":   {Payments: 2, Never: 1, Blocks: 2, P50S: record.Interval{Value: 29}, P90S: record.Figure(never)}, // which counts as the longest
 	} {
 		d := got[stage]
-		if d.Payments != want.Payments || d.Blocks != want.Blocks || d.P50S.Value != want.P50S.Value || d.P90S != want.P90S || d.P50.Value != want.P50S.Value/10 || !math.IsNaN(d.P50S.Low) {
+		if d.Payments != want.Payments || d.Blocks != want.Blocks || d.Never != want.Never || d.P50S.Value != want.P50S.Value || fmt.Sprint(d.P90S) != fmt.Sprint(want.P90S) || d.P50.Value != want.P50S.Value/10 || !math.IsNaN(d.P50S.Low) {
 			t.Errorf("%s: %+v, want %+v", stage, d, want)
 		}
 	}
@@ -300,7 +305,7 @@ func TestDelays(t *testing.T) {
 	if e := s.Energy; e.JoulesPerBlock != 22.5 || e.JoulesPerPayment != 30 || e.JoulesPerHash != 0.02 || s.HashesPerS != 50 {
 		t.Errorf("energy %+v, %g hashes a second", e, s.HashesPerS)
 	}
-	for _, part := range []string{"4 blocks, and at least 30 are needed for the stale rate", "4 block intervals, and at least 30 are needed for the block spacing", "for an interval of the median delay: in a block (3 blocks of 15), 1 confirmation (3 blocks of 15), 3 confirmations (2 blocks of 45)."} {
+	for _, part := range []string{"4 blocks, and at least 30 are needed for the stale rate", "4 block intervals, and at least 30 are needed for the block spacing", "1 of 3 payments never got as far as: 3 confirmations.", "3 of 3 payments never got as far as: 6 confirmations.", "for an interval of the median delay: in a block (3 blocks of 15), 1 confirmation (3 blocks of 15), 3 confirmations (2 blocks of 45)."} {
 		if !slices.ContainsFunc(s.Missing, func(m string) bool { return strings.Contains(m, part) }) {
 			t.Errorf("no %q in %q", part, s.Missing)
 		}
@@ -311,7 +316,7 @@ func TestAttacks(t *testing.T) {
 	run := fastRun(t, 1)
 	run.Events = append(run.Events,
 		record.Event{TimeS: 900, Kind: "selfish", Attack: &record.Attack{Kind: record.Selfish, Node: 1, Share: 0.4, FromS: 500, ToS: 900, Blocks: 300, Own: 145, Ties: 60, TiesOwn: 20, TiesWon: 20}},
-		record.Event{TimeS: 1000, Kind: "double-spend", Attack: &record.Attack{Kind: record.DoubleSpend, Node: 2, Share: 0.3, FromS: 900, ToS: 1000, Confirmations: 2, Tries: 12, Won: 2, GivenUp: 8, GiveUpBehind: 6}},
+		record.Event{TimeS: 1000, Kind: "double-spend", Attack: &record.Attack{Kind: record.DoubleSpend, Node: 2, Share: 0.3, FromS: 900, ToS: 1000, Confirmations: 2, Tries: 12, Won: 3, GivenUp: 7, GiveUpBehind: 6}},
 		record.Event{TimeS: 1100, Kind: "double-spend", Attack: &record.Attack{Kind: record.DoubleSpend, Node: 2, Share: 0.1, FromS: 1000, ToS: 1100, Confirmations: 6, Tries: 1}})
 	s := Summarize(run, seeded())
 	if len(s.Attacks) != 3 {
@@ -321,21 +326,27 @@ func TestAttacks(t *testing.T) {
 	near(t, "selfish share", selfish.Measured.Value, 145.0/300, 1e-12)
 	near(t, "predicted", selfish.Predicted, stats.SelfishShare(0.4, 0.5), 1e-12)
 	low, high := stats.Wilson(145, 300)
-	if !selfish.Inside || selfish.Measured.Low > low-0.03 || selfish.Measured.High < high+0.03 || !strings.Contains(selfish.Theory, "γ = 0.5 from 40 ties that honest miners decided (between γ = 0.35 and 0.65 it is 0.513 to 0.538)") {
+	if selfish.Inside == nil || !*selfish.Inside || selfish.Measured.Low > low-0.03 || selfish.Measured.High < high+0.03 || !strings.Contains(selfish.Theory, "γ = 0.5 from 40 ties that honest miners decided (between γ = 0.35 and 0.65 it is 0.513 to 0.538)") {
 		t.Errorf("%+v", selfish)
 	}
 	if selfish.BlocksNeeded < stats.SampleSize(0.4, selfish.Predicted) {
 		t.Errorf("needs %d blocks", selfish.BlocksNeeded)
 	}
-	near(t, "double spends won", double.Measured.Value, 0.2, 1e-12)
+	near(t, "double spends won", double.Measured.Value, 0.25, 1e-12) // two were published and overtaken: lost, too
 	near(t, "predicted", double.Predicted, stats.DoubleSpendGivingUp(0.3, 2, 6), 1e-12)
-	if !double.Inside || double.BlocksNeeded != stats.SampleSize(0, double.Predicted) {
+	if double.Inside == nil || !*double.Inside || double.BlocksNeeded != stats.SampleSize(0, double.Predicted) {
 		t.Errorf("%+v", double)
 	}
 	if hopeless.BlocksNeeded < 100 || !slices.ContainsFunc(s.Missing, func(m string) bool {
-		return strings.Contains(m, "1 decided try of a double spend by node 2, and at least "+whole(hopeless.BlocksNeeded))
+		return strings.Contains(m, "1 try of a double spend by node 2, and at least "+whole(hopeless.BlocksNeeded))
 	}) {
 		t.Errorf("needs %d, missing %q", hopeless.BlocksNeeded, s.Missing)
+	}
+	if r := (&analysis{run: run, rng: seeded(), s: s}).doubleSpend(record.Attack{Kind: record.DoubleSpend, Share: 0.3, Confirmations: 1}); r.Inside != nil {
+		t.Errorf("no try at all is inside: %v", *r.Inside)
+	}
+	if r := (&analysis{run: run, rng: seeded(), s: s}).selfish(record.Attack{Kind: record.Selfish, Share: 0.3, Blocks: 10, Own: 3}); r.Inside != nil {
+		t.Errorf("with γ unknown it is inside: %v", *r.Inside)
 	}
 	// What was mined while they attacked is not held against the prediction.
 	if r := s.StaleRate; r.ComparedBlocks >= r.Blocks*3/4 || r.ComparedBlocks < r.Blocks/3 {
@@ -417,5 +428,43 @@ func TestDisturbances(t *testing.T) {
 	}
 	if !calm.hold(5, 10) || !calm.hold(6, 7) || calm.hold(9, 11) || calm.hold(4, 9) || calm.hold(29, 37) || calm.hold(39, 41) {
 		t.Error("hold is wrong")
+	}
+}
+
+// TestDelaysUnderOverload: where most payments never come into a block, the median delay is
+// not that of the few that do, in a run as in a sweep.
+func TestDelaysUnderOverload(t *testing.T) {
+	run := made{nodes: 3, rates: equalRates(3, 100), spacing: 2, warmUp: 10, measured: 200, paying: 5, perBlock: 3, delayMS: func(a, b int) float64 { return 90 }, seed: 9}.make(t)
+	run.Payments[len(run.Payments)-1].Status = record.Unanswered
+	s := Summarize(run, seeded())
+	for _, d := range s.Delays {
+		if waits := confirmed(1).name == d.Stage; waits && (d.Never <= d.Payments || !math.IsNaN(d.P50S.Value) || !math.IsNaN(d.P50S.Low) || !math.IsNaN(float64(d.P99S))) {
+			t.Errorf("%+v", d)
+		}
+	}
+	text, err := json.Marshal(s)
+	if err != nil || !strings.Contains(string(text), `"p99_s":null`) {
+		t.Errorf("%v in %s", err, text)
+	}
+	var back record.Summary
+	if err := json.Unmarshal(text, &back); err != nil || !math.IsNaN(float64(back.Delays[len(back.Delays)-1].P99S)) {
+		t.Errorf("it is not read back as it was written: %v", err)
+	}
+	if !slices.ContainsFunc(s.Missing, func(m string) bool {
+		return strings.Contains(m, "never got as far as: 1 confirmation. They count as the longest")
+	}) {
+		t.Errorf("missing: %q", s.Missing)
+	}
+	o := (&Tradeoffs{}).delay(&Tradeoff{IntervalS: 2}, []*record.Run{run}, 1, seeded())
+	for _, d := range s.Delays {
+		if d.Stage == "confirmed_1" && (o.Never != d.Never || o.Payments != d.Payments+d.Never || o.Blocks != d.Blocks || !math.IsNaN(o.P50S.Value)) {
+			t.Errorf("the sweep has %+v, the run %+v", o, d)
+		}
+	}
+	for i := range run.Payments {
+		run.Payments[i].Status, run.Payments[i].Block = record.Pending, ""
+	}
+	if free := Summarize(run, seeded()); !math.IsNaN(float64(free.Energy.JoulesPerPayment)) || free.Energy.Joules == 0 {
+		t.Errorf("nobody was paid, and that cost %g J each", free.Energy.JoulesPerPayment)
 	}
 }

@@ -3,7 +3,6 @@ package report
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"github.com/kapok-chain/kapok/energy"
 	"github.com/kapok-chain/kapok/testnet/record"
@@ -191,8 +190,8 @@ func (t *Tradeoffs) point(s Sweep, p SweepPoint, confidence float64, rng *rand.R
 	if o.Blocks > 0 {
 		o.ChainIntervalS = o.MeasuredS / float64(o.Blocks)
 	}
-	o.Confirmed1 = t.delay(&o, p.Runs, 1, func(p *record.Payment) float64 { return p.Confirmed1S }, rng)
-	o.Confirmed6 = t.delay(&o, p.Runs, 6, func(p *record.Payment) float64 { return p.Confirmed6S }, rng)
+	o.Confirmed1 = t.delay(&o, p.Runs, 1, rng)
+	o.Confirmed6 = t.delay(&o, p.Runs, 6, rng)
 	o.Stale = t.stale(&o, summaries, confidence)
 	o.risks(s.Attackers)
 	o.energy(s, summaries)
@@ -201,53 +200,28 @@ func (t *Tradeoffs) point(s Sweep, p SweepPoint, confidence float64, rng *rand.R
 
 // delay is the median delay over all replicas. Their blocks are clusters that follow each
 // other, as many in a row hanging together as there are confirmations.
-func (t *Tradeoffs) delay(o *Tradeoff, runs []*record.Run, confirmations int, at func(*record.Payment) float64, rng *rand.Rand) *SweepDelay {
+func (t *Tradeoffs) delay(o *Tradeoff, runs []*record.Run, confirmations int, rng *rand.Rand) *SweepDelay {
+	sample := delaySample{stage: confirmed(confirmations)}
 	d := &SweepDelay{ByReplica: []*float64{}}
-	var values []stats.Clustered
-	first := 0 // number of the replica's first cluster
 	for _, run := range runs {
-		list := slices.DeleteFunc(paid(run, measured(run)), func(p *record.Payment) bool {
-			return p.Status != record.Confirmed && p.Status != record.Pending
-		})
-		number := clusters(list)
-		var own []float64
-		for _, p := range list {
-			delay := max(0, at(p)-p.DueS)
-			if math.IsNaN(delay) {
-				delay = math.Inf(1)
-				d.Never++
-			}
-			values = append(values, stats.Clustered{Value: delay, Cluster: first + number[p.Block]})
-			own = append(own, delay)
-		}
-		first += len(number)
-		slices.Sort(own)
 		var median *float64
-		if m := stats.Quantile(own, 0.5); finiteOrNaN(m) >= 0 {
+		if m := finiteOrNaN(stats.Quantile(sample.add(paid(run, measured(run))), 0.5)); !math.IsNaN(m) {
 			median = &m
 		}
 		d.ByReplica = append(d.ByReplica, median)
 	}
-	if len(values) == 0 {
+	if len(sample.values) == 0 {
 		t.missing(o, "no payment was due in the measured time, so that there is no delay to %s.", count(confirmations, "confirmation"))
 		return nil
 	}
-	var sorted []float64
-	for _, v := range values {
-		sorted = append(sorted, v.Value)
-	}
-	slices.Sort(sorted)
-	d.Payments, d.Blocks = len(values), first
-	d.P50S = record.Interval{Value: finiteOrNaN(stats.Quantile(sorted, 0.5)), Low: math.NaN(), High: math.NaN()}
+	d.Payments, d.Never, d.Blocks, d.P50S = len(sample.values), sample.never, sample.blocks, sample.median(rng)
 	if math.IsNaN(d.P50S.Value) {
 		t.missing(o, "half of the payments or more never had %s: they come faster than blocks of this size take them.", count(confirmations, "confirmation"))
-	} else if low, high, ok := stats.BootstrapQuantileSerial(values, 0.5, confirmations, bootstrapRounds, rng); ok {
-		d.P50S.Low, d.P50S.High = finiteOrNaN(low), finiteOrNaN(high)
-	} else {
+	} else if math.IsNaN(d.P50S.Low) {
 		t.missing(o, "payments in %s, and at least %d with about as many payments each are needed for an interval of the median delay to %s.",
 			count(d.Blocks, "block"), confirmations*stats.ClustersNeeded(0.5), count(confirmations, "confirmation"))
 	}
-	d.P50 = record.Interval{Value: d.P50S.Value / o.IntervalS, Low: d.P50S.Low / o.IntervalS, High: d.P50S.High / o.IntervalS}
+	d.P50 = inIntervals(d.P50S, o.IntervalS)
 	return d
 }
 

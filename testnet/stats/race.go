@@ -86,7 +86,8 @@ func DoubleSpendRace(q float64, z int) float64 {
 // stale of theirs to delays: q/(q + (1−q)(1−stale)). Not the honest hash rate is in the
 // race but the rate at which the honest chain grows (Sompolinsky and Zohar 2015, "Secure
 // high-rate transaction processing in Bitcoin", whose β is (1−q)(1−stale) of all finds).
-// NaN for what are no shares.
+// The stale share is that of the others alone at their full rate: the attacker comes on top
+// of the network that it was measured in. NaN for what are no shares.
 func EffectiveAttacker(q, stale float64) float64 {
 	if !(q >= 0 && q <= 1 && stale >= 0 && stale < 1) {
 		return math.NaN()

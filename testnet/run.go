@@ -22,8 +22,8 @@ import (
 type Options struct {
 	Spec *spec.Spec
 	Dir  string // of the run: made if it is not there, and it must not hold a run
-	// Data is where the nodes keep their chains, a directory each; what is there stays.
-	// "": a temporary directory, which is removed at the end.
+	// Data is where the nodes keep their chains, a directory each, which stay: it is made
+	// if it is not there, and must be empty. "": a temporary directory, which is removed at the end.
 	Data string
 	// Processes runs each node in a process of its own, and not only those that the file
 	// kills. Attackers stay in this one.
@@ -137,7 +137,7 @@ func (r *run) prepare() (err error) {
 	if r.data = r.Data; r.data == "" {
 		r.data, err = os.MkdirTemp("", "kapok-testnet-")
 	} else {
-		err = os.MkdirAll(r.data, 0o700)
+		err = emptyDir(r.data)
 	}
 	if err != nil {
 		return fmt.Errorf("a directory for the nodes' chains: %w", err)
@@ -149,6 +149,26 @@ func (r *run) prepare() (err error) {
 	r.manifest = manifestOf(&r.Options, r.began)
 	r.writer, err = record.Create(r.Dir, r.manifest, s.Text)
 	return err
+}
+
+// emptyDir makes a directory that is not there, and refuses one that holds something: the
+// chains of a run before begin with another genesis block.
+func emptyDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return fmt.Errorf("%s holds %s, expected an empty directory: each run has a chain of its own. Name another one, or remove what is there", dir, names[0])
 }
 
 // clear removes what the nodes stored, unless it was to be kept.

@@ -313,3 +313,14 @@ func TestStopOverRPC(t *testing.T) {
 	}
 	oneTip(t, r)
 }
+
+// A directory with the chains of a run before is refused before anything is mined.
+func TestDataOfAnotherRun(t *testing.T) {
+	o := smallOptions(t, smallSpec(t, 2))
+	if err := os.WriteFile(filepath.Join(o.Data, "prelude.blocks"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "holds prelude.blocks, expected an empty directory") {
+		t.Errorf("Run returned %v", err)
+	}
+}

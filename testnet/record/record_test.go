@@ -52,7 +52,7 @@ func drawBlock(t *rapid.T, i, nodes int) Block {
 func drawPayment(t *rapid.T, i, nodes int) Payment {
 	p := Payment{ID: i + 1, TxID: drawWord(t, "txid"), Node: rapid.IntRange(0, nodes).Draw(t, "node"),
 		FeeRate: drawAmount(t, "fee rate"), VSizeBytes: rapid.IntRange(0, 1e6).Draw(t, "vsize"), Block: drawWord(t, "block"), Height: rapid.Uint32().Draw(t, "height"),
-		Status: rapid.SampledFrom([]PaymentStatus{Confirmed, Pending, Refused, Unanswered, Conflicted, Lost, Died}).Draw(t, "status"), Detail: oneLine(rapid.String().Draw(t, "detail"), maxText)}
+		Status: rapid.SampledFrom([]PaymentStatus{Confirmed, Pending, Refused, Unanswered, Conflicted, Lost, Died}).Draw(t, "status"), Role: rapid.SampledFrom([]Role{"", DoubleSpend}).Draw(t, "role"), Detail: oneLine(rapid.String().Draw(t, "detail"), maxText)}
 	for _, at := range []*float64{&p.DueS, &p.SubmittedS, &p.AnsweredS, &p.AcceptedS, &p.EveryPoolS, &p.InBlockS, &p.Confirmed1S, &p.Confirmed3S, &p.Confirmed6S} {
 		*at = drawSeconds(t, "time")
 	}
@@ -292,4 +292,24 @@ func TestTablesAreWhole(t *testing.T) {
 	if err != nil || len(files) != 6 {
 		t.Errorf("%d files, want 6: %v %v", len(files), files, err)
 	}
+}
+
+// A file of before a column came is read without it.
+func TestLateColumn(t *testing.T) {
+	text := strings.ReplaceAll(payment(t, Payment{ID: 1, Status: Pending, Detail: "waits", Role: DoubleSpend}), ",role", "")
+	text = strings.ReplaceAll(text, ",double-spend", "")
+	rows, _, err := decodeTable("payments.csv", strings.NewReader(text), int64(len(text)), table[Payment]{columns: paymentColumns, most: 1})
+	if err != nil || len(rows) != 1 || rows[0].Role != "" || rows[0].Detail != "waits" {
+		t.Errorf("%+v, %v", rows, err)
+	}
+}
+
+// payment is a payments.csv of one row.
+func payment(t *testing.T, p Payment) string {
+	t.Helper()
+	var text strings.Builder
+	if err := writeTable(&text, paymentColumns, []Payment{p}); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
 }

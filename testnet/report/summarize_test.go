@@ -267,6 +267,7 @@ func TestDelays(t *testing.T) {
 		{ID: 4, DueS: 28, Status: record.Confirmed, Block: "b2", Height: 2, SubmittedS: 28, AcceptedS: 29, EveryPoolS: 33, InBlockS: 30, Confirmed1S: 31, Confirmed3S: 51, Confirmed6S: never},    // in a block before it was everywhere
 		{ID: 5, DueS: 50, Status: record.Refused, SubmittedS: 50, AcceptedS: never, EveryPoolS: never, InBlockS: never, Confirmed1S: never, Confirmed3S: never, Confirmed6S: never},
 		{ID: 6, DueS: 100, Status: record.Pending, SubmittedS: 100, AcceptedS: 100, EveryPoolS: never, InBlockS: never, Confirmed1S: never, Confirmed3S: never, Confirmed6S: never}, // behind the measured time
+		{ID: 7, Role: record.DoubleSpend, DueS: 12, Status: record.Confirmed, Block: "b1", Height: 1, SubmittedS: 12, AcceptedS: 12, EveryPoolS: 12, InBlockS: 20, Confirmed1S: 20, Confirmed3S: 40, Confirmed6S: never},
 	}
 	s := Summarize(run, seeded())
 	if got := fmt.Sprint(s.Payments); got != "map[confirmed:3 refused:1]" {

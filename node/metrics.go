@@ -55,7 +55,8 @@ var (
 	minedMetric        = described("miner_blocks_total", "Blocks that this node's miner has found since the start, by what became of them at once.", "result")
 )
 
-// metrics reads a node when Prometheus asks. Its lock is held for a few counters.
+// metrics reads a node when Prometheus asks. Its lock is held for a few counters, and not
+// while somebody takes what was read.
 type metrics struct {
 	*Service
 	version string
@@ -66,11 +67,17 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByC
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
+	var read []prometheus.Metric
+	defer func() {
+		for _, metric := range read {
+			out <- metric
+		}
+	}()
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+		read = append(read, prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...))
 	}
 	counter := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+		read = append(read, prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...))
 	}
 	gauge(infoMetric, 1, m.version, m.params.Name, m.params.GenesisHash().String())
 	m.chain(gauge, counter)

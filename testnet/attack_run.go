@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -107,6 +108,9 @@ func (n *network) startPrivate(node int) (*local, error) {
 	setup := n.setup(node)
 	setup.DataDir += "-private"
 	setup.Alone, setup.Index = true, false
+	if err := os.RemoveAll(setup.DataDir); err != nil { // what an attack before it withheld
+		return nil, err
+	}
 	return startLocal(n.life, setup, n.spec.Network, n.matrix, n.recorder.watch(node, true), n.log.With("node", node+1, "private", true))
 }
 

@@ -38,8 +38,9 @@ type find struct {
 
 // tipSighting is where a node's chain stands.
 type tipSighting struct {
-	Hash   consensus.Hash `json:"hash"`
-	Height uint32         `json:"height"`
+	Hash   consensus.Hash    `json:"hash"`
+	Height uint32            `json:"height"`
+	Work   consensus.Uint256 `json:"chainwork"`
 }
 
 // op names what a node is asked for.

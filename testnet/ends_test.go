@@ -25,7 +25,7 @@ func statuses(r *record.Run) map[record.PaymentStatus]int {
 func TestEndsInPartition(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s := smallSpec(t, 4)
-	s.Payments.Rate, s.Coins, s.Blocks = 20, 200, 5
+	s.Payments.Rate, s.Coins, s.Blocks = 20, 400, 16 // so many that both sides find some, but for one time in thousands
 	s.Events = []spec.Event{{Kind: spec.Partition, Groups: [][]int{{0, 3}, {1, 2}}}}
 	o := smallOptions(t, s)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -38,6 +38,10 @@ type network struct {
 	say      func(kind string, nodes []int, text string, values map[string]any) error
 	seats    []*seat
 
+	// cutting is held while sides change and the nodes' processes are told, so that none is
+	// told last of what came first.
+	cutting sync.Mutex
+
 	mu    sync.Mutex
 	sides [][]int // of the partition; nil: there is none
 
@@ -100,7 +104,7 @@ func (n *network) setup(node int) *setup {
 	s := &setup{
 		Node: node, Params: *n.spec.Network, DataDir: n.dir(node), Version: n.options.Version,
 		HashesPerS: n.spec.Nodes[node].HashesPerS, Payout: n.payouts[node], Index: n.options.Interactive,
-		Seed: n.spec.Seed + uint64(node), Links: n.links, Uplinks: n.uplinks, Prelude: n.prelude, LogLevel: int(slog.LevelError),
+		Seed: linkSeed(n.spec.Seed, node), Links: n.links, Uplinks: n.uplinks, Prelude: n.prelude, LogLevel: int(slog.LevelError),
 	}
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
 		if n.log.Enabled(context.Background(), level) {
@@ -109,6 +113,12 @@ func (n *network) setup(node int) *setup {
 		}
 	}
 	return s
+}
+
+// linkSeed is the seed of the jitter and loss on a node's links: another for each node of
+// each run, so that a run with the next seed repeats none of them.
+func linkSeed(seed uint64, node int) uint64 {
+	return rand.New(rand.NewPCG(seed, uint64(node))).Uint64()
 }
 
 // writePrelude puts the blocks that all chains begin with into a file.
@@ -215,6 +225,8 @@ func (n *network) placed(ctx context.Context, s *seat) error {
 			}
 		}
 	}
+	n.cutting.Lock()
+	defer n.cutting.Unlock()
 	n.mu.Lock()
 	groups := n.sides
 	n.mu.Unlock()
@@ -227,6 +239,8 @@ func (n *network) placed(ctx context.Context, s *seat) error {
 // partition cuts the links between groups of nodes; nodes that are in none of them are
 // one together.
 func (n *network) partition(ctx context.Context, groups [][]int) error {
+	n.cutting.Lock()
+	defer n.cutting.Unlock()
 	n.mu.Lock()
 	n.sides = groups
 	n.mu.Unlock()
@@ -239,6 +253,8 @@ func (n *network) partition(ctx context.Context, groups [][]int) error {
 // heal ends a partition. Connections that were lost meanwhile are dialed at once, and not
 // when whoever keeps them has waited long enough.
 func (n *network) heal(ctx context.Context) error {
+	n.cutting.Lock()
+	defer n.cutting.Unlock()
 	n.mu.Lock()
 	groups := n.sides
 	n.sides = nil

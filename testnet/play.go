@@ -79,7 +79,7 @@ func (r *run) play(ctx context.Context) error {
 		})
 	}
 	err := r.stages(ctx, beside)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
+	if cause := context.Cause(ctx); cause != nil { // of what went on beside, too, in the last moment
 		return cause
 	}
 	return err

@@ -152,7 +152,7 @@ func (r *recorder) turned(node int, up bool, at time.Time) {
 	r.tell()
 }
 
-// best is the highest tip of a node that runs, of those the one that most are at; r.mu is
+// best is the tip with the most work of a node that runs, of those the one that most are at; r.mu is
 // held.
 func (r *recorder) best() (best tipSighting) {
 	count := make(map[tipSighting]int)
@@ -162,7 +162,7 @@ func (r *recorder) best() (best tipSighting) {
 		}
 	}
 	for _, t := range r.tips { // in order: of equals always the same
-		if cmp.Or(cmp.Compare(t.Height, best.Height), cmp.Compare(count[t], count[best])) > 0 && count[t] > 0 {
+		if cmp.Or(t.Work.Cmp(best.Work), cmp.Compare(count[t], count[best])) > 0 && count[t] > 0 {
 			best = t
 		}
 	}

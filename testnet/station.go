@@ -157,12 +157,18 @@ func (s *station) run(ctx context.Context, ready func()) error {
 		case <-ctx.Done():
 		}
 	})
-	err := s.Service.Run(ctx)
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	s.lives.Go(func() { // the miner ends before the store that it hands its blocks to
+		<-ctx.Done()
+		s.mu.Lock()
+		s.ended = true
+		s.mu.Unlock()
+		s.rest()
+		end()
+	})
+	err := s.Service.Run(serving)
 	cancel(err)
-	s.mu.Lock()
-	s.ended = true
-	s.mu.Unlock()
-	s.rest()
 	s.lives.Wait()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause

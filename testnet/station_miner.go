@@ -81,7 +81,7 @@ func (s *station) sighting(e *node.Event) (sighting, bool) {
 	case e.Tx != nil:
 		return sighting{At: e.Time, Tx: &e.Tx.TxID}, true
 	case e.Change != nil:
-		return sighting{At: e.Time, Tip: &tipSighting{Hash: e.Change.To.Hash, Height: e.Change.To.Height}}, true
+		return sighting{At: e.Time, Tip: &tipSighting{Hash: e.Change.To.Hash, Height: e.Change.To.Height, Work: e.Change.To.Work}}, true
 	}
 	return sighting{}, false
 }

@@ -31,6 +31,7 @@ delays[].p50_s.value number
 delays[].p90_s number
 delays[].p99_s number
 delays[].payments number
+delays[].payments_that_never_got_there number
 delays[].stage string
 elapsed_s number
 energy.joules number

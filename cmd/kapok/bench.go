@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/kapok-chain/kapok/energy"
+	"github.com/kapok-chain/kapok/testnet/record"
 )
 
 func benchCommand() *cli.Command {
@@ -34,37 +32,12 @@ type machine struct {
 }
 
 func thisMachine() machine {
-	return machine{CPU: cpuName(), Cores: runtime.GOMAXPROCS(0), OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version()}
+	m := record.ThisMachine()
+	return machine{CPU: m.CPU, Cores: m.Cores, OS: m.OS, Arch: m.Arch, Go: m.Go}
 }
 
 func (m machine) String() string {
 	return fmt.Sprintf("%s, %d cores, %s/%s, %s", m.CPU, m.Cores, m.OS, m.Arch, m.Go)
-}
-
-// unknownCPU begins the name of a processor that the system does not tell.
-const unknownCPU = "unknown "
-
-// cpuName is the processor's name for people, where the system tells it.
-func cpuName() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return unknownCPU + runtime.GOARCH + " processor"
-	}
-	return cpuNameOf(string(text))
-}
-
-// cpuNameOf reads the name out of Linux's /proc/cpuinfo.
-func cpuNameOf(cpuinfo string) string {
-	for line := range strings.Lines(cpuinfo) {
-		key, value, found := strings.Cut(line, ":")
-		switch strings.TrimSpace(key) {
-		case "model name", "Model": // x86; some ARM boards
-			if value = strings.TrimSpace(value); found && value != "" {
-				return value
-			}
-		}
-	}
-	return unknownCPU + runtime.GOARCH + " processor"
 }
 
 // progress shows how far a measurement is, on a terminal only.

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/kapok-chain/kapok/testnet/record"
 )
 
 // maxReport bounds the file of a report, in bytes; one has about 6,000.
@@ -85,7 +87,7 @@ func compareReports(a, b *raceReport) ([]comparison, error) {
 		return nil, fmt.Errorf("one is of bench %s, the other of bench %s", a.Bench, b.Bench)
 	case a.Machine.CPU != b.Machine.CPU || a.Machine.Cores != b.Machine.Cores || a.Machine.OS != b.Machine.OS || a.Machine.Arch != b.Machine.Arch:
 		return nil, fmt.Errorf("they were made on different machines: %s; and %s", a.Machine, b.Machine)
-	case strings.HasPrefix(b.Machine.CPU, unknownCPU):
+	case strings.HasPrefix(b.Machine.CPU, record.UnknownCPU):
 		return nil, fmt.Errorf("it is not known what processors they were made on, only: %s", b.Machine.CPU)
 	case !a.Complete || !b.Complete:
 		return nil, errors.New("one of them was interrupted")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kapok-chain/kapok/energy"
 	"github.com/kapok-chain/kapok/internal/sha256d"
+	"github.com/kapok-chain/kapok/testnet/record"
 )
 
 // raceShape is the JSON document of `kapok bench hash --json`.
@@ -186,7 +187,7 @@ func TestCompareReports(t *testing.T) {
 
 // Two machines that do not say what they are may be unlike.
 func TestCompareRefusesUnknownProcessors(t *testing.T) {
-	a, b := reportOf(cpuNameOf("nothing"), 1, 1), reportOf(cpuNameOf("nothing"), 1, 1)
+	a, b := reportOf(record.CPUName("nothing"), 1, 1), reportOf(record.CPUName("nothing"), 1, 1)
 	if _, err := compareReports(a, b); err == nil || !strings.Contains(err.Error(), "not known") {
 		t.Errorf("got %v", err)
 	}
@@ -251,14 +252,5 @@ func TestChart(t *testing.T) {
 	}
 	if err := writeChart(name, reportOf("one", 1, 0)); err == nil {
 		t.Error("a chart of nothing")
-	}
-}
-
-func TestCPUName(t *testing.T) {
-	if got := cpuNameOf("processor\t: 0\nmodel name\t: A 1\nmodel name\t: B 2\n"); got != "A 1" {
-		t.Errorf("%q", got)
-	}
-	if got := cpuNameOf("nothing"); !strings.HasPrefix(got, "unknown ") {
-		t.Errorf("%q", got)
 	}
 }

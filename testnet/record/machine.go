@@ -10,19 +10,22 @@ import (
 
 // ThisMachine describes the machine and the program that run now.
 func ThisMachine() Machine {
+	cpuinfo, err := os.ReadFile("/proc/cpuinfo") // Linux's
+	if err != nil {
+		cpuinfo = nil
+	}
 	return Machine{
-		CPU: cpuName(), Cores: runtime.GOMAXPROCS(0), OS: runtime.GOOS, Arch: runtime.GOARCH,
+		CPU: CPUName(string(cpuinfo)), Cores: runtime.GOMAXPROCS(0), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Go: runtime.Version(), Kernel: sha256d.Best().Name(),
 	}
 }
 
-// cpuName is the processor's name for people, where Linux's /proc/cpuinfo tells it.
-func cpuName() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		text = nil
-	}
-	for line := range strings.Lines(string(text)) {
+// UnknownCPU begins the name of a processor that the system does not tell.
+const UnknownCPU = "unknown "
+
+// CPUName reads the processor's name for people out of Linux's /proc/cpuinfo.
+func CPUName(cpuinfo string) string {
+	for line := range strings.Lines(cpuinfo) {
 		key, value, found := strings.Cut(line, ":")
 		switch strings.TrimSpace(key) {
 		case "model name", "Model": // x86; some ARM boards
@@ -31,5 +34,5 @@ func cpuName() string {
 			}
 		}
 	}
-	return "unknown " + runtime.GOARCH + " processor"
+	return UnknownCPU + runtime.GOARCH + " processor"
 }

@@ -98,7 +98,7 @@ func (n *Node) addBlock(now time.Time, from p2p.PeerID, block *consensus.Block) 
 
 // addHeader finds a header in the tree, or judges it and adds it.
 func (n *Node) addHeader(now time.Time, header *consensus.Header) (*consensus.BlockIndex, error) {
-	index, err := n.tree.AddHeader(header, now)
+	index, err := n.tree.AddHeader(header, n.clock(now))
 	if rule := consensus.AsRuleError(err); rule != nil && rule.Code == consensus.ErrDuplicate {
 		return index, nil
 	}

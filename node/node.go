@@ -66,6 +66,7 @@ type Node struct {
 
 	known          *consensus.BlockIndex // the tip that observers have been told
 	quiet          quiet
+	ahead          time.Duration // of now, the node's clock
 	deferred       []deferredTx
 	deferredWeight int
 	resolve        []mempool.Orphan // orphans whose parent has come
@@ -138,6 +139,17 @@ func (n *Node) Drops() []p2p.Drop { return n.engine.Drops() }
 
 // Peers describes all peers, in the order in which they connected.
 func (n *Node) Peers() []p2p.PeerInfo { return n.engine.Peers() }
+
+// SetClockOffset has the node's clock, by which blocks are dated and judged and of which peers
+// are told, be so far ahead of now, or behind it where it is below zero. What is timed goes
+// by now.
+func (n *Node) SetClockOffset(d time.Duration) {
+	n.ahead = d
+	n.engine.SetClockOffset(d)
+}
+
+// clock is what the node's clock shows.
+func (n *Node) clock(now time.Time) time.Time { return now.Add(n.ahead) }
 
 // ClockOff is how far our clock is ahead of the peers' clocks, where that is too far.
 func (n *Node) ClockOff() time.Duration { return n.engine.ClockOff() }

@@ -15,7 +15,7 @@ func (n *Node) screen(now time.Time, from p2p.PeerID, headers []consensus.Header
 	more := len(headers) == p2p.MaxHeaders
 	if s := n.engine.Presync(from); s != nil {
 		if len(headers) == 0 || n.tree.Lookup(headers[len(headers)-1].Hash()) == nil {
-			return s.Next(headers, more, now)
+			return s.Next(headers, more, n.clock(now))
 		}
 		n.engine.KeepPresync(now, from, nil) // somebody else brought this chain meanwhile
 	}
@@ -30,8 +30,8 @@ func (n *Node) screen(now time.Time, from p2p.PeerID, headers []consensus.Header
 	if start == nil || start.Failed() || start.Work.Cmp(need) >= 0 {
 		return headers, nil
 	}
-	s := consensus.NewPresync(n.params, start, need, now, n.random)
-	enter, err := s.Next(headers[known:], more, now)
+	s := consensus.NewPresync(n.params, start, need, n.clock(now), n.random)
+	enter, err := s.Next(headers[known:], more, n.clock(now))
 	if !s.Over() {
 		n.engine.KeepPresync(now, from, s)
 	}

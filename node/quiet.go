@@ -38,7 +38,7 @@ func (n *Node) Quiet(now time.Time) time.Duration {
 	if n.quiet.tip == nil || n.params.Rule == consensus.RuleFixed {
 		return 0
 	}
-	if now.Sub(time.Unix(int64(n.quiet.tip.Header.Time), 0)) >= limit {
+	if n.clock(now).Sub(time.Unix(int64(n.quiet.tip.Header.Time), 0)) >= limit {
 		limit = quietAtLeast
 	}
 	long := now.Sub(n.quiet.since)

@@ -29,7 +29,7 @@ func (b rpcBackend) Params() *consensus.Params { return b.params }
 const syncingAge = 144
 
 func (b rpcBackend) Chain() (state rpc.ChainState) {
-	now := b.Runner.Now()
+	now := b.Runner.timer()
 	b.look(func(n *Node) {
 		tip, best := n.tree.Tip(), n.tree.BestHeader()
 		state.Pruned = n.pruned
@@ -40,7 +40,7 @@ func (b rpcBackend) Chain() (state rpc.ChainState) {
 		if off := n.ClockOff(); off != 0 {
 			state.Warnings = append(state.Warnings, clockWarning(off))
 		}
-		old := n.params.Spacing > 0 && now.Unix()-int64(tip.Header.Time) > syncingAge*n.params.Spacing
+		old := n.params.Spacing > 0 && n.clock(now).Unix()-int64(tip.Header.Time) > syncingAge*n.params.Spacing
 		state.Syncing = best.Height > tip.Height+1 || old && tip.Height == 0 && best.Height > 0
 	})
 	state.SizeOnDisk = b.store.SizeOnDisk()

@@ -116,7 +116,7 @@ func (b rpcBackend) template(ctx context.Context, payout []byte, txs []*consensu
 			return err
 		}
 		// The fees are not known before the block was judged.
-		if template, err = miner.NewTemplate(n.params, n.tree.Tip(), now, txs, make([]int64, len(txs))); err != nil {
+		if template, err = miner.NewTemplate(n.params, n.tree.Tip(), n.clock(now), txs, make([]int64, len(txs))); err != nil {
 			return err
 		}
 		delta, err = n.Propose(now, template.Block(payout, 0, coinbaseText))

@@ -236,7 +236,7 @@ func (r *Runner) do(f func(n *Node, now time.Time) error) error {
 		return r.fault
 	}
 	began := time.Now()
-	err := f(r.node, r.clock.Load().at(began))
+	err := f(r.node, r.clock.Load().timer(began))
 	if err != nil && consensus.AsRuleError(err) == nil && !isAnswer(err) {
 		r.fault = fmt.Errorf("the node stops: %w", err)
 		if isDamage(err) {

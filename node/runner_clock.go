@@ -8,16 +8,31 @@ type clock struct {
 	offset time.Duration // else: how far it is ahead
 }
 
-// at is what it shows at a moment.
-func (c *clock) at(now time.Time) time.Time {
+// timer is what things are timed by at a moment: where a clock is wrong a second is as long as
+// elsewhere, but time itself stands still with the one that does.
+func (c *clock) timer(now time.Time) time.Time {
 	if !c.mock.IsZero() {
 		return c.mock
 	}
-	return now.Add(c.offset)
+	return now
+}
+
+// ahead is how far the clock is ahead of the timer.
+func (c *clock) ahead() time.Duration {
+	if !c.mock.IsZero() {
+		return 0
+	}
+	return c.offset
 }
 
 // Now is the node's clock. It does without the lock.
-func (r *Runner) Now() time.Time { return r.clock.Load().at(time.Now()) }
+func (r *Runner) Now() time.Time {
+	c := r.clock.Load()
+	return c.timer(time.Now()).Add(c.ahead())
+}
+
+// timer is what the node times things by. It does without the lock.
+func (r *Runner) timer() time.Time { return r.clock.Load().timer(time.Now()) }
 
 // SetMockTime stops the clock at t; the zero time lets it run again.
 func (r *Runner) SetMockTime(t time.Time) { r.setClock(func(c *clock) { c.mock = t }) }
@@ -32,4 +47,5 @@ func (r *Runner) setClock(change func(*clock)) {
 	c := *r.clock.Load()
 	change(&c)
 	r.clock.Store(&c)
+	r.node.SetClockOffset(c.ahead())
 }

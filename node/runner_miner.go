@@ -85,7 +85,7 @@ func (s *minerSource) better(stale <-chan struct{}) bool {
 	if isClosed(stale) || s.fault != nil || s.node.poolSequence == s.seen {
 		return false // Wait sees the former two
 	}
-	t, err := s.make(s.node, s.Now())
+	t, err := s.make(s.node, s.timer())
 	if err != nil {
 		return true // Template will say why
 	}

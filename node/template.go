@@ -15,7 +15,7 @@ func (n *Node) Template(now time.Time) (*miner.Template, error) {
 	for i, e := range entries {
 		txs[i], fees[i] = e.Tx, e.Fee
 	}
-	return miner.NewTemplate(n.params, n.tree.Tip(), now, txs, fees)
+	return miner.NewTemplate(n.params, n.tree.Tip(), n.clock(now), txs, fees)
 }
 
 // Propose judges an unsolved block on the tip, but for its work and for the
@@ -26,7 +26,7 @@ func (n *Node) Propose(now time.Time, block *consensus.Block) (*consensus.Delta,
 		return nil, &consensus.RuleError{Code: "inconclusive-not-best-prevblk", Kind: consensus.Temporary,
 			Detail: "a proposal is judged on the tip only"}
 	}
-	err := consensus.CheckHeaderInPlace(n.params, tip, &block.Header, now)
+	err := consensus.CheckHeaderInPlace(n.params, tip, &block.Header, n.clock(now))
 	if err == nil {
 		err = consensus.CheckBlock(n.params, block)
 	}

@@ -76,7 +76,7 @@ func (n *Node) VerifyTip(now time.Time, level int, depth uint32, coins storage.S
 		depth = bodies
 	}
 	v := &Verification{
-		params: n.params, stored: n.store, verifier: verifier, now: notBefore(tip, now), level: level,
+		params: n.params, stored: n.store, verifier: verifier, now: notBefore(tip, n.clock(now)), level: level,
 		tip: tip, blocks: make([]*consensus.BlockIndex, depth), view: newCoinView(coins.Coins),
 	}
 	for b := tip; depth > 0; b = b.Parent {

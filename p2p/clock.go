@@ -19,17 +19,25 @@ const (
 	clockEvery = 10 * time.Second
 )
 
+// SetClockOffset has peers be told a clock that is so far ahead of what now says, or behind
+// it where it is below zero. What is timed goes by now alone: on a machine whose clock is
+// wrong a second is as long as on any other.
+func (e *Engine) SetClockOffset(d time.Duration) { e.ahead = d }
+
+// clock is what our clock shows.
+func (e *Engine) clock(now time.Time) time.Time { return now.Add(e.ahead) }
+
 // pingNonce is what a Pong repeats: our clock in Unix seconds, above 32 random bits, for
 // nobody is to know the answer before the question.
 func (e *Engine) pingNonce(now time.Time) uint64 {
-	return max(uint64(uint32(now.Unix()))<<32|uint64(e.rng.Uint32()), 1)
+	return max(uint64(uint32(e.clock(now).Unix()))<<32|uint64(e.rng.Uint32()), 1)
 }
 
 // onPing answers, and takes the time that the peer sent it at.
 func (e *Engine) onPing(now time.Time, p *peer, m *Ping) {
 	e.send(p, &Pong{m.Nonce})
 	if p.hello.Version >= clockVersion {
-		p.offset = time.Duration(int32(uint32(m.Nonce>>32)-uint32(now.Unix()))) * time.Second
+		p.offset = time.Duration(int32(uint32(m.Nonce>>32)-uint32(e.clock(now).Unix()))) * time.Second
 	}
 }
 

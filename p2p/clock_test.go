@@ -78,6 +78,37 @@ func TestClockOff(t *testing.T) {
 	}
 }
 
+// TestClockIsNoTimer: a clock that is set wrong, forward and back by hours, is told to the
+// peers and noticed, and nothing that is timed comes sooner or later: mempools go on being
+// reconciled, and nobody is blamed for it.
+func TestClockIsNoTimer(t *testing.T) {
+	w := newWorld(t, 52)
+	us := w.add("us")
+	var others []*node
+	for i := range 3 {
+		others = append(others, w.add(fmt.Sprint("d", i)))
+		w.link(us, others[i])
+	}
+	w.run(time.Minute)
+	for i, offset := range []time.Duration{2 * time.Hour, -2 * time.Hour, 0} {
+		us.engine.SetClockOffset(offset)
+		tx := loose(i, 0)
+		others[i].addTx(tx) // never gossiped
+		w.until(70*time.Second, "the payment everywhere", everywhere(append(others[:3:3], us), tx))
+		w.until(70*time.Second, "the clock that is off", func() bool { return (us.engine.ClockOff() - offset).Abs() <= time.Second })
+		for _, n := range append(others[:3:3], us) {
+			for _, p := range n.engine.Peers() {
+				if p.Score != 0 {
+					t.Errorf("%v ahead: %s has %d points against %s", offset, n.ID, p.Score, p.ID)
+				}
+			}
+			if len(n.engine.Peers()) == 0 {
+				t.Fatalf("%v ahead: %s has no peers left", offset, n.ID)
+			}
+		}
+	}
+}
+
 // TestPingTellsTheTime: from version 2 on; before, its nonce was chance. A time beyond
 // all reason is taken for what it is.
 func TestPingTellsTheTime(t *testing.T) {

@@ -78,6 +78,7 @@ type Engine struct {
 	awaited   awaited
 	relay     BlockRelay
 
+	ahead    time.Duration // of now, our clock
 	clockOff time.Duration // how far our clock is ahead of the peers', where that is too far
 	clockAt  time.Time     // when that was looked at
 }

@@ -11,7 +11,7 @@ func (e *Engine) greet(now time.Time, p *peer) {
 	hello := &Hello{
 		Version: Version, Genesis: e.cfg.Params.GenesisHash(), Nonce: e.nonce,
 		Tip: tip.Hash, Height: tip.Height, Work: tip.Work,
-		Time: now.Unix(), Agent: e.cfg.Agent, Addr: e.cfg.Addr(),
+		Time: e.clock(now).Unix(), Agent: e.cfg.Agent, Addr: e.cfg.Addr(),
 	}
 	if p.BlockOnly {
 		hello.Addr, hello.Extra = "", []byte{flagBlockOnly}
@@ -36,7 +36,7 @@ func (e *Engine) onHello(now time.Time, p *peer, m *Hello) {
 		return
 	}
 	p.hello = m
-	p.offset = time.Unix(m.Time, 0).Sub(now.Truncate(time.Second))
+	p.offset = time.Unix(m.Time, 0).Sub(e.clock(now).Truncate(time.Second))
 	if tip := e.src.Lookup(m.Tip); tip != nil {
 		p.learn(tip)
 	} else {

@@ -44,7 +44,7 @@ func Open(dir string) (*Run, error) {
 		return nil, err
 	}
 	if why := run.Manifest.PaymentsUnknown; why != "" {
-		run.Notes = append(run.Notes, fmt.Sprintf("Whether payments were lost is not known, for the nodes did not say in the end what they have: %s.", oneLine(why, maxText)))
+		run.Notes = append(run.Notes, fmt.Sprintf("Whether payments were lost is not known, for the nodes did not say in the end what they have: %s.", why))
 	}
 	var s Summary
 	if err := openJSON(filepath.Join(dir, SummaryFile), &s); err == nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"time"
 
 	"github.com/kapok-chain/kapok/testnet/record"
@@ -49,26 +48,42 @@ type StalePoint struct {
 	LagShare      float64     `json:"lag_share"`
 }
 
+// StaleRun is what StaleRates looks at of a run. The run itself, up to gigabytes of
+// payments and samples, need not stay in memory for it.
+type StaleRun struct {
+	Dir       string
+	Name      string
+	Status    record.Status
+	IntervalS float64
+	Summary   *record.Summary // Summarize's
+}
+
+// NewStaleRun takes it from a run and its summary.
+func NewStaleRun(run *record.Run, s *record.Summary) StaleRun {
+	m := &run.Manifest
+	return StaleRun{Dir: run.Dir, Name: m.Name, Status: m.Status, IntervalS: m.Network.SpacingS, Summary: s}
+}
+
 // StaleRates judges runs together: their intervals form a joint 95 % region, and all
 // their tests together fail by chance in 5 % of cases. Each run needs so many blocks that
 // nothing disturbed. The runs must be independent of each other.
-func StaleRates(runs []*record.Run, blocks int, rng *rand.Rand) *StaleReport {
+func StaleRates(runs []StaleRun, blocks int) *StaleReport {
 	r := &StaleReport{
 		Schema: record.Schema, JointConfidence: stats.Confidence, Each: stats.Sidak(stats.Confidence, len(runs)),
 		BlocksNeeded: blocks, OK: true,
 	}
 	tests := 0
-	for _, run := range runs {
-		s := Summarize(run, rng)
-		p := r.point(run, s)
+	for i := range runs {
+		run := &runs[i]
+		p := r.point(run)
 		for _, fit := range []*record.Fit{p.Spacing, p.HashesPerFind} {
 			if fit != nil {
 				tests++
 			}
 		}
 		r.Points = append(r.Points, p)
-		if m := &run.Manifest; m.Status != record.Complete {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: the run is %s; figures are of what there is.", run.Dir, m.Status))
+		if run.Status != record.Complete {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: the run is %s; figures are of what there is.", run.Dir, run.Status))
 		}
 	}
 	r.Level = 1 - stats.Sidak(stats.Confidence, tests)
@@ -81,9 +96,9 @@ func StaleRates(runs []*record.Run, blocks int, rng *rand.Rand) *StaleReport {
 }
 
 // point is a run's figures.
-func (r *StaleReport) point(run *record.Run, s *record.Summary) StalePoint {
-	m := &run.Manifest
-	p := StalePoint{Dir: run.Dir, Name: m.Name, Status: m.Status, IntervalS: m.Network.SpacingS, LagShare: s.LagShare, HashesPerFind: s.Nonces}
+func (r *StaleReport) point(run *StaleRun) StalePoint {
+	s := run.Summary
+	p := StalePoint{Dir: run.Dir, Name: run.Name, Status: run.Status, IntervalS: run.IntervalS, LagShare: s.LagShare, HashesPerFind: s.Nonces}
 	p.Share = record.Interval{Value: math.NaN(), Low: 0, High: 1}
 	if s.Spacing != nil {
 		p.Spacing = &s.Spacing.Fit

@@ -22,7 +22,12 @@ func racedRuns(t testing.TB) (runs []*record.Run) {
 }
 
 func staleRates(runs []*record.Run, blocks int) *StaleReport {
-	return StaleRates(runs, blocks, rand.New(rand.NewPCG(1, 1)))
+	rng := rand.New(rand.NewPCG(1, 1))
+	var judged []StaleRun
+	for _, run := range runs {
+		judged = append(judged, NewStaleRun(run, Summarize(run, rng)))
+	}
+	return StaleRates(judged, blocks)
 }
 
 // TestStaleRatesTogether judges runs that are what theory says, and makes each of the

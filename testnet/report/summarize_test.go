@@ -39,7 +39,7 @@ func TestStaleRatePredicted(t *testing.T) {
 		if r.Inside {
 			inside++
 		}
-		if one := StaleRates([]*record.Run{run}, 1, seeded()).Points[0]; one.Inside != r.Inside || math.Abs(one.Share.Low-r.Compared.Low) > 1e-9 || math.Abs(one.Share.High-r.Compared.High) > 1e-9 {
+		if one := StaleRates([]StaleRun{NewStaleRun(run, s)}, 1).Points[0]; one.Inside != r.Inside || math.Abs(one.Share.Low-r.Compared.Low) > 1e-9 || math.Abs(one.Share.High-r.Compared.High) > 1e-9 {
 			t.Errorf("one run alone is held against %v, in its summary against %v", one.Share, r.Compared)
 		}
 		if r.Compared.Value != r.Share.Value || r.Compared.Low >= r.Share.Low || r.Compared.High <= r.Share.High || r.ComparedBlocks != r.Blocks || r.Blocks != s.Blocks+s.StaleBlocks {

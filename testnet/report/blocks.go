@@ -250,6 +250,9 @@ func (a *analysis) staleRate() {
 		}
 	}
 	r.Compared = share(stale, r.ComparedBlocks)
+	if r.Disturbed() {
+		r.Share.Low, r.Share.High = math.NaN(), math.NaN()
+	}
 	if r.ComparedBlocks < leastBlocks {
 		a.notEnough(r.ComparedBlocks, "undisturbed block", leastBlocks, "a prediction of the stale rate")
 		return

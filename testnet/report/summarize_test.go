@@ -108,6 +108,9 @@ func TestPredictionIgnoresDisturbedTimes(t *testing.T) {
 	if during == 0 || r.Blocks-r.ComparedBlocks != during || s.Propagation.Blocks != r.ComparedBlocks {
 		t.Errorf("%d blocks in the partition; %d of %d compared, %d for the propagation", during, r.ComparedBlocks, r.Blocks, s.Propagation.Blocks)
 	}
+	if !math.IsNaN(r.Share.Low) || !math.IsNaN(r.Share.High) || r.Compared.Value >= r.Share.Value {
+		t.Errorf("the partition's blocks have an interval, or are not most of the stale ones: %+v", r)
+	}
 	if s.Propagation.LastP95S > 1 {
 		t.Errorf("blocks took %g s: those of the partition are among them", s.Propagation.LastP95S)
 	}

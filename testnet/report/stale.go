@@ -64,9 +64,11 @@ func NewStaleRun(run *record.Run, s *record.Summary) StaleRun {
 	return StaleRun{Dir: run.Dir, Name: m.Name, Status: m.Status, IntervalS: m.Network.SpacingS, Summary: s}
 }
 
-// StaleRates judges runs together: their intervals form a joint 95 % region, and all
-// their tests together fail by chance in 5 % of cases. Each run needs so many blocks that
-// nothing disturbed. The runs must be independent of each other.
+// StaleRates judges runs together: their intervals form a joint 95 % region, and all their
+// tests together fail by chance in 5 % of cases at most. So a set of runs that is as theory
+// says is not OK by chance in up to 10 % of cases. Each run needs so many blocks that nothing
+// disturbed. The runs must be independent of each other; tests of one run are not, for its
+// times and its hashes are of the same finds, so that theirs is Bonferroni's level.
 func StaleRates(runs []StaleRun, blocks int) *StaleReport {
 	r := &StaleReport{
 		Schema: record.Schema, JointConfidence: stats.Confidence, Each: stats.Sidak(stats.Confidence, len(runs)),
@@ -86,9 +88,10 @@ func StaleRates(runs []StaleRun, blocks int) *StaleReport {
 			r.Notes = append(r.Notes, fmt.Sprintf("%s: the run is %s; figures are of what there is.", run.Dir, run.Status))
 		}
 	}
-	r.Level = 1 - stats.Sidak(stats.Confidence, tests)
-	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of %.4g %% for %s (Šidák), with the error of the prediction's simulation, not of the delays it is made from; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in %.2g %% of all %d together",
-		100*r.Each, 100*r.JointConfidence, count(len(runs), "point"), r.Level, 100*(1-r.JointConfidence), tests)
+	const chance = 1 - stats.Confidence
+	r.Level = chance / float64(max(tests, 1))
+	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of at least %.4g %% for %s (Šidák), with the error of the prediction's simulation, not of the delays it is made from; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in at most %.2g %% of all %d together (Bonferroni); region and tests together by chance in at most %.2g %%",
+		100*r.Each, 100*r.JointConfidence, count(len(runs), "point"), r.Level, 100*chance, tests, 100*2*chance)
 	for i := range r.Points {
 		r.judge(&r.Points[i])
 	}

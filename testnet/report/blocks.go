@@ -43,38 +43,66 @@ func (a *analysis) spacing() {
 	target := a.run.Manifest.Network.SpacingS
 	s := &record.Spacing{TargetS: target, MeanS: exponentialMean(mean, len(gaps))}
 	s.Count, s.Mean = len(gaps), mean
-	s.D, s.P = stats.KSExponential(gaps, expected)
+	if expected != nil {
+		s.D, s.P = stats.KSExponential(relative(gaps, expected), 1)
+	} else {
+		s.D, s.P = stats.KSExponential(gaps, 0)
+	}
 	s.D, s.P = orZero(s.D), orZero(s.P)
 	a.s.Spacing = s
 }
 
-// gaps are the times between finds while all miners ran, in seconds, and what their mean
-// must be, or 0 where that is not known. Where there are several such times they are put
-// behind each other, for finds have no memory: leaving out the times around their ends
-// would leave out long ones above all.
-func (a *analysis) gaps() (gaps []float64, expected float64) {
+// relative are times in units of what their means must be.
+func relative(gaps, expected []float64) (units []float64) {
+	for i, g := range gaps {
+		units = append(units, g/expected[i])
+	}
+	return units
+}
+
+// Seconds that a find may be said to take on average. What a file has outside of that is no
+// run's.
+const (
+	leastMean = 1e-6
+	mostMean  = 1e9
+)
+
+// gaps are the times between finds while all miners ran, in seconds, and for each what its
+// mean must be: the difficulty of the block that ends it over the hash rate, so that a
+// difficulty that moves makes no mixture of them. No means where they are not all known.
+// Where there are several such times they are put behind each other, for finds have no
+// memory: leaving out the times around their ends would leave out long ones above all.
+func (a *analysis) gaps() (gaps, expected []float64) {
 	down := slices.DeleteFunc(slices.Clone(a.disturbed), func(d disturbance) bool { return !d.stops })
 	up := without(a.window, down)
+	rates, _ := a.rates(up)
+	total := 0.0
+	for _, r := range rates {
+		total += r
+	}
+	n := &a.run.Manifest.Network
+	known := total > 0
 	carry, next := 0.0, 0
 	for _, s := range up {
 		at := s.from
 		for ; next < len(a.found) && a.found[next].FoundS <= s.to; next++ {
-			if t := a.found[next].FoundS; s.has(t) {
-				gaps = append(gaps, carry+t-at)
-				carry, at = 0, t
+			b := &a.found[next]
+			if !s.has(b.FoundS) {
+				continue
 			}
+			difficulty := b.DifficultyHashes
+			if n.Difficulty == fixedRule {
+				difficulty = n.DifficultyHashes
+			}
+			mean := difficulty / total
+			known = known && mean >= leastMean && mean <= mostMean
+			gaps, expected = append(gaps, carry+b.FoundS-at), append(expected, mean)
+			carry, at = 0, b.FoundS
 		}
 		carry += s.to - at
 	}
-	if n := &a.run.Manifest.Network; n.Difficulty == fixedRule {
-		rates, _ := a.rates(up)
-		total := 0.0
-		for _, r := range rates {
-			total += r
-		}
-		if total > 0 {
-			expected = n.DifficultyHashes / total
-		}
+	if !known {
+		return gaps, nil
 	}
 	return gaps, expected
 }

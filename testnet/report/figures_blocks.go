@@ -19,15 +19,7 @@ func (v *view) blocks() section {
 	}
 	a := analyse(v.run, nil)
 	if p := v.s.Spacing; p != nil {
-		gaps, expected := a.gaps()
-		against := fmt.Sprintf("a mean of %s, as difficulty and hash rate give", seconds(expected))
-		if expected <= 0 {
-			expected, against = p.Mean, fmt.Sprintf("their own mean of %s, for the difficulty moves", seconds(p.Mean))
-		}
-		f := v.exponential("plot-spacing", "Time between blocks", "time between blocks", gaps, expected, true)
-		f.Caption = fmt.Sprintf("%s between finds of any miner, stale ones too: mean %s (%s). Held against the exponential distribution with %s: %s.",
-			count(p.Count, "time"), seconds(p.MeanS.Value), interval(p.MeanS, seconds), against, kolmogorov(p.Fit))
-		s.Figures = append(s.Figures, f)
+		s.Figures = append(s.Figures, v.spacingFigure(p, a))
 	}
 	if p := v.s.Nonces; p != nil {
 		finds := a.finds()
@@ -39,6 +31,29 @@ func (v *view) blocks() section {
 		s.Figures = append(s.Figures, figure{Title: "Forks", Picture: picture, Caption: caption, Wide: true})
 	}
 	return s
+}
+
+// spacingFigure draws the times between finds in seconds, or where their difficulties differ
+// in units of what each must take.
+func (v *view) spacingFigure(p *record.Spacing, a *analysis) figure {
+	const id, title = "plot-spacing", "Time between blocks"
+	gaps, expected := a.gaps()
+	var f figure
+	var against string
+	switch {
+	case expected == nil:
+		f = v.exponential(id, title, "time between blocks", gaps, p.Mean, true)
+		against = fmt.Sprintf("the exponential distribution with their own mean of %s, for the hash rate or a difficulty is not known", seconds(p.Mean))
+	case slices.Min(expected) == slices.Max(expected):
+		f = v.exponential(id, title, "time between blocks", gaps, expected[0], true)
+		against = fmt.Sprintf("the exponential distribution with a mean of %s, as difficulty and hash rate give", seconds(expected[0]))
+	default:
+		f = v.exponential(id, title, "time between blocks over difficulty ÷ hash rate", relative(gaps, expected), 1, false)
+		against = fmt.Sprintf("the exponential distribution, each in units of its block's difficulty over the hash rate: %s to %s", seconds(slices.Min(expected)), seconds(slices.Max(expected)))
+	}
+	f.Caption = fmt.Sprintf("%s between finds of any miner, stale ones too: mean %s (%s). Held against %s: %s.",
+		count(p.Count, "time"), seconds(p.MeanS.Value), interval(p.MeanS, seconds), against, kolmogorov(p.Fit))
+	return f
 }
 
 // kolmogorov says how a test came out.

@@ -40,6 +40,7 @@ energy.joules_per_hash number
 energy.joules_per_payment number
 energy.measured bool
 energy.method string
+energy.payments number
 hashes_per_s number
 lag_share number
 machine.arch string
@@ -187,7 +188,7 @@ func confirmRun() (*record.Run, *record.Summary) {
 			{Stage: "confirmed_6", Payments: 1, Blocks: 1, P50S: record.Interval{Value: 12, Low: math.NaN(), High: math.NaN()}, P90S: 13, P99S: 14, P50: record.Interval{Value: 6, Low: math.NaN(), High: math.NaN()}},
 		},
 		Missing: []string{"Not enough data: payments in 1 block."},
-		Energy:  record.Energy{Method: "model", Joules: 8, JoulesPerBlock: 4},
+		Energy:  record.Energy{Method: "model", Joules: 8, JoulesPerBlock: 4, Payments: 1},
 	}
 	return run, s
 }

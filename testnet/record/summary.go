@@ -183,7 +183,8 @@ type Energy struct {
 	Measured         bool    `json:"measured"`
 	Joules           float64 `json:"joules"`
 	JoulesPerBlock   Figure  `json:"joules_per_block"`   // not there where there was none; so with the others
-	JoulesPerPayment Figure  `json:"joules_per_payment"` // confirmed
+	Payments         int     `json:"payments"`           // confirmed in that time on all nodes, whenever they were due
+	JoulesPerPayment Figure  `json:"joules_per_payment"` // of these
 	JoulesPerHash    Figure  `json:"joules_per_hash"`
 }
 

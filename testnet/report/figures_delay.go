@@ -273,6 +273,6 @@ func (v *view) paymentsAndEnergy() section {
 		kind = "Measured"
 	}
 	s.Figures = append(s.Figures, figure{Title: "What it cost", Picture: template.HTML(bars.HTML()),
-		Caption: fmt.Sprintf("%s: %s. All nodes and the load together, over the measured time; per block of the best chain, and per confirmed payment. One hash: %s.", kind, strings.TrimPrefix(e.Method, "model: "), joules(e.JoulesPerHash))})
+		Caption: fmt.Sprintf("%s: %s. Nodes, load and recording together, over the measured time; per block of the best chain, and per payment that was confirmed in that time. One hash: %s.", kind, strings.TrimPrefix(e.Method, "model: "), joules(e.JoulesPerHash))})
 	return s
 }

@@ -188,8 +188,17 @@ func hashing(run *record.Run, when spans) []work {
 	return nodes
 }
 
-// energy divides what the measured part cost; what there was none of has no cost.
+// energy divides what the measured part cost among what was done in it; what there was none
+// of has no cost. Payments that were due before and confirmed in it are among these, and
+// those that were confirmed after it are not: where they queue, these are many.
 func (a *analysis) energy() {
+	confirmed := 0
+	for i := range a.run.Payments {
+		if p := &a.run.Payments[i]; p.Status == record.Confirmed && p.Role == "" && a.window.has(p.Confirmed1S) {
+			confirmed++
+		}
+	}
+	a.s.Energy.Payments = confirmed
 	e := a.run.Manifest.End
 	if e == nil {
 		return
@@ -202,7 +211,7 @@ func (a *analysis) energy() {
 	}
 	a.s.Energy = record.Energy{
 		Method: e.EnergyMethod, Measured: e.Measured, Joules: e.Joules, JoulesPerBlock: per(float64(a.s.Blocks)),
-		JoulesPerPayment: per(float64(a.s.Payments[record.Confirmed])), JoulesPerHash: per(e.Hashes),
+		Payments: confirmed, JoulesPerPayment: per(float64(confirmed)), JoulesPerHash: per(e.Hashes),
 	}
 }
 

@@ -178,7 +178,7 @@ func (t *Tradeoffs) point(s Sweep, p SweepPoint, confidence float64, rng *rand.R
 		o.Blocks += r.Blocks
 		o.LagShare = max(o.LagShare, r.LagShare)
 		hashes += r.HashesPerS * r.MeasuredS
-		confirmed += r.Payments[record.Confirmed]
+		confirmed += r.Energy.Payments
 	}
 	if o.LagShare > mostLag {
 		t.missing(&o, "the machine did not keep up: %s of the worst miner's hashes were not done, so that figures are of a slower network.", percent(o.LagShare))
@@ -293,7 +293,7 @@ func (o *Tradeoff) risks(attackers []float64) {
 func (o *Tradeoff) energy(s Sweep, summaries []*record.Summary) {
 	joules, confirmed := 0.0, 0
 	for _, r := range summaries {
-		if n := r.Payments[record.Confirmed]; n > 0 && r.Energy.Method != "" {
+		if n := r.Energy.Payments; n > 0 && r.Energy.Method != "" {
 			joules, confirmed = joules+r.Energy.Joules, confirmed+n
 			o.Energy.Method, o.Energy.Measured = r.Energy.Method, r.Energy.Measured
 			o.Energy.ByReplica = append(o.Energy.ByReplica, r.Energy.Joules/float64(n))

@@ -78,13 +78,22 @@ func (a *analysis) payments() {
 		}
 		a.s.Delays = append(a.s.Delays, d)
 		if !math.IsNaN(d.P50S.Value) && math.IsNaN(d.P50S.Low) && stage.waits {
-			few = append(few, fmt.Sprintf("%s (%d blocks of %d)", stage.title, d.Blocks, stage.blocks*stats.ClustersNeeded(0.5)))
+			few = append(few, fmt.Sprintf("%s (%s)", stage.title, stage.tooFew(d.Blocks)))
 		}
 	}
 	if len(few) > 0 {
-		a.missing("Not enough data: payments are in too few blocks, or nearly all in a few, for an interval of the median delay: %s.", strings.Join(few, ", "))
+		a.missing("Not enough data: payments are in too few blocks, or in such as hang together, for an interval of the median delay: %s.", strings.Join(few, ", "))
 	}
 	a.parts(list)
+}
+
+// tooFew says what an interval lacks: blocks, or such as tell something of their own. Where
+// payments queue, or are nearly all in a few blocks, it takes more of them.
+func (s *stage) tooFew(blocks int) string {
+	if need := s.blocks * stats.ClustersNeeded(0.5); blocks < need {
+		return fmt.Sprintf("%d blocks of %d", blocks, need)
+	}
+	return fmt.Sprintf("%d blocks, in which payments queue, or nearly all are in a few", blocks)
 }
 
 // noBlock is the cluster of payments that are in no block, behind all others.

@@ -218,8 +218,8 @@ func (t *Tradeoffs) delay(o *Tradeoff, runs []*record.Run, confirmations int, rn
 	if math.IsNaN(d.P50S.Value) {
 		t.missing(o, "half of the payments or more never had %s: they come faster than blocks of this size take them.", count(confirmations, "confirmation"))
 	} else if math.IsNaN(d.P50S.Low) {
-		t.missing(o, "payments in %s, and at least %d with about as many payments each are needed for an interval of the median delay to %s.",
-			count(d.Blocks, "block"), confirmations*stats.ClustersNeeded(0.5), count(confirmations, "confirmation"))
+		t.missing(o, "payments are in too few blocks, or in such as hang together, for an interval of the median delay to %s: %s.",
+			count(confirmations, "confirmation"), sample.stage.tooFew(d.Blocks))
 	}
 	d.P50 = inIntervals(d.P50S, o.IntervalS)
 	return d

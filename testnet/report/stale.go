@@ -43,6 +43,8 @@ type StalePoint struct {
 	// 80 % of cases.
 	Notices float64 `json:"would_notice"`
 
+	effective float64 // blocks, less what the error of the prediction takes
+
 	Spacing       *record.Fit `json:"spacing,omitempty"`
 	HashesPerFind *record.Fit `json:"hashes_per_find,omitempty"`
 	LagShare      float64     `json:"lag_share"`
@@ -120,10 +122,9 @@ func (p *StalePoint) take(rate *record.StaleRate, confidence float64) {
 	}
 	p.StaleBlocks = int(math.Round(rate.Compared.Value * float64(p.Blocks)))
 	p.Predicted, p.PredictedError, p.Prediction = rate.Predicted, rate.PredictedError, rate.Method
-	var n float64
-	p.Share, n = against(rate, confidence)
+	p.Share, p.effective = against(rate, confidence)
 	p.Inside = inside(&record.StaleRate{Method: rate.Method, Predicted: rate.Predicted, Compared: p.Share})
-	p.Notices = noticed(p.Predicted, n)
+	p.Notices = noticed(p.Predicted, p.effective)
 }
 
 // against is the measured share with an interval that a prediction is held against, and how

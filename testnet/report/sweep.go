@@ -255,8 +255,11 @@ func (t *Tradeoffs) stale(o *Tradeoff, summaries []*record.Summary, confidence f
 	p.take(pooled, confidence)
 	d.Blocks, d.StaleBlocks, d.Share = p.Blocks, p.StaleBlocks, p.Share
 	d.Predicted, d.PredictedError, d.Inside = p.Predicted, p.PredictedError, p.Inside
-	if need := stats.SampleSizeWithin(d.Predicted, d.Predicted/2); p.Blocks < need {
-		t.missing(o, "%s, and about %d are needed until the stale rate is known within half of itself.", count(p.Blocks, "block"), need)
+	switch need := stats.SampleSizeWithin(d.Predicted, d.Predicted/2); {
+	case d.Predicted == 0:
+		t.missing(o, "no block is predicted to go stale, and of %s %d did: that says of the stale rate only that it is below %s.", count(p.Blocks, "block"), d.StaleBlocks, percent(d.Share.High))
+	case p.effective < float64(need):
+		t.missing(o, "%s, worth %.0f with the error of the prediction, and about %d are needed until the stale rate is known within half of itself.", count(p.Blocks, "block"), p.effective, need)
 	}
 	return d
 }

@@ -158,6 +158,29 @@ func TestTradeoffsWithLittle(t *testing.T) {
 	}
 }
 
+// TestStaleRateOfLittle says what so few stale blocks tell: none where none is predicted, and
+// fewer than there are blocks where the prediction is not exact.
+func TestStaleRateOfLittle(t *testing.T) {
+	rate := func(blocks int, predicted, err float64) string {
+		var r Tradeoffs
+		o := Tradeoff{IntervalS: 1, MaxWeight: 8000}
+		s := &record.Summary{StaleRate: &record.StaleRate{Method: "simulated", ComparedBlocks: blocks, Compared: record.Interval{Value: predicted}, Predicted: predicted, PredictedError: err}}
+		if d := r.stale(&o, []*record.Summary{s}, 0.95); d == nil || d.Blocks != blocks {
+			t.Errorf("%+v", d)
+		}
+		return strings.Join(r.Missing, "\n")
+	}
+	if got := rate(200, 0, 0); !strings.Contains(got, "no block is predicted to go stale, and of 200 blocks 0 did: that says of the stale rate only that it is below 1.9") {
+		t.Error(got)
+	}
+	if got := rate(200, 0.1, 0.001); got != "" { // it takes 139
+		t.Error(got)
+	}
+	if got := rate(200, 0.1, 0.02); !strings.Contains(got, "200 blocks, worth 106 with the error of the prediction, and about 139 are needed") {
+		t.Error(got)
+	}
+}
+
 // TestTradeoffsPage looks that the page has its parts, and writes it to where -pages says.
 func TestTradeoffsPage(t *testing.T) {
 	s := sweptRuns(t)

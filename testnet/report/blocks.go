@@ -328,7 +328,7 @@ func (a *analysis) predictStale() (prediction, bool) {
 		a.missing("There is no prediction of the stale rate: it takes two miners.")
 		return prediction{}, false
 	}
-	delays, borrowed := a.pairDelays(miners)
+	delays, never, borrowed := a.pairDelays(miners)
 	if delays == nil {
 		a.missing("There is no prediction of the stale rate: no block of a miner came to another one.")
 		return prediction{}, false
@@ -348,8 +348,11 @@ func (a *analysis) predictStale() (prediction, bool) {
 	if byManifest {
 		from = "configured"
 	}
-	p.method = fmt.Sprintf("a mining race of %s simulated with the %s hash rates of %d miners, the measured block delays between them (a miner's own blocks excluded), and a mean of %.4g s between finds (%s)",
+	p.method = fmt.Sprintf("a mining race of %s simulated with the %s hash rates of %d miners, the measured block delays between them (until a block was there, which is a little before work on it; a miner's own blocks excluded), and a mean of %.4g s between finds (%s)",
 		count(predictedBlocks, "block"), from, len(miners), interval, how)
+	if never > 0 {
+		p.method += fmt.Sprintf("; blocks that never came to a miner are in no delay (%s)", count(never, "arrival"))
+	}
 	if borrowed > 0 {
 		p.method += fmt.Sprintf("; %d of %d pairs had no block, and take the delays of all others to that miner", borrowed, len(miners)*(len(miners)-1))
 	}
@@ -390,10 +393,12 @@ func (a *analysis) calmInterval(hashesPerS float64) (seconds float64, how string
 // maxPairDelays bounds how many delays of a pair are kept; more tell nothing new.
 const maxPairDelays = 10_000
 
-// pairDelays are the times that undisturbed blocks took from each miner to each other one.
-// A pair without any borrows the delays of all others to that miner, and where there are
-// none those of all pairs; nil where there are none at all.
-func (a *analysis) pairDelays(miners []int) (delays [][][]float64, borrowed int) {
+// pairDelays are the times that undisturbed blocks took from each miner to each other one,
+// and the number of those that never came there: blocks that lost before they were
+// everywhere, of which nobody knows how long they would have taken. A pair without any
+// borrows the delays of all others to that miner, and where there are none those of all
+// pairs; nil where there are none at all.
+func (a *analysis) pairDelays(miners []int) (delays [][][]float64, never, borrowed int) {
 	place := make(map[int]int, len(miners))
 	delays = make([][][]float64, len(miners))
 	for k, i := range miners {
@@ -408,13 +413,16 @@ func (a *analysis) pairDelays(miners []int) (delays [][][]float64, borrowed int)
 			continue
 		}
 		for k, i := range miners {
+			if b.Status != record.Withheld && math.IsNaN(b.ArrivalS[i]) {
+				never++
+			}
 			if d, ok := a.blockDelay(&b, i); ok && len(delays[from][k]) < maxPairDelays {
 				delays[from][k], to[k], all = append(delays[from][k], d), append(to[k], d), append(all, d)
 			}
 		}
 	}
 	if len(all) == 0 {
-		return nil, 0
+		return nil, never, 0
 	}
 	for i := range delays {
 		for k := range delays[i] {
@@ -427,5 +435,5 @@ func (a *analysis) pairDelays(miners []int) (delays [][][]float64, borrowed int)
 			}
 		}
 	}
-	return delays, borrowed
+	return delays, never, borrowed
 }

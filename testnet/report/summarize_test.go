@@ -287,8 +287,8 @@ func TestBlockDelays(t *testing.T) {
 		t.Errorf("delays %s, want %s", got, want)
 	}
 	a := analyse(run, nil)
-	delays, borrowed := a.pairDelays([]int{0, 1, 2})
-	if got, want := fmt.Sprint(delays, borrowed), "[[[] [1.25] [0.5]] [[2] [] [3]] [[2] [1.25] []]] 2"; got != want {
+	delays, missing, borrowed := a.pairDelays([]int{0, 1, 2})
+	if got, want := fmt.Sprint(delays, missing, borrowed), "[[[] [1.25] [0.5]] [[2] [] [3]] [[2] [1.25] []]] 1 2"; got != want {
 		t.Errorf("delays of pairs %s, want %s", got, want)
 	}
 }

@@ -170,7 +170,7 @@ func TestStaleRateOfLittle(t *testing.T) {
 		}
 		return strings.Join(r.Missing, "\n")
 	}
-	if got := rate(200, 0, 0); !strings.Contains(got, "no block is predicted to go stale, and of 200 blocks 0 did: that says of the stale rate only that it is below 1.9") {
+	if got := rate(200, 0, 0); !strings.Contains(got, "no block is predicted to go stale, and of 200 blocks 0 did: that says of the stale rate only that it is below 1.8") {
 		t.Error(got)
 	}
 	if got := rate(200, 0.1, 0.001); got != "" { // it takes 139

@@ -41,7 +41,8 @@ func (a *analysis) spacing() {
 		mean += g / float64(len(gaps))
 	}
 	target := a.run.Manifest.Network.SpacingS
-	s := &record.Spacing{TargetS: target, MeanS: exponentialMean(mean, len(gaps))}
+	s := &record.Spacing{TargetS: target, MeanS: record.Interval{Value: mean}}
+	s.MeanS.Low, s.MeanS.High = stats.ExponentialMean(mean, len(gaps))
 	s.Count, s.Mean = len(gaps), mean
 	if expected != nil {
 		s.D, s.P = stats.KSExponential(relative(gaps, expected), 1)
@@ -105,19 +106,6 @@ func (a *analysis) gaps() (gaps, expected []float64) {
 		return gaps, nil
 	}
 	return gaps, expected
-}
-
-// exponentialMean is the 95 % interval of the mean of n exponential times, 2·n·mean/χ²
-// with 2·n degrees of freedom; χ² by the cube root (Wilson and Hilferty 1931, "The
-// distribution of chi-square", PNAS 17), right to five digits from 30 times on.
-func exponentialMean(mean float64, n int) record.Interval {
-	const z = 1.959963984540054
-	k := 2 * float64(n)
-	chi := func(z float64) float64 {
-		root := 1 - 2/(9*k) + z*math.Sqrt(2/(9*k))
-		return k * root * root * root
-	}
-	return record.Interval{Value: mean, Low: k * mean / chi(z), High: k * mean / chi(-z)}
 }
 
 // hashesPerFind holds the hashes that finds took, in units of the difficulty, against the

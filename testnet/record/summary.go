@@ -195,7 +195,7 @@ type AttackResult struct {
 	Predicted float64  `json:"predicted"`
 	Inside    *bool    `json:"predicted_inside"` // nil: there are no data that could tell
 	Theory    string   `json:"theory"`
-	// BlocksNeeded is how many blocks, or tries, it takes to tell the prediction from
+	// Needed is how many blocks, or tries, it takes to tell the prediction from
 	// its absence (an honest miner's share; no double spend at all) at 95 % and a power of 80 %.
-	BlocksNeeded int `json:"needed"`
+	Needed int `json:"needed"`
 }

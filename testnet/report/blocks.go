@@ -204,7 +204,7 @@ func (a *analysis) blockDelay(b *record.Block, node int) (float64, bool) {
 		return 0, false
 	}
 	at = max(at, b.FoundS) // clocks tick in whole microseconds
-	return micro(at - b.FoundS), a.still.hold(b.FoundS, at)
+	return micro(at - b.FoundS), a.calmToEnd.hold(b.FoundS, at)
 }
 
 // propagation is how long blocks took to the other nodes.

@@ -25,7 +25,7 @@ type analysis struct {
 	calm      spans          // the window without the disturbed times
 	found     []record.Block // in the window, in that order
 	quiet     []record.Block // of these: in calm
-	still     spans          // as calm, to whenever the run ended: arrivals go on after the window
+	calmToEnd spans          // as calm, to whenever the run ended: arrivals go on after the window
 }
 
 // Summarize computes a run's figures. What there is too little data for is left out, and
@@ -55,7 +55,7 @@ func analyse(run *record.Run, rng *rand.Rand) *analysis {
 	a.s.MeasuredS = a.window.length()
 	a.disturbed = disturbances(run)
 	a.calm = without(a.window, a.disturbed)
-	a.still = without(span{a.window.from, math.Inf(1)}, a.disturbed)
+	a.calmToEnd = without(span{a.window.from, math.Inf(1)}, a.disturbed)
 	for _, b := range run.Blocks {
 		if !a.window.has(b.FoundS) {
 			continue

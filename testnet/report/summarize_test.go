@@ -372,18 +372,18 @@ func TestAttacks(t *testing.T) {
 	if selfish.Inside == nil || !*selfish.Inside || selfish.Measured.Low > low-0.03 || selfish.Measured.High < high+0.03 || !strings.Contains(selfish.Theory, "γ = 0.5 from 40 ties that honest miners decided (between γ = 0.35 and 0.65 it is 0.513 to 0.538)") {
 		t.Errorf("%+v", selfish)
 	}
-	if selfish.BlocksNeeded < stats.SampleSize(0.4, selfish.Predicted) {
-		t.Errorf("needs %d blocks", selfish.BlocksNeeded)
+	if selfish.Needed < stats.SampleSize(0.4, selfish.Predicted) {
+		t.Errorf("needs %d blocks", selfish.Needed)
 	}
 	near(t, "double spends won", double.Measured.Value, 0.25, 1e-12) // two were published and overtaken: lost, too
 	near(t, "predicted", double.Predicted, stats.DoubleSpendGivingUp(0.3, 2, 6), 1e-12)
-	if double.Inside == nil || !*double.Inside || double.BlocksNeeded != stats.SampleSize(0, double.Predicted) {
+	if double.Inside == nil || !*double.Inside || double.Needed != stats.SampleSize(0, double.Predicted) {
 		t.Errorf("%+v", double)
 	}
-	if hopeless.BlocksNeeded < 100 || !slices.ContainsFunc(s.Missing, func(m string) bool {
-		return strings.Contains(m, "1 try of a double spend by node 2, and at least "+whole(hopeless.BlocksNeeded))
+	if hopeless.Needed < 100 || !slices.ContainsFunc(s.Missing, func(m string) bool {
+		return strings.Contains(m, "1 try of a double spend by node 2, and at least "+whole(hopeless.Needed))
 	}) {
-		t.Errorf("needs %d, missing %q", hopeless.BlocksNeeded, s.Missing)
+		t.Errorf("needs %d, missing %q", hopeless.Needed, s.Missing)
 	}
 	if r := (&analysis{run: run, rng: seeded(), s: s}).doubleSpend(record.Attack{Kind: record.DoubleSpend, Share: 0.3, Confirmations: 1}); r.Inside != nil {
 		t.Errorf("no try at all is inside: %v", *r.Inside)

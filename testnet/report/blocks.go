@@ -257,7 +257,11 @@ func (a *analysis) staleRate() {
 	r := &record.StaleRate{Share: share(a.s.StaleBlocks, blocks), Blocks: blocks}
 	a.s.StaleRate = r
 	stale := 0
+	settled := a.settled()
 	for _, b := range a.quiet {
+		if settled.find(b.FoundS) < 0 {
+			continue
+		}
 		if b.Status != record.Withheld {
 			r.ComparedBlocks++
 		}
@@ -283,6 +287,20 @@ func (a *analysis) staleRate() {
 	// 0.1 to 1.1 times the binomial one. Wilson's interval is on the wide side.
 	r.Compared, _ = against(r, stats.Confidence)
 	r.Inside = inside(r)
+}
+
+// settled is the undisturbed time less the last moments before something disturbed it: of a
+// block that had not yet come to all, the disturbance may have decided whether it went stale.
+func (a *analysis) settled() spans {
+	p := a.s.Propagation
+	if p == nil {
+		return a.calm
+	}
+	early := slices.Clone(a.disturbed)
+	for i := range early {
+		early[i].from -= p.P95S
+	}
+	return without(a.window, early)
 }
 
 func share(k, n int) record.Interval {

@@ -99,10 +99,12 @@ func TestPredictionIgnoresDisturbedTimes(t *testing.T) {
 	run := bigRun(t)
 	s := Summarize(run, seeded())
 	r := s.StaleRate
-	during := 0
+	during, before := 0, 0.0
 	for _, b := range run.Blocks {
 		if b.FoundS > 260 && b.FoundS <= 341 {
 			during++
+		} else if b.FoundS <= 260 {
+			before = max(before, b.FoundS)
 		}
 	}
 	if during == 0 || r.Blocks-r.ComparedBlocks != during || s.Propagation.Blocks != r.ComparedBlocks {
@@ -113,6 +115,12 @@ func TestPredictionIgnoresDisturbedTimes(t *testing.T) {
 	}
 	if s.Propagation.LastP95S > 1 {
 		t.Errorf("blocks took %g s: those of the partition are among them", s.Propagation.LastP95S)
+	}
+	// A cut just after a block: what became of that one is the partition's doing.
+	cut := slices.IndexFunc(run.Events, func(e record.Event) bool { return e.Kind == "partition" })
+	run.Events[cut].TimeS = before + s.Propagation.P95S/2
+	if just := Summarize(run, seeded()); just.StaleRate.ComparedBlocks != r.ComparedBlocks-1 || just.Propagation.Blocks != s.Propagation.Blocks {
+		t.Errorf("%d of %d blocks compared, and one was found just before the partition", just.StaleRate.ComparedBlocks, r.ComparedBlocks)
 	}
 	// The same run without events: the prediction then takes the partition's delays for
 	// those of links.

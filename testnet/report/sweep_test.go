@@ -124,7 +124,7 @@ func TestTradeoffsWithLittle(t *testing.T) {
 		"The sweep did not come to its end.",
 		"Blocks every 500\u00a0ms of 400,000 weight units: 0 of 2 replicas are there.",
 		"Blocks every 1\u00a0s of 400,000 weight units: 1 of 2 replicas are there.",
-		"Blocks every 1\u00a0s of 400,000 weight units: payments in ",
+		"Blocks every 1\u00a0s of 400,000 weight units: payments are in too few blocks, or in such as hang together, for an interval of the median delay to 6 confirmations: 70 blocks of 90.",
 		"Blocks every 2\u00a0s of 400,000 weight units: half of the payments or more never had 6 confirmations",
 		"Blocks every 250\u00a0ms of 400,000 weight units: no payment was due",
 		"Blocks every 250\u00a0ms of 400,000 weight units: there are too few blocks",

@@ -53,7 +53,8 @@ func benchConfirmCommand() *cli.Command {
 		Description: "Runs a testnet of full nodes that all mine, in one process, and pays through them at\n" +
 			"random times (a Poisson process) that wait for no answer. Every payment is followed\n" +
 			"from the moment it was due to its sixth confirmation on the last node. Intervals come\n" +
-			"from a bootstrap of whole blocks; where there are too few of them, there is none.\n\n" +
+			"from a bootstrap of whole blocks; where there are too few of them, there is none.\n" +
+			"After an interruption the results are partial, and the exit status is 1.\n\n" +
 			"Examples:\n" +
 			"   kapok bench confirm                       110 blocks, 10 payments a second: four minutes\n" +
 			"   kapok bench confirm --blocks 5 --rate 2   a quick look\n" +
@@ -84,10 +85,10 @@ func benchConfirmCommand() *cli.Command {
 				return err
 			}
 			report, err := benchConfirm(c.Context, o, log, newProgress(c.App.ErrWriter))
-			if err != nil {
+			if report == nil {
 				return err
 			}
-			return show(c, report)
+			return errors.Join(err, show(c, report))
 		},
 	}
 }
@@ -130,8 +131,8 @@ func (o *confirmOptions) file() []byte {
 	return []byte(b.String())
 }
 
-// benchConfirm runs the testnet. Where the context ends early, the report is of what was
-// measured until then.
+// benchConfirm runs the testnet. Where it ends early, the report is of what was measured
+// until then, and the error says why.
 func benchConfirm(ctx context.Context, o confirmOptions, log *slog.Logger, p progress) (_ *confirmReport, err error) {
 	began := time.Now()
 	s, err := spec.Parse(o.file(), "", began)
@@ -152,12 +153,15 @@ func benchConfirm(ctx context.Context, o confirmOptions, log *slog.Logger, p pro
 		Spec: s, Dir: dir, Version: version, Log: log,
 		Progress: func(stage string) { p.show("  %s · %.0f s", stage, time.Since(began).Seconds()) },
 	})
-	if err != nil && (ctx.Err() == nil || summary == nil) {
+	if summary == nil {
 		return nil, err
 	}
-	run, err := record.Open(dir)
-	if err != nil {
-		return nil, err
+	run, unread := record.Open(dir)
+	if unread != nil {
+		return nil, errors.Join(err, unread)
 	}
-	return newConfirmReport(&o, run, summary, time.Since(began)), nil
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("interrupted: the results are of what was measured until then")
+	}
+	return newConfirmReport(&o, run, summary, time.Since(began)), err
 }

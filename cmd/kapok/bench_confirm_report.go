@@ -66,7 +66,7 @@ func newConfirmReport(o *confirmOptions, run *record.Run, s *record.Summary, ela
 			Load:     m.Load.Arrivals + "; payments of one input and two outputs, by RPC to the nodes of the wallets, fees " + m.Load.Fees,
 			RatePerS: o.rate, Seed: o.seed, From: "the scheduled time of the payment",
 			Percentile: "nearest rank; confirmations count on the last node, in_block on the first",
-			Interval:   "95 % bootstrap of the median, by whole blocks with their payments, in runs of as many as confirmations share",
+			Interval:   "bootstrap of the median, 95 % by its method and by simulation at least 90 % with few blocks, by whole blocks with their payments, in runs of at least as many as confirmations share",
 		},
 		Blocks: s.Blocks, WarmUpBlocks: o.warmUp, MeasuredS: s.MeasuredS, TargetS: m.Network.SpacingS,
 		HashesPerS: s.HashesPerS, LagShare: s.LagShare, StaleBlocks: s.StaleBlocks,
@@ -111,7 +111,7 @@ func (r *confirmReport) print(w io.Writer) {
 	}
 	if slices.ContainsFunc(r.Delays, func(d record.Delay) bool { return math.IsNaN(d.P50S.Low) }) {
 		n := stats.ClustersNeeded(0.5)
-		fmt.Fprintf(w, "\n[not enough data]: an interval takes payments in %d blocks or more, %d for 3 confirmations and %d for 6\n", n, 3*n, 6*n)
+		fmt.Fprintf(w, "\n[not enough data]: an interval takes payments in %d blocks or more, %d for 3 confirmations and %d for 6, and more where payments queue\n", n, 3*n, 6*n)
 	}
 	p := &r.Payments
 	fmt.Fprintf(w, "\npayments  %d submitted, %d confirmed, %d unconfirmed (%d refused, %d unanswered, %d lost)\n", p.Submitted, p.Confirmed, p.Unconfirmed, p.Refused, p.Unanswered, p.Lost)

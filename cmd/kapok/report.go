@@ -32,7 +32,7 @@ func reportCommand() *cli.Command {
 
 // Bounds of `kapok report stale`.
 const (
-	maxStaleRuns = 100     // each is in memory while it is looked at, with all others
+	maxStaleRuns = 100     // a joint region of more has intervals too wide to say much
 	staleBlocks  = 1000    // a rate of 10 % is known within two percentage points then
 	maxStaleNeed = 100_000 // as many as a run may have
 )
@@ -63,11 +63,11 @@ func reportStaleCommand() *cli.Command {
 			if err := checkRanges(c, []flagRange{{"blocks", 1, maxStaleNeed}}); err != nil {
 				return err
 			}
-			runs, err := openRuns(c.Args().Slice())
+			runs, err := staleRuns(c.Args().Slice(), mathrand.New(mathrand.NewPCG(c.Uint64("seed"), 0)))
 			if err != nil {
 				return err
 			}
-			r := report.StaleRates(runs, c.Int("blocks"), mathrand.New(mathrand.NewPCG(c.Uint64("seed"), 0)))
+			r := report.StaleRates(runs, c.Int("blocks"))
 			if c.Bool(jsonFlag.Name) {
 				if err := printJSON(c.App.Writer, r); err != nil {
 					return err
@@ -83,8 +83,8 @@ func reportStaleCommand() *cli.Command {
 	}
 }
 
-// openRuns reads run directories, each of a run of its own.
-func openRuns(dirs []string) (runs []*record.Run, err error) {
+// staleRuns reads run directories, each of a run of its own. One run is in memory at a time.
+func staleRuns(dirs []string, rng *mathrand.Rand) (runs []report.StaleRun, err error) {
 	names := make(map[string]string)
 	for _, dir := range dirs {
 		run, err := record.Open(filepath.Clean(dir))
@@ -97,7 +97,7 @@ func openRuns(dirs []string) (runs []*record.Run, err error) {
 			return nil, usageError(fmt.Sprintf("%s and %s are the same run: each counts once", other, dir))
 		}
 		names[key] = dir
-		runs = append(runs, run)
+		runs = append(runs, report.NewStaleRun(run, report.Summarize(run, rng)))
 	}
 	return runs, nil
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,6 +37,9 @@ const (
 	// done. Beyond it the machine was so busy with something else that the run says nothing
 	// of the network it was to be: it does not count, and is run again.
 	mostSweepLag = 0.2
+	// mostFailures is how many runs in a row may fail before the sweep ends: one may have met
+	// with an accident, and what two have met with, as a full disk, the others will.
+	mostFailures = 2
 	// startTime is what a run takes besides until the first one has shown it: chain and
 	// coins are made, nodes start, all come to one tip.
 	startTime = 12 * time.Second
@@ -210,12 +214,16 @@ type swept struct {
 }
 
 // sweep runs what is missing, and gathers all that is complete. Where the error says why
-// the sweep ended early, what there is comes with it; without a directory to begin in
+// runs are missing still, what there is comes with it; without a directory to begin in
 // there is nothing.
-func (s *sweep) sweep(ctx context.Context) (*swept, error) {
+func (s *sweep) sweep(ctx context.Context) (_ *swept, err error) {
 	if err := s.open(); err != nil {
 		return nil, err
 	}
+	if err := s.claim(); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.Remove(filepath.Join(s.dir, sweepPIDFile))) }()
 	missing, err := s.missing()
 	if err != nil {
 		return nil, err
@@ -248,6 +256,24 @@ func (s *sweep) open() error {
 		return err
 	}
 	return record.Replace(name, func(w io.Writer) error { return printJSON(w, s.sweepSettings) })
+}
+
+// claim says whose process is at work in the directory, unless another one is. The number
+// of one that was killed stays there, and is no longer that of a process, or it is this
+// one's, as it may be in a container.
+func (s *sweep) claim() error {
+	name := filepath.Join(s.dir, sweepPIDFile)
+	if text, err := os.ReadFile(name); err == nil {
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && pid != os.Getpid() && processRuns(pid) {
+			return fmt.Errorf("process %d is at work in %s: wait for it; if that is another program, remove %s", pid, s.dir, name)
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return record.Replace(name, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, os.Getpid())
+		return err
+	})
 }
 
 // maxSweepFile is more than the longest lists of settings take, in bytes.
@@ -300,9 +326,7 @@ func (s *sweep) missing() (list []sweepRun, err error) {
 			}
 		case counts(run):
 			continue
-		case run.Manifest.Status == record.Running:
-			return nil, fmt.Errorf("%s goes on, or its process was killed: if no other sweep is at work in %s, remove it and start again", run.Dir, s.dir)
-		default:
+		default: // also one whose process was killed: no other is at work here
 			if err := s.putAside(r); err != nil {
 				return nil, err
 			}
@@ -346,12 +370,14 @@ func (s *sweep) putAside(r sweepRun) error {
 	}
 }
 
-// runAll runs what is missing, each as long as the rest of the budget lets it be.
-func (s *sweep) runAll(ctx context.Context, missing []sweepRun) error {
+// runAll runs what is missing, each as long as the rest of the budget lets it be. Where a
+// run fails, it goes on with the others; the error names all that did.
+func (s *sweep) runAll(ctx context.Context, missing []sweepRun) (failed error) {
 	if len(missing) == 0 {
 		return nil
 	}
 	s.start = startTime
+	inARow := 0
 	end := s.now().Add(s.share(missing))
 	for i, r := range missing {
 		length := s.length(missing[i:], end.Sub(s.now()))
@@ -364,16 +390,23 @@ func (s *sweep) runAll(ctx context.Context, missing []sweepRun) error {
 			})
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return errors.Join(failed, ctx.Err())
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", r.name(), err)
+			err = fmt.Errorf("%s: %w", r.name(), err)
+			failed = errors.Join(failed, err)
+			if inARow++; inARow == mostFailures {
+				return failed
+			}
+			s.note(fmt.Sprintf("failed: %v", err))
+			continue
 		}
+		inARow = 0
 		// What it took besides is what the next ones will: the mean of both, since one
 		// may have had bad luck.
 		s.start = (s.start + max(0, s.now().Sub(began)-length-r.over(0))) / 2
 	}
-	return nil
+	return failed
 }
 
 // share is the part of the budget that belongs to these runs.

@@ -176,16 +176,16 @@ func TestSweepGoesOn(t *testing.T) {
 	f = newFakeSweep(t, dir, smallSweep())
 	broken := errors.New("the disk is full")
 	f.end = func(n int) (record.Status, error) {
-		if n == 1 {
+		if n > 0 {
 			return record.Failed, broken
 		}
 		return record.Complete, nil
 	}
 	done, err = f.sweep.sweep(t.Context())
-	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "500ms-400000-2") || !strings.Contains(done.incomplete, "2 of 4 runs") {
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "500ms-400000-2: ") || !strings.Contains(err.Error(), "2s-400000-2: ") || !strings.Contains(done.incomplete, "2 of 4 runs") {
 		t.Fatalf("failed: %v, %+v", err, done)
 	}
-	if want := []string{"2s-400000-1", "500ms-400000-2"}; !slices.Equal(f.ran, want) || !strings.Contains(strings.Join(f.notes, " "), "1 of 4 runs") {
+	if want := []string{"2s-400000-1", "500ms-400000-2", "2s-400000-2"}; !slices.Equal(f.ran, want) || !strings.Contains(strings.Join(f.notes, " "), "1 of 4 runs") {
 		t.Errorf("went on with %v, want %v; notes %q", f.ran, want, f.notes)
 	}
 
@@ -198,7 +198,7 @@ func TestSweepGoesOn(t *testing.T) {
 	if took := f.clock.Sub(began).Seconds(); math.Abs(took-240) > 20 {
 		t.Errorf("half of the runs take %.0f s of a budget of 480", took)
 	}
-	for _, name := range []string{"2s-400000-1.partial-1", "500ms-400000-2.partial-1"} {
+	for _, name := range []string{"2s-400000-1.partial-1", "500ms-400000-2.partial-1", "2s-400000-2.partial-1"} {
 		if _, err := record.Open(filepath.Join(dir, sweepRunsDir, name)); err != nil {
 			t.Errorf("what there was of a run is not kept: %v", err)
 		}
@@ -207,6 +207,68 @@ func TestSweepGoesOn(t *testing.T) {
 	f = newFakeSweep(t, dir, smallSweep())
 	if done, err = f.sweep.sweep(t.Context()); err != nil || len(f.ran) != 0 || len(done.points[1].Runs) != 2 {
 		t.Errorf("a complete sweep ran %v: %v", f.ran, err)
+	}
+}
+
+// TestSweepWithFailures: a run that fails is one that is missing, and two in a row end the
+// sweep.
+func TestSweepWithFailures(t *testing.T) {
+	broken := errors.New("broken")
+	for _, c := range []struct{ fails, ran, there int }{{0b0001, 4, 3}, {0b1010, 4, 2}, {0b0011, 2, 0}, {0b0110, 3, 1}} {
+		f := newFakeSweep(t, filepath.Join(t.TempDir(), "sweep"), smallSweep())
+		f.end = func(n int) (record.Status, error) {
+			if c.fails>>n&1 == 1 {
+				return record.Failed, broken
+			}
+			return record.Complete, nil
+		}
+		done, err := f.sweep.sweep(t.Context())
+		if !errors.Is(err, broken) || len(f.ran) != c.ran || !strings.Contains(done.incomplete, fmt.Sprintf("%d of 4 runs count", c.there)) {
+			t.Errorf("failures %04b: %v, ran %v, %+v", c.fails, err, f.ran, done)
+		}
+	}
+}
+
+// TestSweepWasKilled: what a killed process was at is put aside, and run again.
+func TestSweepWasKilled(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "sweep")
+	f := newFakeSweep(t, dir, smallSweep())
+	if _, err := f.sweep.sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	killed := f.runs()[1]
+	if err := os.RemoveAll(f.runDir(killed)); err != nil {
+		t.Fatal(err)
+	}
+	file, err := spec.Parse([]byte(f.file(killed, time.Minute)), ".", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeRun(t, f.runDir(killed), file, record.Running, 0)
+	pid := filepath.Join(dir, sweepPIDFile)
+	for _, c := range []struct {
+		pid  int
+		ran  []string
+		want string
+	}{
+		{os.Getppid(), nil, "is at work in " + dir},
+		{endedProcess(t), []string{killed.name()}, ""},
+		{os.Getpid(), nil, ""}, // that of a container's first process, which was killed, too
+	} {
+		if err := os.WriteFile(pid, fmt.Appendln(nil, c.pid), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f := newFakeSweep(t, dir, smallSweep())
+		_, err := f.sweep.sweep(t.Context())
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) || !slices.Equal(f.ran, c.ran) {
+			t.Errorf("%v, want %q; ran %v, want %v", err, c.want, f.ran, c.ran)
+		}
+	}
+	if _, err := os.Stat(pid); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the sweep has ended, and its process stands there: %v", err)
+	}
+	if run, err := record.Open(f.runDir(killed) + ".partial-1"); err != nil || run.Manifest.Status != record.Running {
+		t.Errorf("what there was of the run is not kept: %v", err)
 	}
 }
 
@@ -256,17 +318,7 @@ func TestSweepRefuses(t *testing.T) {
 	}
 	refused("a torn file", other, "does not say what was swept", func(*fakeSweep) {})
 
-	running := f.runDir(f.runs()[1])
-	if err := os.RemoveAll(running); err != nil {
-		t.Fatal(err)
-	}
-	file, err := spec.Parse([]byte(f.file(f.runs()[1], time.Minute)), ".", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeRun(t, running, file, record.Running, 0)
-	refused("a run that goes on", dir, "goes on, or its process was killed", func(*fakeSweep) {})
-	if err := os.Remove(filepath.Join(running, record.BlocksFile)); err != nil {
+	if err := os.Remove(filepath.Join(f.runDir(f.runs()[1]), record.BlocksFile)); err != nil {
 		t.Fatal(err)
 	}
 	refused("a run without its blocks", dir, "to run it again", func(*fakeSweep) {})

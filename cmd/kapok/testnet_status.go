@@ -57,7 +57,7 @@ func testnetStopCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return up.stop(c)
+			return up.stop(c.Context, c.App.Writer)
 		},
 	}
 }
@@ -190,11 +190,16 @@ func (s *testnetStatus) print(w io.Writer) {
 	table.Flush()
 }
 
-// stop asks a testnet to end, and waits until it has.
-func (up *upState) stop(c *cli.Context) error {
-	if up.status(c.Context).answers() == 0 {
+// stop asks a testnet to end, and waits until it has. One whose nodes are too busy to
+// answer is asked like any other; only where its process is gone too does it count as dead,
+// and what it left is taken away.
+func (up *upState) stop(ctx context.Context, w io.Writer) error {
+	if !processRuns(up.PID) && up.status(ctx).answers() == 0 {
+		if err := context.Cause(ctx); err != nil {
+			return err // so that nobody had the time to answer
+		}
 		err := up.remove(up.Dir)
-		return errors.Join(fmt.Errorf("%s in %s was not up any more: none of its nodes answers; its process has ended without a word", up.Name, up.Dir), err)
+		return errors.Join(fmt.Errorf("%s in %s was not up any more: its process, %d, has ended without a word", up.Name, up.Dir, up.PID), err)
 	}
 	file, err := os.OpenFile(filepath.Join(up.Dir, stopFile), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -203,22 +208,25 @@ func (up *upState) stop(c *cli.Context) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Context, stopTime)
+	ctx, cancel := context.WithTimeoutCause(ctx, stopTime, errSlowStop)
 	defer cancel()
 	tick := time.NewTicker(stopInterval)
 	defer tick.Stop()
 	for {
 		if _, err := os.Stat(filepath.Join(up.Dir, upFile)); errors.Is(err, os.ErrNotExist) {
-			fmt.Fprintf(c.App.Writer, "%s has stopped; what happened is in %s\n", up.Name, filepath.Join(up.Dir, record.ReportFile))
+			fmt.Fprintf(w, "%s has stopped; what happened is in %s\n", up.Name, filepath.Join(up.Dir, record.ReportFile))
 			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if c.Context.Err() != nil {
-				return context.Cause(c.Context)
+			if cause := context.Cause(ctx); !errors.Is(cause, errSlowStop) {
+				return cause
 			}
-			return fmt.Errorf("%s was asked to stop %s ago and has not: its process is %d", up.Name, stopTime, up.PID)
+			return fmt.Errorf("%s was asked to stop %s ago and has not: its process is %d; if that is another program by now, remove %s",
+				up.Name, stopTime, up.PID, filepath.Join(up.Dir, upFile))
 		}
 	}
 }
+
+var errSlowStop = errors.New("the testnet does not stop")

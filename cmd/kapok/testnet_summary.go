@@ -80,6 +80,12 @@ func (s *testnetSummary) blocks() string {
 	}
 	if r := s.StaleRate; r != nil {
 		text += " (" + within(r.Share, percent)
+		switch {
+		case r.ComparedBlocks == 0:
+			text += ", all of the time disturbed"
+		case r.Disturbed():
+			text += "; undisturbed " + within(r.Compared, percent)
+		}
 		if r.Method != "" {
 			text += "; predicted " + percent(r.Predicted)
 		}

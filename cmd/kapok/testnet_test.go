@@ -15,7 +15,7 @@ func TestTestnetSummary(t *testing.T) {
 	s := &testnetSummary{name: "net", dir: "runs/7", Summary: &record.Summary{
 		Complete: true, MeasuredS: 600, Nodes: 20, NodesAtEnd: 19, Tips: 2, CoinSums: 1, LagShare: 0.012, HashesPerS: 4e5, StartedInS: 9.04, PeakRSSBytes: 2 << 30,
 		Blocks: 60, StaleBlocks: 3, Withheld: 2,
-		StaleRate:   &record.StaleRate{Share: record.Interval{Value: 0.0476, Low: 0.016, High: 0.13}, Predicted: 0.039, Method: "simulated"},
+		StaleRate:   &record.StaleRate{Share: record.Interval{Value: 0.0476, Low: 0.016, High: 0.13}, Blocks: 63, ComparedBlocks: 63, Predicted: 0.039, Method: "simulated"},
 		Spacing:     &record.Spacing{TargetS: 10, MeanS: record.Interval{Value: 9.5, Low: 7.4, High: 12.6}},
 		Propagation: &record.Propagation{P50S: 0.3127, P95S: 0.6, LastP50S: 1.2, LastP95S: 2.5},
 		Payments:    map[record.PaymentStatus]int{record.Confirmed: 3000, record.Pending: 4},
@@ -43,6 +43,15 @@ func TestTestnetSummary(t *testing.T) {
 	s.print(&text)
 	if got := text.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	cut := record.Interval{Value: 0.0476, Low: math.NaN(), High: math.NaN()}
+	s.StaleRate = &record.StaleRate{Share: cut, Blocks: 63, Compared: record.Interval{Value: 0.025, Low: 0.01, High: 0.08}, ComparedBlocks: 40, Predicted: 0.029, Method: "simulated"}
+	if got, want := s.blocks(), "2 withheld (4.76 %; undisturbed 2.5 % (95 % 1 % to 8 %); predicted 2.9 %)"; !strings.Contains(got, want) {
+		t.Errorf("a run with a partition has %q, want %q", got, want)
+	}
+	s.StaleRate = &record.StaleRate{Share: cut, Blocks: 63}
+	if got, want := s.blocks(), "(4.76 %, all of the time disturbed)"; !strings.Contains(got, want) {
+		t.Errorf("a run that is all attack has %q, want %q", got, want)
 	}
 	s.Complete = false
 	text.Reset()

@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-// check refuses a manifest that the tables cannot belong to, or whose figures cannot be.
+// check refuses a manifest that the tables cannot belong to, or whose figures or texts cannot
+// be, and takes control characters out of its texts.
 func (m *Manifest) check() error {
 	n := len(m.Nodes)
 	switch {
@@ -38,12 +39,13 @@ func (m *Manifest) check() error {
 			return fmt.Errorf("link_delays_ms: %d values in row %d, want one for each of the %d nodes", len(row), i+1, n)
 		}
 		for _, ms := range row {
-			if err := checkSeconds("link_delays_ms", ms/1000); err != nil {
+			if err := cmp.Or(checkAmount("link_delays_ms", ms, 0), checkSeconds("link_delays_ms", ms/1000)); err != nil {
 				return err
 			}
 		}
 	}
 	return cmp.Or(
+		readText(m.texts()),
 		checkSeconds("measured_from_s", m.MeasuredFromS),
 		checkSeconds("measured_to_s", m.MeasuredToS),
 		checkSeconds("started_in_s", m.StartedInS),
@@ -59,7 +61,10 @@ func (e *End) check(nodes int) error {
 	}
 	errs := []error{
 		checkAmount("end.joules", e.Joules, 0), checkAmount("end.hashes", e.Hashes, 0), checkAmount("end.hashes_due", e.HashesDue, 0),
-		checkAmount("end.peak_rss_bytes", e.PeakRSSBytes, 0), checkSeconds("end.worst_miner_lag_share", e.WorstLag),
+		checkAmount("end.peak_rss_bytes", e.PeakRSSBytes, 0), checkAmount("end.worst_miner_lag_share", e.WorstLag, 0),
+	}
+	if e.WorstLag > 1 {
+		errs = append(errs, fmt.Errorf("end.worst_miner_lag_share: %g, want 0 to 1", e.WorstLag))
 	}
 	if len(e.Nodes) > nodes {
 		errs = append(errs, fmt.Errorf("end.nodes: %d, want %d at most", len(e.Nodes), nodes))
@@ -74,7 +79,7 @@ func (e *Event) check(nodes int) error {
 	if e.Kind == "" || len(e.Kind) > maxWord {
 		return fmt.Errorf("kind: %s, want a word", quote(e.Kind))
 	}
-	errs := []error{checkSeconds("t_s", e.TimeS)}
+	errs := []error{readText(e.texts()), checkSeconds("t_s", e.TimeS)}
 	for _, n := range e.Nodes {
 		errs = append(errs, checkNode("nodes", n, nodes))
 	}
@@ -125,4 +130,57 @@ func checkCount(name string, n int) error {
 		return fmt.Errorf("%s: %d, want a count that is not below 0", name, n)
 	}
 	return nil
+}
+
+// text is a text of a JSON file: like a word of a table, it is of one line and has a limit.
+type text struct {
+	name string
+	at   *string
+	most int // bytes
+}
+
+// texts are those of the manifest.
+func (m *Manifest) texts() []text {
+	list := []text{
+		{"kapok_version", &m.KapokVersion, maxWord}, {"name", &m.Name, maxWord}, {"description", &m.Description, maxText}, {"reason", &m.Reason, maxText},
+		{"file_sha256", &m.FileSHA256, maxWord}, {"payments_unknown", &m.PaymentsUnknown, maxText},
+		{"machine.cpu", &m.Machine.CPU, maxWord}, {"machine.os", &m.Machine.OS, maxWord}, {"machine.arch", &m.Machine.Arch, maxWord},
+		{"machine.go", &m.Machine.Go, maxWord}, {"machine.kernel", &m.Machine.Kernel, maxWord},
+		{"network.name", &m.Network.Name, maxWord}, {"network.genesis_hash", &m.Network.GenesisHash, maxWord}, {"network.difficulty", &m.Network.Difficulty, maxWord},
+		{"load.arrivals", &m.Load.Arrivals, maxText}, {"load.fees", &m.Load.Fees, maxText},
+	}
+	for i := range m.Nodes {
+		n := &m.Nodes[i]
+		list = append(list, text{"nodes: name", &n.Name, maxWord}, text{"nodes: region", &n.Region, maxWord}, text{"nodes: role", (*string)(&n.Role), maxWord})
+	}
+	if e := m.End; e != nil {
+		list = append(list, text{"end.energy_method", &e.EnergyMethod, maxText})
+		for i := range e.Nodes {
+			list = append(list, text{"end.nodes: tip", &e.Nodes[i].Tip, maxWord}, text{"end.nodes: coin_sum", &e.Nodes[i].CoinSum, maxWord})
+		}
+	}
+	return list
+}
+
+func (e *Event) texts() []text {
+	return []text{{"kind", &e.Kind, maxWord}, {"text", &e.Text, maxText}}
+}
+
+// readText refuses texts that are too long. What a terminal would take for a command, as a
+// stranger's directory may hold it, becomes a space.
+func readText(list []text) error {
+	for _, t := range list {
+		if len(*t.at) > t.most {
+			return fmt.Errorf("%s: %d bytes, want %d at most", t.name, len(*t.at), t.most)
+		}
+		*t.at = oneLine(*t.at, t.most)
+	}
+	return nil
+}
+
+// writeText makes texts such that they can be read.
+func writeText(list []text) {
+	for _, t := range list {
+		*t.at = oneLine(*t.at, t.most)
+	}
 }

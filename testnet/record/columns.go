@@ -32,7 +32,7 @@ const (
 	maxAmount  = 1e80 // hashes: above 2^256
 	maxWhole   = 1e15 // counts, bytes, units: a float64 holds them exactly
 	maxWord    = 128  // bytes of a hash, of a name
-	maxText    = 4096 // bytes of a sentence
+	maxText    = 4096 // bytes of a sentence, and of the description that a testnet file may have
 )
 
 func blockColumns(nodes int) []column[Block] {
@@ -191,7 +191,8 @@ func wholeOrNone[T any, I int | int64 | uint32](name string, at func(*T) *I) col
 }
 
 // word is text of one line. What could break the line is written as a space, so that
-// a row is a line in every program that reads the file.
+// a row is a line in every program that reads the file, and is read as one, so that a
+// terminal shows what other programs wrote and does nothing else.
 func word[T any](name string, at func(*T) *string, most int) column[T] {
 	return column[T]{name: name,
 		text: func(row *T) (string, error) { return oneLine(*at(row), most), nil },
@@ -199,15 +200,16 @@ func word[T any](name string, at func(*T) *string, most int) column[T] {
 			if len(text) > most {
 				return fmt.Errorf("%d bytes, want %d at most", len(text), most)
 			}
-			*at(row) = text
+			*at(row) = oneLine(text, most)
 			return nil
 		}}
 }
 
-// oneLine is text without control characters, and cut where it is too long.
+// oneLine is text without control characters and without those that turn the direction of
+// writing around (Unicode's Bidi_Control), and cut where it is too long.
 func oneLine(text string, most int) string {
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r

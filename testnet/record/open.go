@@ -17,7 +17,7 @@ const (
 	MaxNodes = 256
 
 	maxTable = 512 << 20 // bytes of a table, or of the events: hours of fifty nodes; in memory they are up to ten times that
-	maxJSON  = 16 << 20  // bytes of the manifest or the summary: the delays between 256 nodes, and much besides
+	maxJSON  = 16 << 20  // bytes of the manifest: the delays between 256 nodes, and much besides
 	maxLine  = 256 << 10 // bytes of a line: the arrivals at 256 nodes take a tenth
 
 	maxBlocks   = 1_000_000 // rows: a block a second over eleven days
@@ -26,10 +26,11 @@ const (
 	maxEvents   = 1_000_000 // lines: a node that stops or starts each second, over eleven days
 )
 
-// Open reads a run directory. Nothing in it is trusted: sizes, rows and values are
-// bounded, and what is wrong is an error with file and line. The last line of what is
-// appended may be torn, as a killed process leaves it: it is left out, and Run.Notes
-// says so.
+// Open reads what a run recorded. Nothing in its directory is trusted: sizes, rows and
+// values are bounded, and what is wrong is an error with file and line. The last line of
+// what is appended may be torn, as a killed process leaves it: it is left out, and
+// Run.Notes says so. What was made of the run, its summary and page, is not looked at: it
+// can be made anew.
 func Open(dir string) (*Run, error) {
 	run := &Run{Dir: dir}
 	if err := openJSON(filepath.Join(dir, ManifestFile), &run.Manifest); errors.Is(err, os.ErrNotExist) {
@@ -44,13 +45,7 @@ func Open(dir string) (*Run, error) {
 		return nil, err
 	}
 	if why := run.Manifest.PaymentsUnknown; why != "" {
-		run.Notes = append(run.Notes, fmt.Sprintf("Whether payments were lost is not known, for the nodes did not say in the end what they have: %s.", oneLine(why, maxText)))
-	}
-	var s Summary
-	if err := openJSON(filepath.Join(dir, SummaryFile), &s); err == nil {
-		run.Summary = &s
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		run.Notes = append(run.Notes, fmt.Sprintf("Whether payments were lost is not known, for the nodes did not say in the end what they have: %s.", why))
 	}
 	return run, nil
 }

@@ -43,8 +43,12 @@ func goldenRun() *Run {
 			{TimeS: 12, Kind: "clock", Nodes: []int{2}, Text: "The clock of node 2 is wrong by 30 s.", Values: map[string]any{"offset_s": 30.0}},
 			{TimeS: 50, Kind: "complete", Text: "All that was asked for is measured."},
 		},
-		Summary: &Summary{Schema: Schema, Complete: true, MeasuredS: 45, Nodes: 2, NodesAtEnd: 2, Tips: 1, CoinSums: 1, Payments: map[PaymentStatus]int{Confirmed: 1, Refused: 1}},
 	}
+}
+
+// goldenSummary is what might have been made of it.
+func goldenSummary() *Summary {
+	return &Summary{Schema: Schema, Complete: true, MeasuredS: 45, Nodes: 2, NodesAtEnd: 2, Tips: 1, CoinSums: 1, Payments: map[PaymentStatus]int{Confirmed: 1, Refused: 1}}
 }
 
 func writeRun(t *testing.T, dir string, r *Run) {
@@ -58,7 +62,7 @@ func writeRun(t *testing.T, dir string, r *Run) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(w.Samples(r.Samples), w.Tables(r.Blocks, r.Payments), w.Manifest(r.Manifest), w.Summary(r.Summary), w.Close()); err != nil {
+	if err := errors.Join(w.Samples(r.Samples), w.Tables(r.Blocks, r.Payments), w.Manifest(r.Manifest), w.Summary(goldenSummary()), w.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -109,7 +113,13 @@ func TestOpenErrors(t *testing.T) {
 		{ManifestFile, "[\n      0,\n      50.5\n    ],", "", `link_delays_ms: 1 rows, want one for each of the 2 nodes`},
 		{ManifestFile, `"measured_to_s": 50`, `"measured_to_s": 5e300`, `measured_to_s: 5e\+300, want at most 1e\+08`},
 		{ManifestFile, `"spacing_s": 10`, `"spacing_s": -10`, `network.spacing_s: -10`},
-		{ManifestFile, `"worst_miner_lag_share": 0.03`, `"worst_miner_lag_share": 1e9`, `end.worst_miner_lag_share`},
+		{ManifestFile, `"worst_miner_lag_share": 0.03`, `"worst_miner_lag_share": 1.5`, `end.worst_miner_lag_share: 1.5, want 0 to 1`},
+		{ManifestFile, `"worst_miner_lag_share": 0.03`, `"worst_miner_lag_share": -0.03`, `end.worst_miner_lag_share: -0.03`},
+		{ManifestFile, `50.5`, `-50.5`, `link_delays_ms: -50.5, want 0 to`},
+		{ManifestFile, `50.5`, `5e20`, `link_delays_ms: 5e\+17, want at most 1e\+08`},
+		{ManifestFile, `"name": "test"`, `"name": "` + strings.Repeat("x", maxWord+1) + `"`, `/manifest.json: name: 129 bytes, want 128 at most`},
+		{ManifestFile, `"energy_method": "model"`, `"energy_method": "` + strings.Repeat("x", maxText+1) + `"`, `end.energy_method: 4097 bytes, want 4096 at most`},
+		{EventsFile, `"text":"All`, `"text":"` + strings.Repeat("x", maxText), `/events.jsonl:2: text: \d+ bytes, want 4096 at most`},
 		{BlocksFile, "found_s,", "found,", `/blocks.csv:1: there is no column found_s$`},
 		{BlocksFile, "found_s,", "found_s,found_s,", `/blocks.csv:1: column "found_s" stands there twice`},
 		{BlocksFile, "arrival_s_2", "arrival_s_2,arrival_s_3", `/blocks.csv:1: column arrival_s_3 is of a node that the manifest does not have`},
@@ -139,7 +149,6 @@ func TestOpenErrors(t *testing.T) {
 		{EventsFile, `"kind":"complete"`, `"kind":"x","attack":{"kind":"selfish","share":2}`, `/events.jsonl:2: attack.share: 2`},
 		{EventsFile, `"kind":"complete"`, `"kind":"x","attack":{"kind":"selfish","ties":-2}`, `/events.jsonl:2: attack: -2, want a count`},
 		{EventsFile, "{", strings.Repeat(" ", maxLine+1) + "{", `/events.jsonl:1: bufio.Scanner: token too long`},
-		{SummaryFile, "{", "[", `/summary.json:\d+: `},
 	} {
 		dir := t.TempDir()
 		writeRun(t, dir, goldenRun())
@@ -195,11 +204,61 @@ func TestOpenFiles(t *testing.T) {
 	}
 	dir := t.TempDir()
 	writeRun(t, dir, goldenRun())
-	if err := os.Remove(filepath.Join(dir, SummaryFile)); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, SummaryFile), []byte("["), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if run, err := Open(dir); err != nil || run.Summary != nil {
-		t.Errorf("without a summary: %v %v", run, err)
+	if _, err := Open(dir); err != nil {
+		t.Errorf("a bad summary, which can be made anew, is in the way: %v", err)
+	}
+}
+
+// TestTextsAreHarmless reads texts that would do something to the terminal that shows them,
+// and writes such ones: an error's text may be of any length.
+func TestTextsAreHarmless(t *testing.T) {
+	const bad, good = "a\x1b]0;b\a\nc\u202ed\u009be", "a ]0;b  c d e"
+	dir := t.TempDir()
+	run := goldenRun()
+	writeRun(t, dir, run)
+	for _, c := range []struct{ file, old string }{
+		{ManifestFile, `"test"`}, {ManifestFile, `"model"`}, {ManifestFile, `"node 2"`}, {EventsFile, `"All that was asked for is measured."`}, {PaymentsFile, "t1"}, {BlocksFile, "b1"},
+	} {
+		name := filepath.Join(dir, c.file)
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		with := `"` + bad + `"` // of CSV
+		if c.old[0] == '"' {
+			quoted, err := json.Marshal(bad)
+			if err != nil {
+				t.Fatal(err)
+			}
+			with = string(quoted)
+		}
+		if err := os.WriteFile(name, bytes.Replace(text, []byte(c.old), []byte(with), 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &got.Manifest
+	for _, text := range []string{m.Name, m.End.EnergyMethod, m.Nodes[1].Name, got.Events[1].Text, got.Payments[0].TxID, got.Blocks[0].Hash} {
+		if text != good {
+			t.Errorf("read %q, want %q", text, good)
+		}
+	}
+
+	dir = t.TempDir()
+	run.Manifest.Reason, run.Manifest.Nodes[0].Name = strings.Repeat("x\n", maxText), bad
+	run.Manifest.End.EnergyMethod = strings.Repeat("y", maxText+1)
+	writeRun(t, dir, run)
+	if got, err = Open(dir); err != nil || got.Manifest.Nodes[0].Name != good || len(got.Manifest.Reason) != maxText || len(got.Manifest.End.EnergyMethod) != maxText {
+		t.Errorf("what was written cannot be read: %v", err)
+	}
+	if run.Manifest.Nodes[0].Name != bad || len(run.Manifest.End.EnergyMethod) != maxText+1 {
+		t.Error("writing has changed the caller's manifest")
 	}
 }
 

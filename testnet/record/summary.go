@@ -109,7 +109,7 @@ func (i *Interval) UnmarshalJSON(text []byte) error {
 // The prediction is for the time in which nothing disturbed the network: no partition, no
 // node down, no attack. Where there is none, Method is empty and Summary.Missing says why.
 type StaleRate struct {
-	Share  Interval `json:"share"` // Wilson's
+	Share  Interval `json:"share"` // Wilson's; without ends where something disturbed the run
 	Blocks int      `json:"blocks"`
 
 	Compared       Interval `json:"share_undisturbed"` // with the simulation's error: what the prediction is held against
@@ -119,6 +119,10 @@ type StaleRate struct {
 	Method         string   `json:"method,omitempty"`
 	Inside         bool     `json:"predicted_inside"` // of Compared
 }
+
+// Disturbed reports whether some of the blocks were found in a disturbed time. Their share of
+// stale ones is that of a few events, as a partition, and not of the network.
+func (r *StaleRate) Disturbed() bool { return r.ComparedBlocks != r.Blocks }
 
 // Fit is a Kolmogorov–Smirnov test against an exponential distribution.
 type Fit struct {
@@ -179,7 +183,8 @@ type Energy struct {
 	Measured         bool    `json:"measured"`
 	Joules           float64 `json:"joules"`
 	JoulesPerBlock   Figure  `json:"joules_per_block"`   // not there where there was none; so with the others
-	JoulesPerPayment Figure  `json:"joules_per_payment"` // confirmed
+	Payments         int     `json:"payments"`           // confirmed in that time on all nodes, whenever they were due
+	JoulesPerPayment Figure  `json:"joules_per_payment"` // of these
 	JoulesPerHash    Figure  `json:"joules_per_hash"`
 }
 
@@ -190,7 +195,7 @@ type AttackResult struct {
 	Predicted float64  `json:"predicted"`
 	Inside    *bool    `json:"predicted_inside"` // nil: there are no data that could tell
 	Theory    string   `json:"theory"`
-	// BlocksNeeded is how many blocks, or tries, it takes to tell the prediction from
+	// Needed is how many blocks, or tries, it takes to tell the prediction from
 	// its absence (an honest miner's share; no double spend at all) at 95 % and a power of 80 %.
-	BlocksNeeded int `json:"needed"`
+	Needed int `json:"needed"`
 }

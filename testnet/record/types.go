@@ -233,6 +233,5 @@ type Run struct {
 	Payments []Payment // by ID
 	Samples  []Sample  // by time, then node
 	Events   []Event
-	Summary  *Summary // nil where the run did not come to one
 	Notes    []string // what is not as it should be and could be read, a sentence each: torn last lines
 }

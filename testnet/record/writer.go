@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -90,7 +91,7 @@ func Create(dir string, m Manifest, file []byte) (*Writer, error) {
 // Event appends a line to events.jsonl.
 func (w *Writer) Event(e Event) error {
 	name := filepath.Join(w.dir, EventsFile)
-	e.Text = oneLine(e.Text, maxText)
+	writeText(e.texts())
 	line, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -128,9 +129,17 @@ func (w *Writer) Tables(blocks []Block, payments []Payment) error {
 	return errors.Join(err, w.replace(PaymentsFile, false, func(out io.Writer) error { return writeTable(out, paymentColumns, payments) }))
 }
 
-// Manifest replaces manifest.json. Its schema and the hash of the file are filled in.
+// Manifest replaces manifest.json. Its schema and the hash of the file are filled in, and
+// its texts are cut to what Open takes.
 func (w *Writer) Manifest(m Manifest) error {
 	m.Schema, m.FileSHA256 = Schema, w.sha256
+	m.Nodes = slices.Clone(m.Nodes)
+	if m.End != nil {
+		end := *m.End
+		end.Nodes = slices.Clone(end.Nodes)
+		m.End = &end
+	}
+	writeText(m.texts())
 	return w.json(ManifestFile, m)
 }
 

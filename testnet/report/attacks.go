@@ -62,10 +62,10 @@ func (a *analysis) selfish(k record.Attack) record.AttackResult {
 	}
 	r.Inside = verdict(k.Blocks > 0 && decided > 0, least <= r.Measured.High && most >= r.Measured.Low)
 	r.Theory = fmt.Sprintf("Eyal and Sirer 2014, equation 8, with α = %.3g; %s (between γ = %.2g and %.2g it is %.3g to %.3g)", k.Share, from, low, high, least, most)
-	r.BlocksNeeded = int(min(math.Ceil(float64(stats.SampleSize(k.Share, r.Predicted))*perBlock), math.MaxInt32))
-	if k.Blocks < r.BlocksNeeded {
+	r.Needed = int(min(math.Ceil(float64(stats.SampleSize(k.Share, r.Predicted))*perBlock), math.MaxInt32))
+	if k.Blocks < r.Needed {
 		a.missing("Not enough data: %s while node %d mined selfishly, and at least %s are needed to tell its share of the chain from that of an honest miner.",
-			count(k.Blocks, "block"), k.Node, whole(r.BlocksNeeded))
+			count(k.Blocks, "block"), k.Node, whole(r.Needed))
 	}
 	return r
 }
@@ -95,14 +95,14 @@ func (a *analysis) doubleSpend(k record.Attack) record.AttackResult {
 	}
 	r.Theory = fmt.Sprintf("exact race (Rosenfeld 2014; Grunspan and Pérez-Marco 2018) with q = %.3g, %s and %s, whose branch must be the longer one",
 		k.Share, count(k.Confirmations, "confirmation"), patience)
-	r.BlocksNeeded = stats.SampleSize(0, r.Predicted)
-	if k.Tries < r.BlocksNeeded {
+	r.Needed = stats.SampleSize(0, r.Predicted)
+	if k.Tries < r.Needed {
 		tries := "tries"
 		if k.Tries == 1 {
 			tries = "try"
 		}
 		a.missing("Not enough data: %d %s of a double spend by node %d, and at least %s are needed to tell its chance from none.",
-			k.Tries, tries, k.Node, whole(r.BlocksNeeded))
+			k.Tries, tries, k.Node, whole(r.Needed))
 	}
 	return r
 }

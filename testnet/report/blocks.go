@@ -41,55 +41,71 @@ func (a *analysis) spacing() {
 		mean += g / float64(len(gaps))
 	}
 	target := a.run.Manifest.Network.SpacingS
-	s := &record.Spacing{TargetS: target, MeanS: exponentialMean(mean, len(gaps))}
+	s := &record.Spacing{TargetS: target, MeanS: record.Interval{Value: mean}}
+	s.MeanS.Low, s.MeanS.High = stats.ExponentialMean(mean, len(gaps))
 	s.Count, s.Mean = len(gaps), mean
-	s.D, s.P = stats.KSExponential(gaps, expected)
+	if expected != nil {
+		s.D, s.P = stats.KSExponential(relative(gaps, expected), 1)
+	} else {
+		s.D, s.P = stats.KSExponential(gaps, 0)
+	}
 	s.D, s.P = orZero(s.D), orZero(s.P)
 	a.s.Spacing = s
 }
 
-// gaps are the times between finds while all miners ran, in seconds, and what their mean
-// must be, or 0 where that is not known. Where there are several such times they are put
-// behind each other, for finds have no memory: leaving out the times around their ends
-// would leave out long ones above all.
-func (a *analysis) gaps() (gaps []float64, expected float64) {
+// relative are times in units of what their means must be.
+func relative(gaps, expected []float64) (units []float64) {
+	for i, g := range gaps {
+		units = append(units, g/expected[i])
+	}
+	return units
+}
+
+// Seconds that a find may be said to take on average. What a file has outside of that is no
+// run's.
+const (
+	leastMean = 1e-6
+	mostMean  = 1e9
+)
+
+// gaps are the times between finds while all miners ran, in seconds, and for each what its
+// mean must be: the difficulty of the block that ends it over the hash rate, so that a
+// difficulty that moves makes no mixture of them. No means where they are not all known.
+// Where there are several such times they are put behind each other, for finds have no
+// memory: leaving out the times around their ends would leave out long ones above all.
+func (a *analysis) gaps() (gaps, expected []float64) {
 	down := slices.DeleteFunc(slices.Clone(a.disturbed), func(d disturbance) bool { return !d.stops })
 	up := without(a.window, down)
+	rates, _ := a.rates(up)
+	total := 0.0
+	for _, r := range rates {
+		total += r
+	}
+	n := &a.run.Manifest.Network
+	known := total > 0
 	carry, next := 0.0, 0
 	for _, s := range up {
 		at := s.from
 		for ; next < len(a.found) && a.found[next].FoundS <= s.to; next++ {
-			if t := a.found[next].FoundS; s.has(t) {
-				gaps = append(gaps, carry+t-at)
-				carry, at = 0, t
+			b := &a.found[next]
+			if !s.has(b.FoundS) {
+				continue
 			}
+			difficulty := b.DifficultyHashes
+			if n.Difficulty == fixedRule {
+				difficulty = n.DifficultyHashes
+			}
+			mean := difficulty / total
+			known = known && mean >= leastMean && mean <= mostMean
+			gaps, expected = append(gaps, carry+b.FoundS-at), append(expected, mean)
+			carry, at = 0, b.FoundS
 		}
 		carry += s.to - at
 	}
-	if n := &a.run.Manifest.Network; n.Difficulty == fixedRule {
-		rates, _ := a.rates(up)
-		total := 0.0
-		for _, r := range rates {
-			total += r
-		}
-		if total > 0 {
-			expected = n.DifficultyHashes / total
-		}
+	if !known {
+		return gaps, nil
 	}
 	return gaps, expected
-}
-
-// exponentialMean is the 95 % interval of the mean of n exponential times, 2·n·mean/χ²
-// with 2·n degrees of freedom; χ² by the cube root (Wilson and Hilferty 1931, "The
-// distribution of chi-square", PNAS 17), right to five digits from 30 times on.
-func exponentialMean(mean float64, n int) record.Interval {
-	const z = 1.959963984540054
-	k := 2 * float64(n)
-	chi := func(z float64) float64 {
-		root := 1 - 2/(9*k) + z*math.Sqrt(2/(9*k))
-		return k * root * root * root
-	}
-	return record.Interval{Value: mean, Low: k * mean / chi(z), High: k * mean / chi(-z)}
 }
 
 // hashesPerFind holds the hashes that finds took, in units of the difficulty, against the
@@ -188,7 +204,7 @@ func (a *analysis) blockDelay(b *record.Block, node int) (float64, bool) {
 		return 0, false
 	}
 	at = max(at, b.FoundS) // clocks tick in whole microseconds
-	return micro(at - b.FoundS), a.still.hold(b.FoundS, at)
+	return micro(at - b.FoundS), a.calmToEnd.hold(b.FoundS, at)
 }
 
 // propagation is how long blocks took to the other nodes.
@@ -241,7 +257,11 @@ func (a *analysis) staleRate() {
 	r := &record.StaleRate{Share: share(a.s.StaleBlocks, blocks), Blocks: blocks}
 	a.s.StaleRate = r
 	stale := 0
+	settled := a.settled()
 	for _, b := range a.quiet {
+		if settled.find(b.FoundS) < 0 {
+			continue
+		}
 		if b.Status != record.Withheld {
 			r.ComparedBlocks++
 		}
@@ -250,6 +270,9 @@ func (a *analysis) staleRate() {
 		}
 	}
 	r.Compared = share(stale, r.ComparedBlocks)
+	if r.Disturbed() {
+		r.Share.Low, r.Share.High = math.NaN(), math.NaN()
+	}
 	if r.ComparedBlocks < leastBlocks {
 		a.notEnough(r.ComparedBlocks, "undisturbed block", leastBlocks, "a prediction of the stale rate")
 		return
@@ -264,6 +287,20 @@ func (a *analysis) staleRate() {
 	// 0.1 to 1.1 times the binomial one. Wilson's interval is on the wide side.
 	r.Compared, _ = against(r, stats.Confidence)
 	r.Inside = inside(r)
+}
+
+// settled is the undisturbed time less the last moments before something disturbed it: of a
+// block that had not yet come to all, the disturbance may have decided whether it went stale.
+func (a *analysis) settled() spans {
+	p := a.s.Propagation
+	if p == nil {
+		return a.calm
+	}
+	early := slices.Clone(a.disturbed)
+	for i := range early {
+		early[i].from -= p.P95S
+	}
+	return without(a.window, early)
 }
 
 func share(k, n int) record.Interval {
@@ -297,7 +334,7 @@ func (a *analysis) predictStale() (prediction, bool) {
 		a.missing("There is no prediction of the stale rate: it takes two miners.")
 		return prediction{}, false
 	}
-	delays, borrowed := a.pairDelays(miners)
+	delays, never, borrowed := a.pairDelays(miners)
 	if delays == nil {
 		a.missing("There is no prediction of the stale rate: no block of a miner came to another one.")
 		return prediction{}, false
@@ -317,8 +354,11 @@ func (a *analysis) predictStale() (prediction, bool) {
 	if byManifest {
 		from = "configured"
 	}
-	p.method = fmt.Sprintf("a mining race of %s simulated with the %s hash rates of %d miners, the measured block delays between them (a miner's own blocks excluded), and a mean of %.4g s between finds (%s)",
+	p.method = fmt.Sprintf("a mining race of %s simulated with the %s hash rates of %d miners, the measured block delays between them (until a block was there, which is a little before work on it; a miner's own blocks excluded), and a mean of %.4g s between finds (%s)",
 		count(predictedBlocks, "block"), from, len(miners), interval, how)
+	if never > 0 {
+		p.method += fmt.Sprintf("; blocks that never came to a miner are in no delay (%s)", count(never, "arrival"))
+	}
 	if borrowed > 0 {
 		p.method += fmt.Sprintf("; %d of %d pairs had no block, and take the delays of all others to that miner", borrowed, len(miners)*(len(miners)-1))
 	}
@@ -359,10 +399,12 @@ func (a *analysis) calmInterval(hashesPerS float64) (seconds float64, how string
 // maxPairDelays bounds how many delays of a pair are kept; more tell nothing new.
 const maxPairDelays = 10_000
 
-// pairDelays are the times that undisturbed blocks took from each miner to each other one.
-// A pair without any borrows the delays of all others to that miner, and where there are
-// none those of all pairs; nil where there are none at all.
-func (a *analysis) pairDelays(miners []int) (delays [][][]float64, borrowed int) {
+// pairDelays are the times that undisturbed blocks took from each miner to each other one,
+// and the number of those that never came there: blocks that lost before they were
+// everywhere, of which nobody knows how long they would have taken. A pair without any
+// borrows the delays of all others to that miner, and where there are none those of all
+// pairs; nil where there are none at all.
+func (a *analysis) pairDelays(miners []int) (delays [][][]float64, never, borrowed int) {
 	place := make(map[int]int, len(miners))
 	delays = make([][][]float64, len(miners))
 	for k, i := range miners {
@@ -377,13 +419,16 @@ func (a *analysis) pairDelays(miners []int) (delays [][][]float64, borrowed int)
 			continue
 		}
 		for k, i := range miners {
+			if b.Status != record.Withheld && math.IsNaN(b.ArrivalS[i]) {
+				never++
+			}
 			if d, ok := a.blockDelay(&b, i); ok && len(delays[from][k]) < maxPairDelays {
 				delays[from][k], to[k], all = append(delays[from][k], d), append(to[k], d), append(all, d)
 			}
 		}
 	}
 	if len(all) == 0 {
-		return nil, 0
+		return nil, never, 0
 	}
 	for i := range delays {
 		for k := range delays[i] {
@@ -396,5 +441,5 @@ func (a *analysis) pairDelays(miners []int) (delays [][][]float64, borrowed int)
 			}
 		}
 	}
-	return delays, borrowed
+	return delays, never, borrowed
 }

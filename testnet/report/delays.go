@@ -69,22 +69,38 @@ func (a *analysis) payments() {
 		}
 		return
 	}
-	var few []string // blocks, for an interval
+	var few []string   // blocks, for an interval
+	var never []string // got so far
 	for i := range stages {
 		stage := &stages[i]
 		d, ok := a.delay(list, stage)
+		if d.Never > 0 {
+			never = append(never, fmt.Sprintf("%s (%s of %s)", stage.title, whole(d.Never), whole(d.Never+d.Payments)))
+		}
 		if !ok {
 			continue
 		}
 		a.s.Delays = append(a.s.Delays, d)
 		if !math.IsNaN(d.P50S.Value) && math.IsNaN(d.P50S.Low) && stage.waits {
-			few = append(few, fmt.Sprintf("%s (%d blocks of %d)", stage.title, d.Blocks, stage.blocks*stats.ClustersNeeded(0.5)))
+			few = append(few, fmt.Sprintf("%s (%s)", stage.title, stage.tooFew(d.Blocks)))
 		}
 	}
+	if len(never) > 0 {
+		a.missing("Some payments never came that far: %s. They count as the longest, and percentiles among them are left out.", strings.Join(never, ", "))
+	}
 	if len(few) > 0 {
-		a.missing("Not enough data: payments are in too few blocks, or nearly all in a few, for an interval of the median delay: %s.", strings.Join(few, ", "))
+		a.missing("Not enough data: payments are in too few blocks, or in such as hang together, for an interval of the median delay: %s.", strings.Join(few, ", "))
 	}
 	a.parts(list)
+}
+
+// tooFew says what an interval lacks: blocks, or such as tell something of their own. Where
+// payments queue, or are nearly all in a few blocks, it takes more of them.
+func (s *stage) tooFew(blocks int) string {
+	if need := s.blocks * stats.ClustersNeeded(0.5); blocks < need {
+		return fmt.Sprintf("%d blocks of %d", blocks, need)
+	}
+	return fmt.Sprintf("%d blocks, in which payments queue, or nearly all are in a few", blocks)
 }
 
 // noBlock is the cluster of payments that are in no block, behind all others.
@@ -168,18 +184,15 @@ func (d *delaySample) median(rng *rand.Rand) record.Interval {
 	return m
 }
 
-// delay summarises how long the payments took to one stage.
+// delay summarises how long the payments took to one stage; not ok where none came to it.
 func (a *analysis) delay(list []*record.Payment, stage *stage) (d record.Delay, ok bool) {
 	sample := delaySample{stage: stage}
 	sample.add(list)
-	if sample.never > 0 {
-		a.missing("%d of %s never got as far as: %s. They count as the longest; percentiles among them are left out.", sample.never, count(len(sample.values), "payment"), stage.title)
-	}
-	if sample.never == len(sample.values) {
+	d = record.Delay{Stage: stage.name, Payments: len(sample.values) - sample.never, Never: sample.never, Blocks: sample.blocks}
+	if d.Payments == 0 {
 		return d, false
 	}
-	d = record.Delay{Stage: stage.name, Payments: len(sample.values) - sample.never, Never: sample.never, Blocks: sample.blocks,
-		P50S: sample.median(a.rng), P90S: record.Figure(sample.quantile(0.9)), P99S: record.Figure(sample.quantile(0.99))}
+	d.P50S, d.P90S, d.P99S = sample.median(a.rng), record.Figure(sample.quantile(0.9)), record.Figure(sample.quantile(0.99))
 	d.P50 = inIntervals(d.P50S, a.run.Manifest.Network.SpacingS)
 	return d, true
 }

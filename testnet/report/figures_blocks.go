@@ -19,15 +19,7 @@ func (v *view) blocks() section {
 	}
 	a := analyse(v.run, nil)
 	if p := v.s.Spacing; p != nil {
-		gaps, expected := a.gaps()
-		against := fmt.Sprintf("a mean of %s, as difficulty and hash rate give", seconds(expected))
-		if expected <= 0 {
-			expected, against = p.Mean, fmt.Sprintf("their own mean of %s, for the difficulty moves", seconds(p.Mean))
-		}
-		f := v.exponential("plot-spacing", "Time between blocks", "time between blocks", gaps, expected, true)
-		f.Caption = fmt.Sprintf("%s between finds of any miner, stale ones too: mean %s (%s). Held against the exponential distribution with %s: %s.",
-			count(p.Count, "time"), seconds(p.MeanS.Value), interval(p.MeanS, seconds), against, kolmogorov(p.Fit))
-		s.Figures = append(s.Figures, f)
+		s.Figures = append(s.Figures, v.spacingFigure(p, a))
 	}
 	if p := v.s.Nonces; p != nil {
 		finds := a.finds()
@@ -39,6 +31,29 @@ func (v *view) blocks() section {
 		s.Figures = append(s.Figures, figure{Title: "Forks", Picture: picture, Caption: caption, Wide: true})
 	}
 	return s
+}
+
+// spacingFigure draws the times between finds in seconds, or where their difficulties differ
+// in units of what each must take.
+func (v *view) spacingFigure(p *record.Spacing, a *analysis) figure {
+	const id, title = "plot-spacing", "Time between blocks"
+	gaps, expected := a.gaps()
+	var f figure
+	var against string
+	switch {
+	case expected == nil:
+		f = v.exponential(id, title, "time between blocks", gaps, p.Mean, true)
+		against = fmt.Sprintf("the exponential distribution with their own mean of %s, for the hash rate or a difficulty is not known", seconds(p.Mean))
+	case slices.Min(expected) == slices.Max(expected):
+		f = v.exponential(id, title, "time between blocks", gaps, expected[0], true)
+		against = fmt.Sprintf("the exponential distribution with a mean of %s, as difficulty and hash rate give", seconds(expected[0]))
+	default:
+		f = v.exponential(id, title, "time between blocks over difficulty ÷ hash rate", relative(gaps, expected), 1, false)
+		against = fmt.Sprintf("the exponential distribution, each in units of its block's difficulty over the hash rate: %s to %s", seconds(slices.Min(expected)), seconds(slices.Max(expected)))
+	}
+	f.Caption = fmt.Sprintf("%s between finds of any miner, stale ones too: mean %s (%s). Held against %s: %s.",
+		count(p.Count, "time"), seconds(p.MeanS.Value), interval(p.MeanS, seconds), against, kolmogorov(p.Fit))
+	return f
 }
 
 // kolmogorov says how a test came out.
@@ -59,7 +74,7 @@ func (v *view) staleFigure(r *record.StaleRate) figure {
 	value := func(i record.Interval) chart.Value {
 		return chart.Value{At: 100 * i.Value, Low: 100 * i.Low, High: 100 * i.High}
 	}
-	if r.ComparedBlocks != r.Blocks {
+	if r.Disturbed() {
 		rows.Rows = append(rows.Rows, chart.Row{Label: "all of the time", Marks: []chart.Value{value(r.Share)}, Text: percent(r.Share.Value)})
 		if r.ComparedBlocks > 0 {
 			rows.Rows = append(rows.Rows, chart.Row{Label: "undisturbed", Marks: []chart.Value{value(r.Compared)}, Text: percent(r.Compared.Value)})
@@ -69,6 +84,12 @@ func (v *view) staleFigure(r *record.StaleRate) figure {
 	}
 	f := figure{Title: "Stale blocks"}
 	f.Caption = fmt.Sprintf("%s of %s are stale (%s). ", percent(r.Share.Value), count(r.Blocks, "block"), interval(r.Share, percent))
+	switch {
+	case r.ComparedBlocks == 0:
+		f.Caption = fmt.Sprintf("%s of %s are stale, all found while something disturbed the network. ", percent(r.Share.Value), count(r.Blocks, "block"))
+	case r.Disturbed():
+		f.Caption = fmt.Sprintf("%s of %s are stale; of the %s in the undisturbed time %s (%s). ", percent(r.Share.Value), count(r.Blocks, "block"), whole(r.ComparedBlocks), percent(r.Compared.Value), interval(r.Compared, percent))
+	}
 	if r.Method == "" {
 		f.Caption += "There is no prediction."
 	} else {
@@ -127,7 +148,7 @@ func (v *view) attacks() section {
 		}
 		rows.Rows = append(rows.Rows, chart.Row{Label: label, Text: percent(r.Measured.Value),
 			Marks: []chart.Value{{At: 100 * r.Measured.Value, Low: 100 * r.Measured.Low, High: 100 * r.Measured.High}, mark(100 * r.Predicted)}})
-		t.Rows = append(t.Rows, []string{label, what, percent(r.Share), percent(r.Measured.Value), percent(r.Measured.Low) + " – " + percent(r.Measured.High), percent(r.Predicted), inside, whole(have), whole(r.BlocksNeeded)})
+		t.Rows = append(t.Rows, []string{label, what, percent(r.Share), percent(r.Measured.Value), percent(r.Measured.Low) + " – " + percent(r.Measured.High), percent(r.Predicted), inside, whole(have), whole(r.Needed)})
 		s.Intro += fmt.Sprintf("%s from %s to %s: %s. ", label, seconds(r.FromS), seconds(r.ToS), r.Theory)
 	}
 	s.Figures = []figure{{Title: "How far attackers got", Picture: template.HTML(rows.HTML()), Caption: "A selfish miner's share of the best chain, and a double spend's share of tries."}}

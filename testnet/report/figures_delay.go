@@ -155,7 +155,7 @@ func partTitle(name string) string {
 
 func (v *view) delayTable() table {
 	t := table{Title: "Delays since due", Words: 1, Head: []string{"until", "payments", "median", "95 % interval", "90th percentile", "99th", "median in block intervals"},
-		Caption: fmt.Sprintf("Percentiles are nearest ranks; payments that never got there count as the longest, and a percentile among them is left out. The interval is of the median: %s resamples of whole blocks with their payments, of as many blocks in a row as a confirmation takes.", whole(bootstrapRounds))}
+		Caption: fmt.Sprintf("Percentiles are nearest ranks; payments that never got there count as the longest, and a percentile among them is left out. The interval is of the median: %s resamples of whole blocks with their payments, of at least as many blocks in a row as a confirmation takes; 95 %% by its method, and by simulation at least 90 %% with few blocks.", whole(bootstrapRounds))}
 	for _, d := range v.s.Delays {
 		between := "–"
 		if !math.IsNaN(d.P50S.Low) {
@@ -273,6 +273,6 @@ func (v *view) paymentsAndEnergy() section {
 		kind = "Measured"
 	}
 	s.Figures = append(s.Figures, figure{Title: "What it cost", Picture: template.HTML(bars.HTML()),
-		Caption: fmt.Sprintf("%s: %s. All nodes and the load together, over the measured time; per block of the best chain, and per confirmed payment. One hash: %s.", kind, strings.TrimPrefix(e.Method, "model: "), joules(e.JoulesPerHash))})
+		Caption: fmt.Sprintf("%s: %s. Nodes, load and recording together, over the measured time; per block of the best chain, and per payment that was confirmed in that time. One hash: %s.", kind, strings.TrimPrefix(e.Method, "model: "), joules(e.JoulesPerHash))})
 	return s
 }

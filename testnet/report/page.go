@@ -208,7 +208,7 @@ func (v *view) tiles() (tiles []tile) {
 		tiles = append(tiles, tile{"Payments confirmed", fmt.Sprintf("%s of %s", whole(p[record.Confirmed]), whole(total)), fmt.Sprintf("%s lost", whole(p[record.Lost]))})
 	}
 	if r := s.StaleRate; r != nil {
-		tiles = append(tiles, tile{"Stale blocks", percent(r.Share.Value), fmt.Sprintf("%s, of %s", interval(r.Share, percent), count(r.Blocks, "block"))})
+		tiles = append(tiles, staleTile(r))
 	}
 	if p := s.Spacing; p != nil {
 		tiles = append(tiles, tile{"Time between blocks", seconds(p.MeanS.Value), fmt.Sprintf("%s; target %s", interval(p.MeanS, seconds), seconds(p.TargetS))})
@@ -238,6 +238,23 @@ func (v *view) tiles() (tiles []tile) {
 		tiles = append(tiles, tile{"Hash rate", chart.Quantity(s.HashesPerS, "H/s"), fmt.Sprintf("the worst miner lags by %s", percent(s.LagShare))})
 	}
 	return tiles
+}
+
+// staleTile has the share that a prediction is for: where something disturbed the run, that
+// of the undisturbed time.
+func staleTile(r *record.StaleRate) tile {
+	t := tile{"Stale blocks", percent(r.Share.Value), fmt.Sprintf("%s, of %s", interval(r.Share, percent), count(r.Blocks, "block"))}
+	switch {
+	case r.ComparedBlocks == 0:
+		t.Detail = fmt.Sprintf("of %s, all found while something disturbed the network", count(r.Blocks, "block"))
+	case r.Disturbed():
+		t = tile{"Stale blocks, undisturbed", percent(r.Compared.Value), fmt.Sprintf("%s, of %s", interval(r.Compared, percent), count(r.ComparedBlocks, "block"))}
+		t.Detail += fmt.Sprintf("; of all %s: %s", whole(r.Blocks), percent(r.Share.Value))
+	}
+	if r.Method != "" {
+		t.Detail += "; predicted " + percent(r.Predicted)
+	}
+	return t
 }
 
 // seconds writes a time for people.

@@ -145,7 +145,7 @@ func TestPages(t *testing.T) {
 		without []string // of all
 		says    []string
 	}{
-		{"big", bigRun(t), []string{"How far attackers got"}, []string{">partition</text>", "20 of 20 nodes ran", "as configured", "30 stale"}},
+		{"big", bigRun(t), []string{"How far attackers got"}, []string{">partition</text>", "Stale blocks, undisturbed", " in the undisturbed time ", "20 of 20 nodes ran", "as configured", "30 stale"}},
 		{"fast", fastRun(t, 1), append(slices.Clone(all[:4]), "How far attackers got", "What became of the payments", "Mempool"), []string{"The 12 longest of"}},
 		{"attacked", attacked, append(slices.Clone(all[:4]), "What became of the payments", "Mempool"), []string{"Eyal and Sirer 2014, equation 8", "Double spend, node 2", ">selfish</text>", "Selfish, node 1"}},
 		{"killed", killed, []string{"How far attackers got", "What it cost"}, []string{"This run is incomplete: it goes on, or its process was killed.", "samples.csv ends in half a line", "node 4 down", "How the nodes ended is not known"}},

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"time"
 
 	"github.com/kapok-chain/kapok/testnet/record"
@@ -44,36 +43,57 @@ type StalePoint struct {
 	// 80 % of cases.
 	Notices float64 `json:"would_notice"`
 
+	effective float64 // blocks, less what the error of the prediction takes
+
 	Spacing       *record.Fit `json:"spacing,omitempty"`
 	HashesPerFind *record.Fit `json:"hashes_per_find,omitempty"`
 	LagShare      float64     `json:"lag_share"`
 }
 
-// StaleRates judges runs together: their intervals form a joint 95 % region, and all
-// their tests together fail by chance in 5 % of cases. Each run needs so many blocks that
-// nothing disturbed. The runs must be independent of each other.
-func StaleRates(runs []*record.Run, blocks int, rng *rand.Rand) *StaleReport {
+// StaleRun is what StaleRates looks at of a run. The run itself, up to gigabytes of
+// payments and samples, need not stay in memory for it.
+type StaleRun struct {
+	Dir       string
+	Name      string
+	Status    record.Status
+	IntervalS float64
+	Summary   *record.Summary // Summarize's
+}
+
+// NewStaleRun takes it from a run and its summary.
+func NewStaleRun(run *record.Run, s *record.Summary) StaleRun {
+	m := &run.Manifest
+	return StaleRun{Dir: run.Dir, Name: m.Name, Status: m.Status, IntervalS: m.Network.SpacingS, Summary: s}
+}
+
+// StaleRates judges runs together: their intervals form a joint 95 % region, and all their
+// tests together fail by chance in 5 % of cases at most. So a set of runs that is as theory
+// says is not OK by chance in up to 10 % of cases. Each run needs so many blocks that nothing
+// disturbed. The runs must be independent of each other; tests of one run are not, for its
+// times and its hashes are of the same finds, so that theirs is Bonferroni's level.
+func StaleRates(runs []StaleRun, blocks int) *StaleReport {
 	r := &StaleReport{
 		Schema: record.Schema, JointConfidence: stats.Confidence, Each: stats.Sidak(stats.Confidence, len(runs)),
 		BlocksNeeded: blocks, OK: true,
 	}
 	tests := 0
-	for _, run := range runs {
-		s := Summarize(run, rng)
-		p := r.point(run, s)
+	for i := range runs {
+		run := &runs[i]
+		p := r.point(run)
 		for _, fit := range []*record.Fit{p.Spacing, p.HashesPerFind} {
 			if fit != nil {
 				tests++
 			}
 		}
 		r.Points = append(r.Points, p)
-		if m := &run.Manifest; m.Status != record.Complete {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: the run is %s; figures are of what there is.", run.Dir, m.Status))
+		if run.Status != record.Complete {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: the run is %s; figures are of what there is.", run.Dir, run.Status))
 		}
 	}
-	r.Level = 1 - stats.Sidak(stats.Confidence, tests)
-	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of %.4g %% for %s (Šidák), with the error of the prediction's simulation, not of the delays it is made from; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in %.2g %% of all %d together",
-		100*r.Each, 100*r.JointConfidence, count(len(runs), "point"), r.Level, 100*(1-r.JointConfidence), tests)
+	const chance = 1 - stats.Confidence
+	r.Level = chance / float64(max(tests, 1))
+	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of at least %.4g %% for %s (Šidák), with the error of the prediction's simulation, not of the delays it is made from; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in at most %.2g %% of all %d together (Bonferroni); region and tests together by chance in at most %.2g %%",
+		100*r.Each, 100*r.JointConfidence, count(len(runs), "point"), r.Level, 100*chance, tests, 100*2*chance)
 	for i := range r.Points {
 		r.judge(&r.Points[i])
 	}
@@ -81,9 +101,9 @@ func StaleRates(runs []*record.Run, blocks int, rng *rand.Rand) *StaleReport {
 }
 
 // point is a run's figures.
-func (r *StaleReport) point(run *record.Run, s *record.Summary) StalePoint {
-	m := &run.Manifest
-	p := StalePoint{Dir: run.Dir, Name: m.Name, Status: m.Status, IntervalS: m.Network.SpacingS, LagShare: s.LagShare, HashesPerFind: s.Nonces}
+func (r *StaleReport) point(run *StaleRun) StalePoint {
+	s := run.Summary
+	p := StalePoint{Dir: run.Dir, Name: run.Name, Status: run.Status, IntervalS: run.IntervalS, LagShare: s.LagShare, HashesPerFind: s.Nonces}
 	p.Share = record.Interval{Value: math.NaN(), Low: 0, High: 1}
 	if s.Spacing != nil {
 		p.Spacing = &s.Spacing.Fit
@@ -102,10 +122,9 @@ func (p *StalePoint) take(rate *record.StaleRate, confidence float64) {
 	}
 	p.StaleBlocks = int(math.Round(rate.Compared.Value * float64(p.Blocks)))
 	p.Predicted, p.PredictedError, p.Prediction = rate.Predicted, rate.PredictedError, rate.Method
-	var n float64
-	p.Share, n = against(rate, confidence)
+	p.Share, p.effective = against(rate, confidence)
 	p.Inside = inside(&record.StaleRate{Method: rate.Method, Predicted: rate.Predicted, Compared: p.Share})
-	p.Notices = noticed(p.Predicted, n)
+	p.Notices = noticed(p.Predicted, p.effective)
 }
 
 // against is the measured share with an interval that a prediction is held against, and how

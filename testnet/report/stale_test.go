@@ -22,7 +22,12 @@ func racedRuns(t testing.TB) (runs []*record.Run) {
 }
 
 func staleRates(runs []*record.Run, blocks int) *StaleReport {
-	return StaleRates(runs, blocks, rand.New(rand.NewPCG(1, 1)))
+	rng := rand.New(rand.NewPCG(1, 1))
+	var judged []StaleRun
+	for _, run := range runs {
+		judged = append(judged, NewStaleRun(run, Summarize(run, rng)))
+	}
+	return StaleRates(judged, blocks)
 }
 
 // TestStaleRatesTogether judges runs that are what theory says, and makes each of the
@@ -34,6 +39,9 @@ func TestStaleRatesTogether(t *testing.T) {
 	r.Print(&text)
 	if !r.OK || len(r.Problems) > 0 {
 		t.Fatalf("runs that are what theory says are not OK:\n%s", text.String())
+	}
+	if math.Abs(r.Level-0.05/6) > 1e-12 || !strings.Contains(r.Method, "together by chance in at most 10 %") {
+		t.Errorf("six tests of three runs fail below %g each: %s", r.Level, r.Method)
 	}
 	for i, p := range r.Points {
 		s := Summarize(runs[i], rand.New(rand.NewPCG(1, 1))).StaleRate

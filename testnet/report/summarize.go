@@ -25,7 +25,7 @@ type analysis struct {
 	calm      spans          // the window without the disturbed times
 	found     []record.Block // in the window, in that order
 	quiet     []record.Block // of these: in calm
-	still     spans          // as calm, to whenever the run ended: arrivals go on after the window
+	calmToEnd spans          // as calm, to whenever the run ended: arrivals go on after the window
 }
 
 // Summarize computes a run's figures. What there is too little data for is left out, and
@@ -55,7 +55,7 @@ func analyse(run *record.Run, rng *rand.Rand) *analysis {
 	a.s.MeasuredS = a.window.length()
 	a.disturbed = disturbances(run)
 	a.calm = without(a.window, a.disturbed)
-	a.still = without(span{a.window.from, math.Inf(1)}, a.disturbed)
+	a.calmToEnd = without(span{a.window.from, math.Inf(1)}, a.disturbed)
 	for _, b := range run.Blocks {
 		if !a.window.has(b.FoundS) {
 			continue
@@ -188,8 +188,17 @@ func hashing(run *record.Run, when spans) []work {
 	return nodes
 }
 
-// energy divides what the measured part cost; what there was none of has no cost.
+// energy divides what the measured part cost among what was done in it; what there was none
+// of has no cost. Payments that were due before and confirmed in it are among these, and
+// those that were confirmed after it are not: where they queue, these are many.
 func (a *analysis) energy() {
+	confirmed := 0
+	for i := range a.run.Payments {
+		if p := &a.run.Payments[i]; p.Status == record.Confirmed && p.Role == "" && a.window.has(p.Confirmed1S) {
+			confirmed++
+		}
+	}
+	a.s.Energy.Payments = confirmed
 	e := a.run.Manifest.End
 	if e == nil {
 		return
@@ -202,7 +211,7 @@ func (a *analysis) energy() {
 	}
 	a.s.Energy = record.Energy{
 		Method: e.EnergyMethod, Measured: e.Measured, Joules: e.Joules, JoulesPerBlock: per(float64(a.s.Blocks)),
-		JoulesPerPayment: per(float64(a.s.Payments[record.Confirmed])), JoulesPerHash: per(e.Hashes),
+		Payments: confirmed, JoulesPerPayment: per(float64(confirmed)), JoulesPerHash: per(e.Hashes),
 	}
 }
 

@@ -178,7 +178,7 @@ func (t *Tradeoffs) point(s Sweep, p SweepPoint, confidence float64, rng *rand.R
 		o.Blocks += r.Blocks
 		o.LagShare = max(o.LagShare, r.LagShare)
 		hashes += r.HashesPerS * r.MeasuredS
-		confirmed += r.Payments[record.Confirmed]
+		confirmed += r.Energy.Payments
 	}
 	if o.LagShare > mostLag {
 		t.missing(&o, "the machine did not keep up: %s of the worst miner's hashes were not done, so that figures are of a slower network.", percent(o.LagShare))
@@ -218,8 +218,8 @@ func (t *Tradeoffs) delay(o *Tradeoff, runs []*record.Run, confirmations int, rn
 	if math.IsNaN(d.P50S.Value) {
 		t.missing(o, "half of the payments or more never had %s: they come faster than blocks of this size take them.", count(confirmations, "confirmation"))
 	} else if math.IsNaN(d.P50S.Low) {
-		t.missing(o, "payments in %s, and at least %d with about as many payments each are needed for an interval of the median delay to %s.",
-			count(d.Blocks, "block"), confirmations*stats.ClustersNeeded(0.5), count(confirmations, "confirmation"))
+		t.missing(o, "payments are in too few blocks, or in such as hang together, for an interval of the median delay to %s: %s.",
+			count(confirmations, "confirmation"), sample.stage.tooFew(d.Blocks))
 	}
 	d.P50 = inIntervals(d.P50S, o.IntervalS)
 	return d
@@ -255,8 +255,11 @@ func (t *Tradeoffs) stale(o *Tradeoff, summaries []*record.Summary, confidence f
 	p.take(pooled, confidence)
 	d.Blocks, d.StaleBlocks, d.Share = p.Blocks, p.StaleBlocks, p.Share
 	d.Predicted, d.PredictedError, d.Inside = p.Predicted, p.PredictedError, p.Inside
-	if need := stats.SampleSizeWithin(d.Predicted, d.Predicted/2); p.Blocks < need {
-		t.missing(o, "%s, and about %d are needed until the stale rate is known within half of itself.", count(p.Blocks, "block"), need)
+	switch need := stats.SampleSizeWithin(d.Predicted, d.Predicted/2); {
+	case d.Predicted == 0:
+		t.missing(o, "no block is predicted to go stale, and of %s %d did: that says of the stale rate only that it is below %s.", count(p.Blocks, "block"), d.StaleBlocks, percent(d.Share.High))
+	case p.effective < float64(need):
+		t.missing(o, "%s, worth %.0f with the error of the prediction, and about %d are needed until the stale rate is known within half of itself.", count(p.Blocks, "block"), p.effective, need)
 	}
 	return d
 }
@@ -293,7 +296,7 @@ func (o *Tradeoff) risks(attackers []float64) {
 func (o *Tradeoff) energy(s Sweep, summaries []*record.Summary) {
 	joules, confirmed := 0.0, 0
 	for _, r := range summaries {
-		if n := r.Payments[record.Confirmed]; n > 0 && r.Energy.Method != "" {
+		if n := r.Energy.Payments; n > 0 && r.Energy.Method != "" {
 			joules, confirmed = joules+r.Energy.Joules, confirmed+n
 			o.Energy.Method, o.Energy.Measured = r.Energy.Method, r.Energy.Measured
 			o.Energy.ByReplica = append(o.Energy.ByReplica, r.Energy.Joules/float64(n))

@@ -124,7 +124,7 @@ func TestTradeoffsWithLittle(t *testing.T) {
 		"The sweep did not come to its end.",
 		"Blocks every 500\u00a0ms of 400,000 weight units: 0 of 2 replicas are there.",
 		"Blocks every 1\u00a0s of 400,000 weight units: 1 of 2 replicas are there.",
-		"Blocks every 1\u00a0s of 400,000 weight units: payments in ",
+		"Blocks every 1\u00a0s of 400,000 weight units: payments are in too few blocks, or in such as hang together, for an interval of the median delay to 6 confirmations: 70 blocks of 90.",
 		"Blocks every 2\u00a0s of 400,000 weight units: half of the payments or more never had 6 confirmations",
 		"Blocks every 250\u00a0ms of 400,000 weight units: no payment was due",
 		"Blocks every 250\u00a0ms of 400,000 weight units: there are too few blocks",
@@ -155,6 +155,29 @@ func TestTradeoffsWithLittle(t *testing.T) {
 	}
 	if r = tradeoffsOf(Sweep{Points: []SweepPoint{{IntervalS: 1, MaxWeight: 8000, Replicas: 1}}}); !strings.Contains(r.Meaning, "No point") {
 		t.Errorf("a sweep of nothing means %q", r.Meaning)
+	}
+}
+
+// TestStaleRateOfLittle says what so few stale blocks tell: none where none is predicted, and
+// fewer than there are blocks where the prediction is not exact.
+func TestStaleRateOfLittle(t *testing.T) {
+	rate := func(blocks int, predicted, err float64) string {
+		var r Tradeoffs
+		o := Tradeoff{IntervalS: 1, MaxWeight: 8000}
+		s := &record.Summary{StaleRate: &record.StaleRate{Method: "simulated", ComparedBlocks: blocks, Compared: record.Interval{Value: predicted}, Predicted: predicted, PredictedError: err}}
+		if d := r.stale(&o, []*record.Summary{s}, 0.95); d == nil || d.Blocks != blocks {
+			t.Errorf("%+v", d)
+		}
+		return strings.Join(r.Missing, "\n")
+	}
+	if got := rate(200, 0, 0); !strings.Contains(got, "no block is predicted to go stale, and of 200 blocks 0 did: that says of the stale rate only that it is below 1.8") {
+		t.Error(got)
+	}
+	if got := rate(200, 0.1, 0.001); got != "" { // it takes 139
+		t.Error(got)
+	}
+	if got := rate(200, 0.1, 0.02); !strings.Contains(got, "200 blocks, worth 106 with the error of the prediction, and about 139 are needed") {
+		t.Error(got)
 	}
 }
 

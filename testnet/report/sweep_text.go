@@ -20,10 +20,10 @@ func (t *Tradeoffs) missing(o *Tradeoff, format string, args ...any) {
 func sweepMethods(s Sweep) map[string]string {
 	each := 100 * stats.Sidak(stats.Confidence, len(s.Points))
 	return map[string]string{
-		"delay":        fmt.Sprintf("median from when a payment was due until the last node had so many blocks; payments that never got there count as the longest; 95 %% interval by an expanded circular block bootstrap of blocks, %d rounds, over all replicas", bootstrapRounds),
-		"stale":        fmt.Sprintf("share of valid blocks beside the best chain; Wilson intervals at %.4g %% each, which form a joint 95 %% region of %s (Šidák), with the error of the prediction's simulation, not of the delays it is made from; predicted by a simulated mining race from the measured block delays between miners and their hash rates", each, count(len(s.Points), "point")),
+		"delay":        fmt.Sprintf("median from when a payment was due until the last node had so many blocks; payments that never got there count as the longest; interval by an expanded circular block bootstrap of blocks, %d rounds, over all replicas: 95 %% by its method, and by simulation at least 90 %% with few blocks", bootstrapRounds),
+		"stale":        fmt.Sprintf("share of valid blocks beside the best chain; Wilson intervals at %.4g %% each, which form a joint region of at least 95 %% of %s (Šidák), with the error of the prediction's simulation, not of the delays it is made from; predicted by a simulated mining race from the measured block delays between miners and their hash rates", each, count(len(s.Points), "point")),
 		"double_spend": "exact race: Grunspan and Pérez-Marco 2018, Rosenfeld 2014, in which it is enough to catch up, or one block is mined in advance; nodes that keep to the branch they saw first, as these do, ask for one block more; approximation: Nakamoto 2008, section 11; with stale blocks: the exact race of an attacker who loses none of its blocks against miners who lose the stale share of theirs, the predicted one unless what was measured speaks against it (Sompolinsky and Zohar 2015), and whose hash rate comes on top of theirs. Theory: these networks were not attacked",
-		"energy":       "joules of all nodes and the load in the measured time, over the payments confirmed in it; elsewhere: joules per hash of the model times hash rate, over as many payments a second",
+		"energy":       "joules of nodes, load and recording in the measured time, over the payments confirmed in it; elsewhere: joules per hash of the model times hash rate, over as many payments a second",
 	}
 }
 
@@ -91,13 +91,14 @@ func delaysInWords(long, short *Tradeoff) string {
 	return strings.Join(parts, ", and ")
 }
 
-// apart says so where two intervals overlap, or one of them is not known.
+// apart says so where two intervals overlap, or one of them is not known. Overlap is no
+// test: figures that differ may have such intervals, too.
 func apart(a, b record.Interval) string {
 	switch {
 	case math.IsNaN(a.Low) || math.IsNaN(b.Low) || math.IsNaN(a.High) || math.IsNaN(b.High):
 		return " (with no interval for want of blocks)"
 	case a.Low <= b.High && b.Low <= a.High:
-		return " (intervals that overlap: more blocks would have to tell)"
+		return " (intervals that overlap: the difference may be chance)"
 	}
 	return ""
 }

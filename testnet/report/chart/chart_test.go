@@ -166,6 +166,15 @@ func TestAnyPlot(t *testing.T) {
 	})
 }
 
+// TestLongNumbers draws an axis whose first number is so long that it would begin left of
+// the picture.
+func TestLongNumbers(t *testing.T) {
+	p := Plot{ID: "p", Title: "long", Series: []Series{{X: []float64{-8.149072527885437e-09, 3.725290298461914e-09}, Y: []float64{1, 1}}}}
+	if d := read(t, p.HTML()); len(d.outside) > 0 {
+		t.Error(d.outside)
+	}
+}
+
 // TestAnyRows is the same for rows.
 func TestAnyRows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -180,7 +180,7 @@ func (p *Plot) axes(pic *picture, x, y scale) {
 	for _, t := range x.ticks(6) {
 		at, half := x.at(t.value), textWidth(t.label)/2
 		pic.line("axis", at, y.from, at, y.from+4)
-		middle := min(at, Width-half-1)
+		middle := min(max(at, half+1), Width-half-1)
 		if middle-half < last {
 			continue // numbers of a log axis may have no room
 		}

@@ -103,29 +103,49 @@ func (s *stage) tooFew(blocks int) string {
 	return fmt.Sprintf("%d blocks, in which payments queue, or nearly all are in a few", blocks)
 }
 
-// noBlock is the cluster of payments that are in no block, behind all others.
-const noBlock = math.MaxUint32
-
-// clusters numbers the payments' blocks by height; payments in no block are in one of
-// their own, behind the others.
-func clusters(list []*record.Payment) map[string]int {
-	blocks := make(map[string]uint32)
-	for _, p := range list {
-		blocks[p.Block] = p.Height
-		if p.Block == "" {
-			blocks[p.Block] = noBlock
+// clusters numbers, in the order of the best chain, what shares its fate: a block, or where
+// payments queue all full blocks in a row with the one behind them, which takes the last of
+// those that had to wait. What comes then knows nothing of that queue (Crane and Iglehart
+// 1975, "Simulating stable stochastic systems III: regenerative processes"). Payments in no
+// block are behind them all, and wait for the last one if it was full.
+func clusters(run *record.Run, list []*record.Payment) (numbers map[string]int, n int) {
+	type block struct {
+		hash   string
+		height uint32
+		full   bool
+	}
+	var chain []block
+	seen := map[string]bool{"": true}
+	add := func(b block) {
+		if !seen[b.hash] {
+			seen[b.hash] = true
+			chain = append(chain, b)
 		}
 	}
-	var order []string
-	for hash := range blocks {
-		order = append(order, hash)
+	const unitsPerVByte = 4
+	largest := 0 // weight of a payment
+	for _, p := range list {
+		largest = max(largest, unitsPerVByte*p.VSizeBytes)
 	}
-	slices.SortFunc(order, func(a, b string) int { return cmp.Or(cmp.Compare(blocks[a], blocks[b]), cmp.Compare(a, b)) })
-	numbers := make(map[string]int)
-	for i, hash := range order {
-		numbers[hash] = i
+	limit := run.Manifest.Network.MaxWeight
+	for _, b := range run.Blocks {
+		if b.Status == record.Active {
+			add(block{b.Hash, b.Height, limit > 0 && b.WeightUnits+largest > limit})
+		}
 	}
-	return numbers
+	for _, p := range list { // a table of blocks may be torn
+		add(block{hash: p.Block, height: p.Height})
+	}
+	slices.SortFunc(chain, func(a, b block) int { return cmp.Or(cmp.Compare(a.height, b.height), cmp.Compare(a.hash, b.hash)) })
+	numbers = make(map[string]int)
+	for _, b := range chain {
+		numbers[b.hash] = n
+		if !b.full {
+			n++
+		}
+	}
+	numbers[""] = n
+	return numbers, n + 1
 }
 
 // delaySample is how long payments took to one stage, of one run or of several. A payment
@@ -142,8 +162,8 @@ type delaySample struct {
 
 // add takes a run's payments, and returns their delays in ascending order. What a node
 // refused, and what a double spend took back, was not to get there.
-func (d *delaySample) add(list []*record.Payment) (own []float64) {
-	cluster := clusters(list)
+func (d *delaySample) add(run *record.Run, list []*record.Payment) (own []float64) {
+	cluster, n := clusters(run, list)
 	blocks := make(map[string]bool)
 	for _, p := range list {
 		at := d.stage.at(p)
@@ -163,7 +183,7 @@ func (d *delaySample) add(list []*record.Payment) (own []float64) {
 	slices.Sort(own)
 	d.sorted = slices.Sorted(slices.Values(append(d.sorted, own...)))
 	d.blocks += len(blocks)
-	d.next += len(cluster)
+	d.next += n
 	return own
 }
 
@@ -187,7 +207,7 @@ func (d *delaySample) median(rng *rand.Rand) record.Interval {
 // delay summarises how long the payments took to one stage; not ok where none came to it.
 func (a *analysis) delay(list []*record.Payment, stage *stage) (d record.Delay, ok bool) {
 	sample := delaySample{stage: stage}
-	sample.add(list)
+	sample.add(a.run, list)
 	d = record.Delay{Stage: stage.name, Payments: len(sample.values) - sample.never, Never: sample.never, Blocks: sample.blocks}
 	if d.Payments == 0 {
 		return d, false

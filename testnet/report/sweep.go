@@ -205,7 +205,7 @@ func (t *Tradeoffs) delay(o *Tradeoff, runs []*record.Run, confirmations int, rn
 	d := &SweepDelay{ByReplica: []*float64{}}
 	for _, run := range runs {
 		var median *float64
-		if m := finiteOrNaN(stats.Quantile(sample.add(paid(run, measured(run))), 0.5)); !math.IsNaN(m) {
+		if m := finiteOrNaN(stats.Quantile(sample.add(run, paid(run, measured(run))), 0.5)); !math.IsNaN(m) {
 			median = &m
 		}
 		d.ByReplica = append(d.ByReplica, median)

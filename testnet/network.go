@@ -45,9 +45,11 @@ type network struct {
 	mu    sync.Mutex
 	sides [][]int // of the partition; nil: there is none
 
-	life  context.Context // of the nodes: it outlasts the run's, so that they can be asked what they ended with
-	end   context.CancelCauseFunc
-	lives sync.WaitGroup
+	failed context.Context // ends with the first node that ends by itself: its cause says which, and why
+	fail   context.CancelCauseFunc
+	life   context.Context // of the nodes: it ends in stop, so that they can be asked what they ended with
+	end    context.CancelFunc
+	lives  sync.WaitGroup
 }
 
 // newNetwork prepares the nodes of a file. Nothing runs yet.
@@ -73,7 +75,8 @@ func newNetwork(o *Options, data string, rec *recorder) (*network, error) {
 	if n.matrix, err = newMatrix(n.links, n.uplinks); err != nil {
 		return nil, err
 	}
-	n.life, n.end = context.WithCancelCause(context.Background())
+	n.failed, n.fail = context.WithCancelCause(context.Background())
+	n.life, n.end = context.WithCancel(context.Background())
 	return n, nil
 }
 
@@ -306,15 +309,15 @@ func side(groups [][]int, node int) int {
 	return slices.IndexFunc(groups, func(g []int) bool { return slices.Contains(g, node) })
 }
 
-// endedByItself ends the network, with the first reason that there is. In one for people
-// a node may be stopped over RPC.
+// endedByItself fails the network, whose other nodes go on until they are stopped. In one
+// for people a node may be stopped over RPC.
 func (n *network) endedByItself(s *seat, fault error) {
 	if fault != nil || !n.options.Interactive {
-		n.end(fmt.Errorf("node %d has ended by itself: %w", s.node+1, cmp.Or(fault, errEnded)))
+		n.fail(fmt.Errorf("node %d has ended by itself: %w", s.node+1, cmp.Or(fault, errEnded)))
 		return
 	}
 	if err := n.say("stop", []int{s.node}, fmt.Sprintf("Node %d was stopped over RPC.", s.node+1), nil); err != nil {
-		n.end(err)
+		n.fail(err)
 	}
 }
 
@@ -335,6 +338,7 @@ func (n *network) stop() {
 		}
 		return nil
 	})
-	n.end(nil)
+	n.end()
+	n.fail(nil)
 	n.lives.Wait()
 }

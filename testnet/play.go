@@ -70,7 +70,7 @@ func (r *run) play(ctx context.Context) error {
 	var lives sync.WaitGroup
 	defer lives.Wait()
 	defer cancel(nil)
-	defer context.AfterFunc(r.net.life, func() { cancel(context.Cause(r.net.life)) })()
+	defer context.AfterFunc(r.net.failed, func() { cancel(context.Cause(r.net.failed)) })()
 	beside := func(f func(context.Context) error) {
 		lives.Go(func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {

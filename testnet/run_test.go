@@ -259,15 +259,21 @@ func interrupt(t *testing.T, interactive bool, want error, status record.Status)
 	}
 }
 
-// A node that ends by itself ends the run, which says which one and why.
+// A node that ends by itself ends the run, which says which one and why, and what the
+// others stood at.
 func TestNodeThatEnds(t *testing.T) {
 	t.Parallel()
 	s := smallSpec(t, 3)
 	s.Nodes[2].Process = true
 	s.Blocks = 1 << 20
 	o := smallOptions(t, s)
-	o.Ready = func(info Info) {
-		process, err := os.FindProcess(info.Nodes[2].PID)
+	var pid int
+	o.Ready = func(info Info) { pid = info.Nodes[2].PID }
+	o.Progress = func(text string) {
+		if text != "measuring" {
+			return
+		}
+		process, err := os.FindProcess(pid)
 		if err == nil {
 			err = process.Kill()
 		}
@@ -284,8 +290,12 @@ func TestNodeThatEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := r.Manifest; m.Status != record.Failed || !strings.Contains(m.Reason, "node 3 has ended by itself") {
+	m := r.Manifest
+	if m.Status != record.Failed || !strings.Contains(m.Reason, "node 3 has ended by itself") || m.PaymentsUnknown != "" {
 		t.Errorf("the manifest is %+v", m)
+	}
+	if m.End == nil || len(m.End.Nodes) != 2 || m.End.Nodes[0].Node != 1 || m.End.Nodes[1].Node != 2 {
+		t.Errorf("the end is %+v", m.End)
 	}
 }
 
@@ -305,8 +315,8 @@ func TestStopOverRPC(t *testing.T) {
 		}
 		eventually(t, r, "its end", func() bool { return !r.recorder.up[node] })
 	}
-	if up := r.net.running(); len(up) != 1 || up[0] != 1 || r.net.life.Err() != nil {
-		t.Errorf("nodes %v run: %v", up, context.Cause(r.net.life))
+	if up := r.net.running(); len(up) != 1 || up[0] != 1 || r.net.failed.Err() != nil {
+		t.Errorf("nodes %v run: %v", up, context.Cause(r.net.failed))
 	}
 	if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: spec.Restart, Nodes: []int{0, 2}}); err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func (r *run) attack(ctx, life context.Context, e *spec.Event) (err error) {
 	if !ok {
 		return errDown
 	}
-	private, err := r.net.startPrivate(s.node)
+	private, err := r.net.startPrivate(life, s.node)
 	if err != nil {
 		return err
 	}
@@ -104,14 +104,20 @@ func (r *run) attacker(e *spec.Event, public, private *local) (act func(context.
 
 // startPrivate starts the second node of an attacker, which listens for nobody and dials
 // nobody.
-func (n *network) startPrivate(node int) (*local, error) {
+func (n *network) startPrivate(ctx context.Context, node int) (*local, error) {
+	ctx, cancel := n.starting(ctx)
+	defer cancel()
 	setup := n.setup(node)
 	setup.DataDir += "-private"
 	setup.Alone, setup.Index = true, false
 	if err := os.RemoveAll(setup.DataDir); err != nil { // what an attack before it withheld
 		return nil, err
 	}
-	return startLocal(n.life, setup, n.spec.Network, n.matrix, n.recorder.watch(node, true), n.log.With("node", node+1, "private", true))
+	m, err := startLocal(ctx, n.life, setup, n.spec.Network, n.matrix, n.recorder.watch(node, true), n.log.With("node", node+1, "private", true))
+	if err != nil {
+		return nil, fmt.Errorf("the attacker's second node does not start: %w", err)
+	}
+	return m, nil
 }
 
 // employ counts the hashes of a private node with the seat's, dismiss ends that, and the

@@ -41,17 +41,17 @@ type local struct {
 }
 
 // startLocal starts a node in this process and returns when its first blocks are
-// connected. It lives until the context ends, or stop.
-func startLocal(ctx context.Context, s *setup, params *consensus.Params, matrix *host.Matrix, watch func(sighting), log *slog.Logger) (*local, error) {
+// connected, or ctx ends before that. It lives until life ends, or stop.
+func startLocal(ctx, life context.Context, s *setup, params *consensus.Params, matrix *host.Matrix, watch func(sighting), log *slog.Logger) (*local, error) {
 	st, err := openStation(s, params, matrix, watch, log)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	life, cancel := context.WithCancel(life)
 	m := &local{station: st, cancel: cancel, over: make(chan struct{})}
 	ready := make(chan struct{})
 	go func() {
-		m.reason = st.run(ctx, func() { close(ready) })
+		m.reason = st.run(life, func() { close(ready) })
 		close(m.over)
 	}()
 	select {
@@ -59,10 +59,10 @@ func startLocal(ctx context.Context, s *setup, params *consensus.Params, matrix 
 		return m, nil
 	case <-m.over:
 		cancel()
-		if m.reason != nil {
-			return nil, m.reason
-		}
-		return nil, context.Cause(ctx)
+		return nil, cmp.Or(m.reason, context.Cause(life))
+	case <-ctx.Done():
+		m.stop()
+		return nil, cmp.Or(m.reason, context.Cause(ctx))
 	}
 }
 

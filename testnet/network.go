@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kapok-chain/kapok/address"
 	"github.com/kapok-chain/kapok/consensus"
@@ -37,6 +38,7 @@ type network struct {
 	usage    *usage
 	say      func(kind string, nodes []int, text string, values map[string]any) error
 	seats    []*seat
+	patience time.Duration // with the start of a node
 
 	// cutting is held while sides change and the nodes' processes are told, so that none is
 	// told last of what came first.
@@ -54,7 +56,7 @@ type network struct {
 
 // newNetwork prepares the nodes of a file. Nothing runs yet.
 func newNetwork(o *Options, data string, rec *recorder) (*network, error) {
-	n := &network{options: o, spec: o.Spec, log: o.Log, data: data, recorder: rec, usage: newUsage()}
+	n := &network{options: o, spec: o.Spec, log: o.Log, data: data, recorder: rec, usage: newUsage(), patience: startTime}
 	for _, row := range n.spec.Links {
 		links := make([]host.Link, len(row))
 		for to, l := range row {

@@ -3,6 +3,7 @@ package testnet
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math"
 	"os"
@@ -21,6 +22,9 @@ import (
 // childArgument makes the test's program a node's process.
 const childArgument = "testnet-node"
 
+// silentArgument makes it one that says nothing until its input ends.
+const silentArgument = "testnet-silent"
+
 // fullDiskEnv is set in the child of TestFullDisk that may mount.
 const fullDiskEnv = "KAPOK_FULL_DISK"
 
@@ -29,6 +33,10 @@ func TestMain(m *testing.M) {
 		if Child(context.Background(), os.Stdin, os.Stdout, os.Stderr) != nil {
 			os.Exit(1)
 		}
+		os.Exit(0)
+	}
+	if len(os.Args) == 2 && os.Args[1] == silentArgument {
+		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}
 	if os.Getenv(fullDiskEnv) != "" {

@@ -15,6 +15,10 @@ import (
 
 // Patience with one node.
 const (
+	// startTime bounds a node's start, until its first blocks are connected: fifty nodes
+	// take twenty seconds all together on two cores, and a store that was killed is looked
+	// through at its next start. One that takes so much longer hangs.
+	startTime = 2 * time.Minute
 	// commandTime bounds what takes no time of its own: a node that is not done then
 	// hangs, or the machine has far too little for it.
 	commandTime = 30 * time.Second
@@ -56,20 +60,28 @@ func (n *network) dir(node int) string {
 	return filepath.Join(n.data, "node"+strconv.Itoa(node+1))
 }
 
+// starting bounds the start of a node.
+func (n *network) starting(ctx context.Context) (context.Context, context.CancelFunc) {
+	why := fmt.Errorf("its first blocks were not connected within %v: it hangs, or the machine has far too little for it", n.patience)
+	return context.WithTimeoutCause(ctx, n.patience, why)
+}
+
 // start starts the node, which nobody is connected with yet.
 func (s *seat) start(ctx context.Context) error {
 	n := s.net
+	starting, cancel := n.starting(ctx)
+	defer cancel()
 	setup := n.setup(s.node)
 	watch := n.recorder.watch(s.node, false)
 	var m member
 	var err error
 	if s.process {
-		m, err = startRemote(ctx, n.options.Command, setup, watch)
+		m, err = startRemote(starting, n.options.Command, setup, watch)
 	} else {
-		m, err = startLocal(n.life, setup, n.spec.Network, n.matrix, watch, n.log.With("node", s.node+1))
+		m, err = startLocal(starting, n.life, setup, n.spec.Network, n.matrix, watch, n.log.With("node", s.node+1))
 	}
 	if err != nil {
-		return fmt.Errorf("node %d: %w", s.node+1, err)
+		return fmt.Errorf("node %d does not start: %w", s.node+1, err)
 	}
 	at := m.where()
 	client := rpc.NewClient(rpc.Dial{URL: "http://" + at.RPC, CookieFile: at.Cookie})

@@ -91,12 +91,12 @@ type remote struct {
 	node  int
 	at    endpoint
 	input io.WriteCloser
+	lines chan []byte // for input: taken while the process reads
 	over  chan struct{}
 	asked chan struct{} // closed when it is to end
 	ask   sync.Once
 
 	mu      sync.Mutex
-	out     *json.Encoder // to input
 	next    int
 	waiting map[int]chan reply
 	reason  error // why it ended by itself
@@ -120,14 +120,14 @@ func startRemote(ctx context.Context, program []string, s *setup, watch func(sig
 		return nil, fmt.Errorf("a process for node %d: %w", s.Node+1, err)
 	}
 	m := &remote{
-		cmd: cmd, node: s.Node, input: input, out: json.NewEncoder(input),
+		cmd: cmd, node: s.Node, input: input, lines: make(chan []byte),
 		over: make(chan struct{}), asked: make(chan struct{}), waiting: make(map[int]chan reply),
 	}
 	ready := make(chan struct{})
 	go m.listen(output, watch, ready)
-	if err := m.out.Encode(s); err != nil {
+	if err := m.send(ctx, s); err != nil {
 		m.stop()
-		return nil, errors.Join(m.fault(), fmt.Errorf("the setup of node %d: %w", s.Node+1, err))
+		return nil, cmp.Or(m.fault(), err)
 	}
 	select {
 	case <-ready:
@@ -142,8 +142,42 @@ func startRemote(ctx context.Context, program []string, s *setup, watch func(sig
 
 var errEnded = errors.New("the node has ended")
 
+// send hands the process a line, once it has read those before it.
+func (m *remote) send(ctx context.Context, v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	select {
+	case m.lines <- append(line, '\n'):
+		return nil
+	case <-m.over:
+		return errEnded
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// write writes lines to the process until it is to end. Nobody else waits for a process
+// that hangs, and reads nothing: whoever has a line for it gives up in time.
+func (m *remote) write(quit <-chan struct{}) {
+	for {
+		select {
+		case line := <-m.lines:
+			if _, err := m.input.Write(line); err != nil {
+				return // the process has ended, or is about to
+			}
+		case <-quit:
+			return
+		}
+	}
+}
+
 // listen takes what the process says, until it ends.
 func (m *remote) listen(output io.Reader, watch func(sighting), ready chan<- struct{}) {
+	quit := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() { m.write(quit) })
 	lines := bufio.NewScanner(output)
 	lines.Buffer(nil, maxLine)
 	var fault error
@@ -172,7 +206,9 @@ func (m *remote) listen(output io.Reader, watch func(sighting), ready chan<- str
 		}
 	}
 	fault = errors.Join(fault, lines.Err())
-	_ = m.input.Close()
+	close(quit)
+	_ = m.input.Close() // which ends a write, too
+	writer.Wait()
 	killer := time.AfterFunc(stopGrace, func() { _ = m.cmd.Process.Kill() })
 	defer killer.Stop()
 	_, _ = io.Copy(io.Discard, output) // so that nothing keeps it from ending
@@ -203,15 +239,14 @@ func (m *remote) do(ctx context.Context, c *command) (answer, error) {
 	m.next++
 	id := m.next
 	m.waiting[id] = to
-	err := m.out.Encode(&request{id, *c})
 	m.mu.Unlock()
 	defer func() {
 		m.mu.Lock()
 		delete(m.waiting, id)
 		m.mu.Unlock()
 	}()
-	if err != nil {
-		return answer{}, fmt.Errorf("node %d: %w", m.node+1, errors.Join(errEnded, err))
+	if err := m.send(ctx, &request{id, *c}); err != nil {
+		return answer{}, fmt.Errorf("node %d: %w", m.node+1, err)
 	}
 	select {
 	case r := <-to:

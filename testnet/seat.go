@@ -25,6 +25,9 @@ const (
 	// connectTime is how long a node may take until it has all its connections: a dial
 	// and a session take up to 15 s each, and the first ones may collide.
 	connectTime = 60 * time.Second
+	// hungTime is how long a node may leave each probe unanswered before it fails the run:
+	// three of them, one after the other, for the machine may be busy for once.
+	hungTime = 3 * commandTime
 )
 
 // seat is the place of one node in the network. The node may be stopped, killed and
@@ -41,9 +44,10 @@ type seat struct {
 	client *rpc.Client // of it
 	mining bool        // it is to mine while it is up
 	offset time.Duration
-	hashes float64 // of the members before this one
-	due    float64 // likewise
-	last   probe   // of this member
+	hashes float64   // of the members before this one
+	due    float64   // likewise
+	last   probe     // of this member
+	silent time.Time // since when it has answered no probe; zero: it answers
 	// private is an attacker's second node, which mines in the place of this one.
 	private *local
 }
@@ -86,7 +90,7 @@ func (s *seat) start(ctx context.Context) error {
 	at := m.where()
 	client := rpc.NewClient(rpc.Dial{URL: "http://" + at.RPC, CookieFile: at.Cookie})
 	s.mu.Lock()
-	s.member, s.client, s.last = m, client, probe{}
+	s.member, s.client, s.last, s.silent = m, client, probe{}, time.Time{}
 	offset := s.offset
 	s.mu.Unlock()
 	n.usage.watch(at.PID)
@@ -111,7 +115,10 @@ func (s *seat) ask(ctx context.Context, c *command) error {
 	return err
 }
 
-var errDown = errors.New("the node is down")
+var (
+	errDown   = errors.New("the node is down")
+	errSilent = errors.New("it did not answer in time")
+)
 
 // isDown reports whether a node did not answer since it is down, or has ended just now.
 func isDown(err error) bool { return errors.Is(err, errDown) || errors.Is(err, errEnded) }
@@ -127,7 +134,7 @@ func answerOf(ctx context.Context, m member, c *command, patience time.Duration)
 	if m == nil {
 		return answer{}, errDown
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
 	defer cancel()
 	return m.do(ctx, c)
 }
@@ -304,16 +311,26 @@ func (s *seat) setClock(ctx context.Context, offset time.Duration) error {
 }
 
 // probe looks at the node, and counts its hashes from the run's start on, whatever
-// happened to it; false where it is down.
+// happened to it; false where it is down. A node that answers none of them fails the
+// network in time.
 func (s *seat) probe(ctx context.Context) (probe, bool) {
 	m, _ := s.current()
+	asked := time.Now()
 	got, err := answerOf(ctx, m, &command{Op: opProbe}, commandTime)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// What was on its way when the member left is counted with those before this one.
 	up := m != nil && err == nil && got.Probe != nil && s.member == m
-	if up {
-		s.last = *got.Probe
+	switch {
+	case up:
+		s.last, s.silent = *got.Probe, time.Time{}
+	case m != nil && s.member == m && errors.Is(err, errSilent):
+		if s.silent.IsZero() {
+			s.silent = asked
+		}
+		if time.Since(s.silent) >= hungTime {
+			s.net.fail(fmt.Errorf("node %d hangs: it has answered nothing for %v", s.node+1, hungTime))
+		}
 	}
 	p := s.last
 	p.Hashes += s.hashes

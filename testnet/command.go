@@ -11,7 +11,7 @@ import (
 // sighting is something that one node saw, with the time at which it saw it. Exactly
 // one of the pointers is set.
 type sighting struct {
-	At    time.Time       `json:"at"` // by the machine's clock, whatever the node's says
+	At    time.Time       `json:"-"` // by the machine's clock, whatever the node's says; line.After between processes
 	Block *blockSighting  `json:"block,omitempty"`
 	Find  *find           `json:"find,omitempty"`
 	Tx    *consensus.Hash `json:"tx,omitempty"` // entered the mempool
@@ -106,6 +106,18 @@ type endpoint struct {
 	PID    int        `json:"pid"`    // of the process that it runs in
 }
 
+// origin is the moment that two processes count from: how long ago it was when one told
+// the other, and the time that the machine's clock showed then. Times since an origin do
+// not move where that clock is set; the times themselves would, for nothing but the clock's
+// reading goes from one process to another.
+type origin struct {
+	Ago  time.Duration `json:"ago_ns"`
+	Told time.Time     `json:"told"`
+}
+
+// at is the origin in the time of a process that reads its clock now.
+func (o origin) at(now time.Time) time.Time { return now.Add(-o.Ago - now.Round(0).Sub(o.Told)) }
+
 // setup is all that a node is told before it starts. In another process it is the first
 // line.
 type setup struct {
@@ -122,4 +134,5 @@ type setup struct {
 	Prelude    string           `json:"prelude,omitempty"` // block file that its chain begins with
 	Alone      bool             `json:"alone,omitempty"`   // listens for nobody
 	LogLevel   int              `json:"log_level"`
+	Origin     origin           `json:"origin"` // of the run; only another process needs it
 }

@@ -89,6 +89,7 @@ const stopGrace = 20 * time.Second
 type remote struct {
 	cmd   *exec.Cmd
 	node  int
+	began time.Time // the run: what the process counts from
 	at    endpoint
 	input io.WriteCloser
 	lines chan []byte // for input: taken while the process reads
@@ -104,7 +105,7 @@ type remote struct {
 
 // startRemote starts a node in a process of its own, and returns when its first blocks
 // are connected. The process ends with stop or kill, or when this one does.
-func startRemote(ctx context.Context, program []string, s *setup, watch func(sighting)) (*remote, error) {
+func startRemote(ctx context.Context, program []string, s *setup, began time.Time, watch func(sighting)) (*remote, error) {
 	cmd := exec.Command(program[0], program[1:]...)
 	cmd.Stderr = os.Stderr // its log
 	cmd.SysProcAttr = apart()
@@ -120,11 +121,13 @@ func startRemote(ctx context.Context, program []string, s *setup, watch func(sig
 		return nil, fmt.Errorf("a process for node %d: %w", s.Node+1, err)
 	}
 	m := &remote{
-		cmd: cmd, node: s.Node, input: input, lines: make(chan []byte),
+		cmd: cmd, node: s.Node, began: began, input: input, lines: make(chan []byte),
 		over: make(chan struct{}), asked: make(chan struct{}), waiting: make(map[int]chan reply),
 	}
 	ready := make(chan struct{})
 	go m.listen(output, watch, ready)
+	now := time.Now()
+	s.Origin = origin{now.Sub(began), now}
 	if err := m.send(ctx, s); err != nil {
 		m.stop()
 		return nil, cmp.Or(m.fault(), err)
@@ -189,6 +192,7 @@ func (m *remote) listen(output io.Reader, watch func(sighting), ready chan<- str
 		}
 		switch {
 		case l.Sighting != nil:
+			l.Sighting.At = m.began.Add(l.After)
 			watch(*l.Sighting)
 		case l.Reply != nil:
 			m.mu.Lock()

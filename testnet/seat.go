@@ -80,7 +80,7 @@ func (s *seat) start(ctx context.Context) error {
 	var m member
 	var err error
 	if s.process {
-		m, err = startRemote(starting, n.options.Command, setup, watch)
+		m, err = startRemote(starting, n.options.Command, setup, n.recorder.began, watch)
 	} else {
 		m, err = startLocal(starting, n.life, setup, n.spec.Network, n.matrix, watch, n.log.With("node", s.node+1))
 	}

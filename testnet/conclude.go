@@ -94,12 +94,11 @@ const (
 	tablesShare = 50
 )
 
-// sample looks at all nodes from time to time, and writes down what there is.
+// sample looks at all nodes from time to time, and writes down how they are.
 func (r *run) sample(ctx context.Context) error {
 	every, rows, room := sampleEvery, 0, maxSampled/2
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	tables := time.Now().Add(tablesEvery)
 	for {
 		select {
 		case <-ctx.Done():
@@ -115,12 +114,6 @@ func (r *run) sample(ctx context.Context) error {
 			tick.Reset(every)
 		}
 		r.show(samples)
-		if began := time.Now(); began.After(tables) {
-			if err := r.tables(ctx); err != nil {
-				return err
-			}
-			tables = time.Now().Add(max(tablesEvery, tablesShare*time.Since(began)))
-		}
 	}
 }
 
@@ -131,6 +124,25 @@ func (r *run) show(samples []record.Sample) {
 		height = max(height, s.Height)
 	}
 	r.Progress(fmt.Sprintf("%s · height %d · %d of %d nodes run", *r.stage.Load(), height, len(samples), len(r.net.seats)))
+}
+
+// keepTables writes the tables from time to time. The looks at the nodes do not wait for
+// that: a node may take long to say what is in a block.
+func (r *run) keepTables(ctx context.Context) error {
+	timer := time.NewTimer(tablesEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		began := time.Now()
+		if err := r.tables(ctx); err != nil {
+			return err
+		}
+		timer.Reset(max(tablesEvery, tablesShare*time.Since(began)))
+	}
 }
 
 // tables writes down the blocks and payments until now.

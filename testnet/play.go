@@ -91,6 +91,7 @@ func (r *run) stages(ctx context.Context, beside func(func(context.Context) erro
 		return err
 	}
 	beside(r.sample)
+	beside(r.keepTables)
 	paid := make(chan struct{})
 	beside(func(ctx context.Context) error {
 		defer close(paid)

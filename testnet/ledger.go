@@ -136,6 +136,19 @@ func (g *ledger) submit(s submission) int {
 	return len(g.payments) - 1
 }
 
+// lateness is by how much the payments of the load were sent after they were due, of those
+// that were due in a time. It says nothing of payments that were not sent.
+func (g *ledger) lateness(from, to time.Time) (late []time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, f := range g.payments {
+		if f.role == "" && !f.sent.IsZero() && !f.due.Before(from) && f.due.Before(to) {
+			late = append(late, f.sent.Sub(f.due))
+		}
+	}
+	return late
+}
+
 // answer notes what the node said to a payment.
 func (g *ledger) answer(id int, at time.Time, err error) {
 	g.mu.Lock()

@@ -125,6 +125,7 @@ type run struct {
 	twice    map[*spec.Event][]*spentTwice // what double spends spend
 
 	from, to mark // of the measured part
+	looks    []lateLook
 }
 
 func (r *run) prepare() (err error) {

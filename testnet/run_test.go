@@ -172,6 +172,9 @@ func TestRun(t *testing.T) {
 	if len(m.End.Nodes) != 4 || m.End.Hashes <= 0 || m.End.HashesDue <= 0 || math.Abs(m.End.WorstLag) > 1 || m.End.PeakRSSBytes <= 0 || m.End.EnergyMethod == "" {
 		t.Errorf("the end is %+v", m.End)
 	}
+	if late := m.End.LoadLate; late != nil && !(late.P50S >= 0 && late.P99S >= late.P50S && late.MaxS >= late.P99S && late.MaxS < 60) {
+		t.Errorf("payments were late by %+v", late)
+	}
 	for _, n := range m.End.Nodes {
 		if n.Tip != m.End.Nodes[0].Tip || n.CoinSum != m.End.Nodes[0].CoinSum {
 			t.Errorf("nodes end with %+v and %+v", n, m.End.Nodes[0])

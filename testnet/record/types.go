@@ -59,6 +59,19 @@ type End struct {
 	Hashes       float64   `json:"hashes"`                // of the measured part, all miners
 	HashesDue    float64   `json:"hashes_due"`            // that their rates allowed in it
 	WorstLag     float64   `json:"worst_miner_lag_share"` // of the hashes due to one miner, those not done
+
+	// How late the run itself was, in the measured part: what a machine with time to spare
+	// does at once. nil: nothing was due.
+	LoadLate *Lateness `json:"load_late_s,omitempty"` // calls of the load's payments, after they were due
+	LookLate *Lateness `json:"look_late_s,omitempty"` // looks at the nodes, likewise
+}
+
+// Lateness is by how many seconds something came after it was due; percentiles are nearest
+// ranks.
+type Lateness struct {
+	P50S float64 `json:"p50"`
+	P99S float64 `json:"p99"`
+	MaxS float64 `json:"max"`
 }
 
 // NodeEnd is how one node ended.

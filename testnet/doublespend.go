@@ -104,11 +104,18 @@ func (d *doubleSpend) run(ctx context.Context) (record.Attack, error) {
 	return o, err
 }
 
+// maxRefused is how many payments in a row may be refused, each after another block: each
+// has cost a coin, and what a node does not take for so long it will not take.
+const maxRefused = 3
+
+var errRefused = errors.New("the attacker's own node refuses its payment")
+
 // spend makes one try after the other.
 func (d *doubleSpend) spend(ctx context.Context) error {
 	if err := d.feed(ctx, d.start); err != nil {
 		return err
 	}
+	refused := 0 // in a row
 	for ctx.Err() == nil && (d.Tries == 0 || d.outcome.Tries < d.Tries) {
 		coin, err := d.Next(ctx)
 		if err != nil {
@@ -118,6 +125,18 @@ func (d *doubleSpend) spend(ctx context.Context) error {
 			return nil
 		}
 		parent, err := d.pay(ctx, coin)
+		if errors.Is(err, errRefused) {
+			d.void++
+			if refused++; refused == maxRefused {
+				d.tell(nil, nil, "Node %d spends no more coins twice: %d payments in a row were refused", d.outcome.Node, refused)
+				return nil
+			}
+			if err := d.nextBlock(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		refused = 0
 		if err == nil && parent == nil {
 			d.void++
 			continue
@@ -134,8 +153,9 @@ func (d *doubleSpend) spend(ctx context.Context) error {
 
 // pay makes the payment to the merchant and waits until every miner works on it, mining
 // like anybody else meanwhile. It returns the tip that the secret branch is to begin on;
-// nil where the payment is refused, or in a block already: then there is no race that
-// theory knows of, and whether there is one does not depend on how it would end.
+// nil where the payment is in a block already: then there is no race that theory knows of,
+// and whether there is one does not depend on how it would end. errRefused says that its
+// node does not take it.
 func (d *doubleSpend) pay(ctx context.Context, coin *spentTwice) (parent *consensus.BlockIndex, err error) {
 	_, err = d.Public.SubmitTx(ctx, coin.Pay)
 	if coin.Answer != nil {
@@ -146,7 +166,7 @@ func (d *doubleSpend) pay(ctx context.Context, coin *spentTwice) (parent *consen
 			return nil, err
 		}
 		d.tell(nil, nil, "Node %d cannot pay: its own payment is refused: %v", d.outcome.Node, err)
-		return nil, nil
+		return nil, errRefused
 	}
 	settled := time.NewTimer(d.Settle)
 	defer settled.Stop()
@@ -169,6 +189,19 @@ func (d *doubleSpend) pay(ctx context.Context, coin *spentTwice) (parent *consen
 		return nil
 	})
 	return parent, err
+}
+
+// nextBlock waits for another public tip, mining like anybody else meanwhile.
+func (d *doubleSpend) nextBlock(ctx context.Context) error {
+	from, err := d.join(ctx)
+	for at := from; err == nil && at.Hash == from.Hash; at, err = d.join(ctx) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.moved:
+		}
+	}
+	return err
 }
 
 // join brings both nodes to one chain, as an honest miner's: each gets what the other has.

@@ -248,3 +248,31 @@ func TestDoubleSpendTriesAgain(t *testing.T) {
 		}
 	})
 }
+
+// An attacker whose payments are refused keeps its coins: it waits for another block after
+// each, and has enough after some.
+func TestDoubleSpendStopsWhenRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLair(t, "genesis - a1..a9", "a5")
+		from := chaintest.From(l.c.Coinbase("a9")) // which is on neither node's chain
+		paid := 0
+		d, err := newDoubleSpend(l.cfg, doubleSpendConfig{Confirmations: 1, GiveUp: 1, Next: func(context.Context) (*spentTwice, error) {
+			paid++
+			return &spentTwice{Pay: l.c.Pay(from, chaintest.To("merchant", 49*chaintest.Coins)), Back: l.c.Pay(from, chaintest.To("attacker", 48*chaintest.Coins))}, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.begin(d.run)
+		for want, block := range []string{"a6", "a7"} {
+			if paid != want+1 {
+				t.Errorf("%d payments were made, expected %d", paid, want+1)
+			}
+			l.play([4]string{"others " + block, block, block, ""})
+		}
+		l.attacks.Wait()
+		if got := l.end(); paid != maxRefused || got.Tries != 0 {
+			t.Errorf("%d payments were made; got %+v", paid, got)
+		}
+	})
+}

@@ -18,7 +18,7 @@ import (
 // them. Blocks go from one to the other through the attack alone.
 type attackConfig struct {
 	Node  int     // from 0: the attacker's place among the nodes
-	Share float64 // of the network's hash rate: the private node's miner
+	Share float64 // of the network's hash rate, as the file has it: the private node's miner
 
 	// Public is connected like any other node, and mines not: it is what the network
 	// sees at the attacker's place. Private has no peers, and a miner.
@@ -27,7 +27,10 @@ type attackConfig struct {
 	Began time.Time        // of the run: the times of records count from here
 	Now   func() time.Time // the machine's clock, whatever the nodes' say
 	Tell  func(record.Event)
-	Log   *slog.Logger
+	// Hashes says how many hashes the attacker's miners and all miners have done since the
+	// run's start; nil: that is not known.
+	Hashes func() (own, all float64)
+	Log    *slog.Logger
 }
 
 // attacker is what both kinds of attack have in common.
@@ -61,7 +64,8 @@ func newAttacker(cfg attackConfig, kind record.Role) (*attacker, error) {
 // outcome holds whatever came before an error.
 func (a *attacker) attack(ctx context.Context, body func(context.Context) error) error {
 	a.outcome.FromS = a.since()
-	defer func() { a.outcome.ToS = a.since() }()
+	share := a.share()
+	defer func() { a.outcome.ToS, a.outcome.ShareDone = a.since(), share() }()
 	var err error
 	if a.start, err = tipOf(ctx, a.Public); err != nil {
 		return ended(ctx, err)
@@ -70,6 +74,21 @@ func (a *attacker) attack(ctx context.Context, body func(context.Context) error)
 		return err
 	}
 	return a.count()
+}
+
+// share begins to measure the attacker's share of the hashes, and returns what says it.
+func (a *attacker) share() func() float64 {
+	if a.Hashes == nil {
+		return func() float64 { return 0 }
+	}
+	own, all := a.Hashes()
+	return func() float64 {
+		nowOwn, nowAll := a.Hashes()
+		if nowAll <= all {
+			return 0
+		}
+		return (nowOwn - own) / (nowAll - all)
+	}
 }
 
 // followed runs body while changes of both tips make a.moved ready.

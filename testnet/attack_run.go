@@ -65,7 +65,8 @@ func (r *run) attacker(e *spec.Event, public, private *local) (act func(context.
 	cfg := attackConfig{
 		Node: e.Nodes[0], Share: r.Spec.Nodes[e.Nodes[0]].HashesPerS / whole,
 		Public: public.Runner, Private: private.Runner, Began: r.began, Now: time.Now, Log: r.Log,
-		Tell: func(e record.Event) { tells = errors.Join(tells, r.writer.Event(e)) },
+		Tell:   func(e record.Event) { tells = errors.Join(tells, r.writer.Event(e)) },
+		Hashes: func() (own, all float64) { return r.hashes(e.Nodes[0]) },
 	}
 	run := func(a *attacker, attack func(context.Context) (record.Attack, error)) func(context.Context) error {
 		return func(ctx context.Context) error {
@@ -100,6 +101,20 @@ func (r *run) attacker(e *spec.Event, public, private *local) (act func(context.
 		return run(a.attacker, a.run), nil
 	}
 	return nil, fmt.Errorf("%s is no attack", e.Kind)
+}
+
+// hashes are those that a node has done since the run's start, and all nodes together.
+func (r *run) hashes(node int) (own, all float64) {
+	done := make([]float64, len(r.net.seats))
+	_ = r.net.each(len(done), func(s *seat) error {
+		p, _ := s.probe(r.net.life)
+		done[s.node] = p.Hashes
+		return nil
+	})
+	for _, hashes := range done {
+		all += hashes
+	}
+	return done[node], all
 }
 
 // startPrivate starts the second node of an attacker, which listens for nobody and dials

@@ -208,7 +208,7 @@ func TestAttack(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := recorded.Events[len(recorded.Events)-1]
-	if last.Attack == nil || last.Attack.Kind != record.Selfish || last.Attack.Node != 2 || math.Abs(last.Attack.Share-1./3) > 1e-9 {
+	if last.Attack == nil || last.Attack.Kind != record.Selfish || last.Attack.Node != 2 || math.Abs(last.Attack.Share-1./3) > 1e-9 || math.Abs(last.Attack.ShareDone-1./3) > 0.2 {
 		t.Errorf("the last event is %+v, %+v", last, last.Attack)
 	}
 }

@@ -219,11 +219,15 @@ type Event struct {
 type Attack struct {
 	Kind   Role    `json:"kind"`
 	Node   int     `json:"node"`
-	Share  float64 `json:"share"` // of the hash rate
+	Share  float64 `json:"share"` // of the hash rate, as the file has it
 	FromS  float64 `json:"from_s"`
 	ToS    float64 `json:"to_s"`
 	Blocks int     `json:"blocks"` // of the best chain in that time
 	Own    int     `json:"own"`    // of these: the attacker's
+
+	// ShareDone is the attacker's share of the hashes that all miners did in that time: nodes
+	// that stop, and a machine that is too slow, make it another one. 0: not known.
+	ShareDone float64 `json:"share_done,omitempty"`
 
 	// Of a selfish miner.
 	Ties    int `json:"ties,omitempty"`     // races that were decided with both branches public

@@ -337,3 +337,29 @@ func TestLedgerOfPreludeAlone(t *testing.T) {
 		t.Errorf("%d blocks, %+v", len(s.blocks), p)
 	}
 }
+
+// Payments are settled when each row says that nothing more is to come.
+func TestLedgerSettled(t *testing.T) {
+	s := newScene()
+	expect := func(want bool, after string) {
+		t.Helper()
+		byRows := !slices.ContainsFunc(s.rows(), func(p record.Payment) bool {
+			return p.Status == record.Pending || p.Status == record.Confirmed && math.IsNaN(p.Confirmed6S)
+		})
+		if got := s.settled(); got != want || byRows != want {
+			t.Errorf("%s: settled: %v, by the rows: %v; expected %v", after, got, byRows, want)
+		}
+	}
+	expect(true, "no payment")
+	s.paid("y", 11, &rpc.Error{Code: rpc.CodeVerifyRejected, Message: "min relay fee not met"})
+	s.skip(0, second(11), errNodeDown)
+	expect(true, "one refused, one not sent")
+	s.paid("x", 12, nil, 13, 15, 14)
+	expect(false, "one in mempools")
+	s.sixBlocks()
+	expect(false, "five confirmations")
+	s.mined("H", "G", 107, [3]float64{70, 71, -1}, "")
+	expect(false, "six, but not at node 3")
+	s.mined("I", "H", 108, [3]float64{80, -1, 83}, "")
+	expect(true, "six everywhere")
+}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
-	"github.com/kapok-chain/kapok/testnet/record"
 )
 
 // How a run ends.
@@ -297,12 +295,7 @@ func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
 		if r.learn(ctx) == nil {
 			last = best.Hash
 		}
-		for _, p := range r.ledger.rows() {
-			if p.Status == record.Pending || p.Status == record.Confirmed && math.IsNaN(p.Confirmed6S) {
-				return false
-			}
-		}
-		return true
+		return r.ledger.settled()
 	})
 }
 

@@ -71,7 +71,7 @@ func newNetwork(o *Options, data string, rec *recorder) (*network, error) {
 			return nil, err
 		}
 		n.payouts = append(n.payouts, payout)
-		n.seats = append(n.seats, &seat{net: n, node: i, process: o.Processes && !isAttacker(n.spec, i) || n.spec.Nodes[i].Process})
+		n.seats = append(n.seats, &seat{net: n, node: i, process: o.inProcess(i)})
 	}
 	var err error
 	if n.matrix, err = newMatrix(n.links, n.uplinks); err != nil {
@@ -80,6 +80,11 @@ func newNetwork(o *Options, data string, rec *recorder) (*network, error) {
 	n.failed, n.fail = context.WithCancelCause(context.Background())
 	n.life, n.end = context.WithCancel(context.Background())
 	return n, nil
+}
+
+// inProcess reports whether a node has a process of its own.
+func (o *Options) inProcess(node int) bool {
+	return o.Processes && !isAttacker(o.Spec, node) || o.Spec.Nodes[node].Process
 }
 
 // payoutOf is the script of a wallet of the node's own, which its miner pays to.

@@ -262,7 +262,7 @@ func interrupt(t *testing.T, interactive bool, want error, status record.Status)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := r.Manifest; m.Status != status || m.MeasuredToS < m.MeasuredFromS || m.End == nil || len(m.End.Nodes) != 3 {
+	if m := r.Manifest; m.Nodes[0].Process || !m.Nodes[2].Process || m.Status != status || m.MeasuredToS < m.MeasuredFromS || m.End == nil || len(m.End.Nodes) != 3 {
 		t.Errorf("the manifest is %+v, %+v", m, m.End)
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {

@@ -34,7 +34,7 @@ type Manifest struct {
 
 	Seed       uint64  `json:"seed"`
 	FileSHA256 string  `json:"file_sha256"` // of testnet.toml
-	Processes  bool    `json:"processes"`   // each node in a process of its own
+	Processes  bool    `json:"processes"`   // asked for: each node but attackers in a process of its own
 	Machine    Machine `json:"machine"`
 	Network    Network `json:"network"`
 	Nodes      []Node  `json:"nodes"`
@@ -112,6 +112,7 @@ type Node struct {
 	UplinkBps  float64 `json:"uplink_bytes_per_s,omitempty"`
 	Dials      []int   `json:"dials"`
 	Role       Role    `json:"role,omitempty"`
+	Process    bool    `json:"process,omitempty"` // it had one of its own
 }
 
 // Role is what a node does beside following the rules.

@@ -102,8 +102,10 @@ type endpoint struct {
 	Listen string     `json:"listen"` // ip:port of the same
 	RPC    string     `json:"rpc"`    // host:port
 	Pages  string     `json:"pages,omitempty"`
-	Cookie string     `json:"cookie"` // file
-	PID    int        `json:"pid"`    // of the process that it runs in
+	// Metrics is the host:port of those for Prometheus; "": none.
+	Metrics string `json:"metrics,omitempty"`
+	Cookie  string `json:"cookie"` // file
+	PID     int    `json:"pid"`    // of the process that it runs in
 }
 
 // origin is the moment that two processes count from: how long ago it was when one told
@@ -127,7 +129,7 @@ type setup struct {
 	Version    string           `json:"version"`
 	HashesPerS float64          `json:"hashes_per_s"` // that its miner is held to; 0: no miner
 	Payout     []byte           `json:"payout"`
-	Index      bool             `json:"index"`             // keeps one of transactions and keys, and serves pages
+	Index      bool             `json:"index"`             // keeps one of transactions and keys, and serves pages and metrics
 	Seed       uint64           `json:"seed"`              // of its links
 	Links      [][]host.Link    `json:"links"`             // from, to
 	Uplinks    []int64          `json:"uplinks"`           // by node; 0: no limit

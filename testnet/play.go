@@ -174,6 +174,9 @@ func (r *run) info() Info {
 		if at.Pages != "" {
 			n.Pages = "http://" + at.Pages
 		}
+		if at.Metrics != "" {
+			n.Metrics = "http://" + at.Metrics + "/metrics"
+		}
 		info.Nodes = append(info.Nodes, n)
 	}
 	return info

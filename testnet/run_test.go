@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -251,7 +252,12 @@ func interrupt(t *testing.T, interactive bool, want error, status record.Status)
 		}
 	}
 	var info Info
-	o.Ready = func(i Info) { info = i }
+	o.Ready = func(i Info) {
+		info = i
+		for _, n := range i.Nodes {
+			checkMetrics(t, n, interactive)
+		}
+	}
 	if _, err := Run(ctx, o); !errors.Is(err, want) {
 		t.Errorf("Run returned %v", err)
 	}
@@ -267,6 +273,28 @@ func interrupt(t *testing.T, interactive bool, want error, status record.Status)
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
 		t.Errorf("what the nodes stored is left: %v, %v", left, err)
+	}
+}
+
+// checkMetrics scrapes a node that has metrics, in this process or in another.
+func checkMetrics(t *testing.T, n NodeInfo, wanted bool) {
+	t.Helper()
+	if !wanted {
+		if n.Metrics != "" {
+			t.Errorf("node %d has metrics at %s", n.Node, n.Metrics)
+		}
+		return
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: commandTime}
+	response, err := client.Get(n.Metrics)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || !strings.Contains(string(text), "\nkapok_p2p_peers{direction=\"inbound\"} 1\n") {
+		t.Errorf("the metrics of node %d: %v\n%.2000s", n.Node, err, text)
 	}
 }
 

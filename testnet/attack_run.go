@@ -93,7 +93,7 @@ func (r *run) attacker(e *spec.Event, public, private *local) (act func(context.
 		return run(a.attacker, a.run), nil
 	case spec.DoubleSpend:
 		a, err := newDoubleSpend(cfg, doubleSpendConfig{
-			Confirmations: int(e.Confirmations), Tries: e.Tries, GiveUp: e.GiveUp, Settle: reach(r.Spec) + templateTime, Next: r.nextTwice(e),
+			Confirmations: int(e.Confirmations), Tries: e.Tries, GiveUp: e.GiveUp, Next: r.nextTwice(e),
 		})
 		if err != nil {
 			return nil, err

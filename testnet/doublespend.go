@@ -16,6 +16,9 @@ import (
 type spentTwice struct {
 	Pay  *consensus.Tx // to the merchant
 	Back *consensus.Tx // to the attacker itself
+	// Everywhere is closed when Pay is in the mempool of each node that runs; nil: nobody
+	// says when that is.
+	Everywhere <-chan struct{}
 	// Answer is told what the public node says to Pay; nil: nobody is.
 	Answer func(error)
 }
@@ -26,9 +29,10 @@ type doubleSpendConfig struct {
 	Tries         int // at most, one after the other; 0: as many as coins and time allow
 	GiveUp        int // blocks behind the public chain at which a try ends; 0: never
 
-	// Settle is how long a payment takes to be in every miner's template: the race begins
-	// after it, since theory knows of no block without the payment.
-	Settle time.Duration
+	// Settle is how long a payment that is in every mempool may take to be in every miner's
+	// template, where it takes so long to make one; nil: templateTime. The race begins after
+	// that, since theory knows of no block without the payment.
+	Settle func(making time.Duration) time.Duration
 	// Next is the coin of the next try, nil where there is none left. Calls are made one
 	// after the other.
 	Next func(context.Context) (*spentTwice, error)
@@ -77,10 +81,13 @@ func newDoubleSpend(cfg attackConfig, how doubleSpendConfig) (*doubleSpend, erro
 		return nil, err
 	case how.Confirmations < 1:
 		return nil, fmt.Errorf("a merchant who waits for %d confirmations: expected 1 or more", how.Confirmations)
-	case how.Tries < 0 || how.GiveUp < 0 || how.Settle < 0:
-		return nil, fmt.Errorf("a double spend with %d tries that gives up %d blocks behind and settles for %v: expected nothing below 0", how.Tries, how.GiveUp, how.Settle)
+	case how.Tries < 0 || how.GiveUp < 0:
+		return nil, fmt.Errorf("a double spend with %d tries that gives up %d blocks behind: expected nothing below 0", how.Tries, how.GiveUp)
 	case how.Next == nil:
 		return nil, errors.New("a double spend without coins")
+	}
+	if how.Settle == nil {
+		how.Settle = templateTime
 	}
 	a.outcome.Confirmations, a.outcome.GiveUpBehind = how.Confirmations, how.GiveUp
 	return &doubleSpend{attacker: a, doubleSpendConfig: how}, nil
@@ -168,27 +175,66 @@ func (d *doubleSpend) pay(ctx context.Context, coin *spentTwice) (parent *consen
 		d.tell(nil, nil, "Node %d cannot pay: its own payment is refused: %v", d.outcome.Node, err)
 		return nil, errRefused
 	}
-	settled := time.NewTimer(d.Settle)
-	defer settled.Stop()
+	if coin.Everywhere != nil {
+		if parent, err = d.wait(ctx, coin, coin.Everywhere, poolTime); err != nil || parent == nil {
+			return nil, err
+		}
+	}
+	making, err := d.making(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.wait(ctx, coin, nil, d.Settle(making))
+}
+
+// wait mines like anybody else until a channel is ready, or a time is over. It returns the
+// tip of both nodes then, and nil as soon as the payment waits no more.
+func (d *doubleSpend) wait(ctx context.Context, coin *spentTwice, until <-chan struct{}, most time.Duration) (tip *consensus.BlockIndex, err error) {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
 	for waits := true; waits; {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-settled.C:
+		case <-timer.C:
+			waits = false
+		case <-until:
 			waits = false
 		case <-d.moved:
 		}
-		if parent, err = d.join(ctx); err != nil {
+		if tip, err = d.join(ctx); err != nil {
+			return nil, err
+		}
+		waiting := false
+		err = d.Public.Do(func(n *node.Node, _ time.Time) error {
+			waiting = n.InMempool(coin.Pay.TxID())
+			return nil
+		})
+		if err != nil || !waiting {
 			return nil, err
 		}
 	}
-	err = d.Public.Do(func(n *node.Node, _ time.Time) error {
-		if !n.InMempool(coin.Pay.TxID()) {
-			parent = nil
+	return tip, nil
+}
+
+// making is how long a template takes, of all that wait: the least of some, for others
+// compute meanwhile.
+func (d *doubleSpend) making(ctx context.Context) (least time.Duration, err error) {
+	const times = 3
+	for i := range times {
+		err = d.Public.DoSettled(ctx, func(n *node.Node, now time.Time) error {
+			began := time.Now()
+			_, err := n.Template(now)
+			if took := time.Since(began); i == 0 || took < least {
+				least = took
+			}
+			return err
+		})
+		if err != nil {
+			return 0, err
 		}
-		return nil
-	})
-	return parent, err
+	}
+	return least, nil
 }
 
 // nextBlock waits for another public tip, mining like anybody else meanwhile.

@@ -363,3 +363,40 @@ func TestLedgerSettled(t *testing.T) {
 	s.mined("I", "H", 108, [3]float64{80, -1, 83}, "")
 	expect(true, "six everywhere")
 }
+
+// Whoever waits for a payment to be in every mempool is told when the nodes that run then
+// have it: those that have ended do not count, nor does what a node had before its restart.
+func TestInEveryPool(t *testing.T) {
+	told := func(there <-chan struct{}) bool {
+		select {
+		case <-there:
+			return true
+		default:
+			return false
+		}
+	}
+	s := newScene() // three nodes
+	s.paid("x", 12, nil, 13)
+	there := s.inEveryPool(named("x"))
+	s.nodeEnded(0, second(14))
+	s.nodeStarted(0, second(15))
+	s.accepted(1, named("x"), second(16))
+	s.nodeEnded(2, second(17))
+	if told(there) {
+		t.Error("it is in every mempool, though node 1 has lost it")
+	}
+	s.accepted(0, named("x"), second(18))
+	if !told(there) {
+		t.Error("it is in every mempool, and nobody says so")
+	}
+	s.paid("y", 12, nil, 19, 19)
+	if !told(s.inEveryPool(named("y"))) {
+		t.Error("it was in every mempool before, and nobody says so")
+	}
+	s.paid("z", 12, nil, 20)
+	there = s.inEveryPool(named("z"))
+	s.nodeEnded(1, second(21))
+	if !told(there) {
+		t.Error("it is in every mempool since a node has ended, and nobody says so")
+	}
+}

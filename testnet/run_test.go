@@ -3,6 +3,7 @@ package testnet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
@@ -23,8 +24,12 @@ import (
 // childArgument makes the test's program a node's process.
 const childArgument = "testnet-node"
 
-// silentArgument makes it one that says nothing until its input ends.
-const silentArgument = "testnet-silent"
+// silentArgument makes it one that says nothing until its input ends, nonsenseArgument one
+// that says what no node does.
+const (
+	silentArgument   = "testnet-silent"
+	nonsenseArgument = "testnet-nonsense"
+)
 
 // fullDiskEnv is set in the child of TestFullDisk that may mount.
 const fullDiskEnv = "KAPOK_FULL_DISK"
@@ -36,7 +41,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if len(os.Args) == 2 && os.Args[1] == silentArgument {
+	if len(os.Args) == 2 && (os.Args[1] == silentArgument || os.Args[1] == nonsenseArgument) {
+		if os.Args[1] == nonsenseArgument {
+			fmt.Println("hello")
+		}
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}

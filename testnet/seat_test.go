@@ -80,24 +80,32 @@ func TestSilentNodeFailsTheNetwork(t *testing.T) {
 	})
 }
 
-// A node that does not come up fails its start, and is not waited for.
-func TestStartHasLimit(t *testing.T) {
-	s := smallSpec(t, 2)
-	s.Nodes[1].Process = true
-	o := smallOptions(t, s)
-	o.Command[1] = silentArgument
-	r, err := newRun(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
+// A node that does not come up, or says what no node does, fails its start, and is not
+// waited for.
+func TestStartThatFails(t *testing.T) {
+	for _, tc := range []struct {
+		argument string
+		patience time.Duration
+		says     string
+	}{
+		{silentArgument, 100 * time.Millisecond, "node 2 does not start: its first blocks were not connected within 100ms"},
+		{nonsenseArgument, time.Hour, "node 2 does not start: it said what is no line of JSON"},
+	} {
+		s := smallSpec(t, 2)
+		s.Nodes[1].Process = true
+		o := smallOptions(t, s)
+		o.Command[1] = tc.argument
+		r, err := newRun(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.net.patience = tc.patience
+		if err := r.net.seats[1].restart(t.Context()); err == nil || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("restart returned %v, expected %q", err, tc.says)
+		}
 		r.net.stop()
 		if err := r.writer.Close(); err != nil {
 			t.Error(err)
 		}
-	})
-	r.net.patience = 100 * time.Millisecond
-	if err := r.net.seats[1].restart(t.Context()); err == nil || !strings.Contains(err.Error(), "node 2 does not start: its first blocks were not connected within 100ms") {
-		t.Errorf("restart returned %v", err)
 	}
 }

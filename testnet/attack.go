@@ -73,7 +73,7 @@ func (a *attacker) attack(ctx context.Context, body func(context.Context) error)
 	if err = ended(ctx, a.followed(ctx, body)); err != nil {
 		return err
 	}
-	return a.count()
+	return a.count(context.WithoutCancel(ctx))
 }
 
 // share begins to measure the attacker's share of the hashes, and returns what says it.
@@ -248,9 +248,9 @@ func (a *attacker) owns(hash consensus.Hash) bool {
 }
 
 // count fills in which blocks of the best chain are the attacker's, as the public node
-// sees it at the end.
-func (a *attacker) count() error {
-	return a.Public.Do(func(n *node.Node, _ time.Time) error {
+// sees it at the end, when it has done what the attack has asked of it.
+func (a *attacker) count(ctx context.Context) error {
+	return a.Public.DoSettled(ctx, func(n *node.Node, _ time.Time) error {
 		a.outcome.Blocks, a.outcome.Own = 0, 0
 		for b := n.Tip(); b != nil && b.Height > a.start.Height; b = b.Parent {
 			a.outcome.Blocks++

@@ -18,7 +18,7 @@ import (
 // them. Blocks go from one to the other through the attack alone.
 type attackConfig struct {
 	Node  int     // from 0: the attacker's place among the nodes
-	Share float64 // of the network's hash rate: the private node's miner
+	Share float64 // of the network's hash rate, as the file has it: the private node's miner
 
 	// Public is connected like any other node, and mines not: it is what the network
 	// sees at the attacker's place. Private has no peers, and a miner.
@@ -27,7 +27,10 @@ type attackConfig struct {
 	Began time.Time        // of the run: the times of records count from here
 	Now   func() time.Time // the machine's clock, whatever the nodes' say
 	Tell  func(record.Event)
-	Log   *slog.Logger
+	// Hashes says how many hashes the attacker's miners and all miners have done since the
+	// run's start; nil: that is not known.
+	Hashes func() (own, all float64)
+	Log    *slog.Logger
 }
 
 // attacker is what both kinds of attack have in common.
@@ -61,7 +64,8 @@ func newAttacker(cfg attackConfig, kind record.Role) (*attacker, error) {
 // outcome holds whatever came before an error.
 func (a *attacker) attack(ctx context.Context, body func(context.Context) error) error {
 	a.outcome.FromS = a.since()
-	defer func() { a.outcome.ToS = a.since() }()
+	share := a.share()
+	defer func() { a.outcome.ToS, a.outcome.ShareDone = a.since(), share() }()
 	var err error
 	if a.start, err = tipOf(ctx, a.Public); err != nil {
 		return ended(ctx, err)
@@ -69,7 +73,22 @@ func (a *attacker) attack(ctx context.Context, body func(context.Context) error)
 	if err = ended(ctx, a.followed(ctx, body)); err != nil {
 		return err
 	}
-	return a.count()
+	return a.count(context.WithoutCancel(ctx))
+}
+
+// share begins to measure the attacker's share of the hashes, and returns what says it.
+func (a *attacker) share() func() float64 {
+	if a.Hashes == nil {
+		return func() float64 { return 0 }
+	}
+	own, all := a.Hashes()
+	return func() float64 {
+		nowOwn, nowAll := a.Hashes()
+		if nowAll <= all {
+			return 0
+		}
+		return (nowOwn - own) / (nowAll - all)
+	}
 }
 
 // followed runs body while changes of both tips make a.moved ready.
@@ -229,9 +248,9 @@ func (a *attacker) owns(hash consensus.Hash) bool {
 }
 
 // count fills in which blocks of the best chain are the attacker's, as the public node
-// sees it at the end.
-func (a *attacker) count() error {
-	return a.Public.Do(func(n *node.Node, _ time.Time) error {
+// sees it at the end, when it has done what the attack has asked of it.
+func (a *attacker) count(ctx context.Context) error {
+	return a.Public.DoSettled(ctx, func(n *node.Node, _ time.Time) error {
 		a.outcome.Blocks, a.outcome.Own = 0, 0
 		for b := n.Tip(); b != nil && b.Height > a.start.Height; b = b.Parent {
 			a.outcome.Blocks++

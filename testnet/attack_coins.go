@@ -16,10 +16,19 @@ const (
 	// urgentRate is their fee rate, in units per 1000 virtual bytes: the highest that a
 	// file's load may have, so that every miner's next block has room for them.
 	urgentRate wallet.FeeRate = 1_000_000
-	// templateTime is how long a payment that is in a mempool may take into the template
-	// that is mined: a look at the mempool each 250 ms, and the making of it.
-	templateTime = 350 * time.Millisecond
+	// poolTime is how long a payment may take into every mempool before its race begins all
+	// the same: a node that is cut off, or whose mempool is full, may never have it. Gossip
+	// takes a second or two.
+	poolTime = 30 * time.Second
 )
+
+// templateTime is how long a payment that is in a mempool may take into the template that
+// is mined, where it takes so long to make one: miners look at their mempools each 250 ms,
+// or each 200 times as long as their last template has taken (package node), which may have
+// taken twice as long.
+func templateTime(making time.Duration) time.Duration {
+	return 2 * max(250*time.Millisecond, 200*making)
+}
 
 // takeCoins signs the payments of a double spend's tries, each coin to somebody else and
 // back to its owner. They are taken from the load's coins, so this comes before its run.
@@ -85,6 +94,7 @@ func (r *run) nextTwice(e *spec.Event) func(context.Context) (*spentTwice, error
 			r.ledger.answer(id, time.Now(), err)
 		}
 		r.ledger.conflict(coin.Pay.TxID(), coin.Back.TxID())
+		coin.Everywhere = r.ledger.inEveryPool(coin.Pay.TxID())
 		return coin, nil
 	}
 }

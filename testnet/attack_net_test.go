@@ -219,7 +219,7 @@ func TestDoubleSpenderAmongOthers(t *testing.T) {
 	var events []record.Event
 	d, err := newDoubleSpend(
 		w.config(0.75, func(e record.Event) { events = append(events, e) }),
-		doubleSpendConfig{Confirmations: 1, Tries: 2, GiveUp: 4, Settle: 300 * time.Millisecond, Next: next})
+		doubleSpendConfig{Confirmations: 1, Tries: 2, GiveUp: 4, Settle: func(time.Duration) time.Duration { return 300 * time.Millisecond }, Next: next})
 	if err != nil {
 		t.Fatal(err)
 	}

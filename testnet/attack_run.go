@@ -35,7 +35,7 @@ func (r *run) attack(ctx, life context.Context, e *spec.Event) (err error) {
 	if !ok {
 		return errDown
 	}
-	private, err := r.net.startPrivate(s.node)
+	private, err := r.net.startPrivate(life, s.node)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,8 @@ func (r *run) attacker(e *spec.Event, public, private *local) (act func(context.
 	cfg := attackConfig{
 		Node: e.Nodes[0], Share: r.Spec.Nodes[e.Nodes[0]].HashesPerS / whole,
 		Public: public.Runner, Private: private.Runner, Began: r.began, Now: time.Now, Log: r.Log,
-		Tell: func(e record.Event) { tells = errors.Join(tells, r.writer.Event(e)) },
+		Tell:   func(e record.Event) { tells = errors.Join(tells, r.writer.Event(e)) },
+		Hashes: func() (own, all float64) { return r.hashes(e.Nodes[0]) },
 	}
 	run := func(a *attacker, attack func(context.Context) (record.Attack, error)) func(context.Context) error {
 		return func(ctx context.Context) error {
@@ -92,7 +93,7 @@ func (r *run) attacker(e *spec.Event, public, private *local) (act func(context.
 		return run(a.attacker, a.run), nil
 	case spec.DoubleSpend:
 		a, err := newDoubleSpend(cfg, doubleSpendConfig{
-			Confirmations: int(e.Confirmations), Tries: e.Tries, GiveUp: e.GiveUp, Settle: reach(r.Spec) + templateTime, Next: r.nextTwice(e),
+			Confirmations: int(e.Confirmations), Tries: e.Tries, GiveUp: e.GiveUp, Next: r.nextTwice(e),
 		})
 		if err != nil {
 			return nil, err
@@ -102,16 +103,36 @@ func (r *run) attacker(e *spec.Event, public, private *local) (act func(context.
 	return nil, fmt.Errorf("%s is no attack", e.Kind)
 }
 
+// hashes are those that a node has done since the run's start, and all nodes together.
+func (r *run) hashes(node int) (own, all float64) {
+	done := make([]float64, len(r.net.seats))
+	_ = r.net.each(len(done), func(s *seat) error {
+		p, _ := s.probe(r.net.life)
+		done[s.node] = p.Hashes
+		return nil
+	})
+	for _, hashes := range done {
+		all += hashes
+	}
+	return done[node], all
+}
+
 // startPrivate starts the second node of an attacker, which listens for nobody and dials
 // nobody.
-func (n *network) startPrivate(node int) (*local, error) {
+func (n *network) startPrivate(ctx context.Context, node int) (*local, error) {
+	ctx, cancel := n.starting(ctx)
+	defer cancel()
 	setup := n.setup(node)
 	setup.DataDir += "-private"
 	setup.Alone, setup.Index = true, false
 	if err := os.RemoveAll(setup.DataDir); err != nil { // what an attack before it withheld
 		return nil, err
 	}
-	return startLocal(n.life, setup, n.spec.Network, n.matrix, n.recorder.watch(node, true), n.log.With("node", node+1, "private", true))
+	m, err := startLocal(ctx, n.life, setup, n.spec.Network, n.matrix, n.recorder.watch(node, true), n.log.With("node", node+1, "private", true))
+	if err != nil {
+		return nil, fmt.Errorf("the attacker's second node does not start: %w", err)
+	}
+	return m, nil
 }
 
 // employ counts the hashes of a private node with the seat's, dismiss ends that, and the

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/kapok-chain/kapok/p2p/host"
 )
@@ -23,12 +24,14 @@ type request struct {
 	command
 }
 
-// line is what a node's process says; exactly one field is set.
+// line is what a node's process says; exactly one of the first fields is set.
 type line struct {
 	Ready    *endpoint `json:"ready,omitempty"` // first
 	Reply    *reply    `json:"reply,omitempty"`
 	Sighting *sighting `json:"sighting,omitempty"`
 	Fault    string    `json:"fault,omitempty"` // last, where the node ends by itself
+
+	After time.Duration `json:"after_ns,omitempty"` // of a sighting: since setup.Origin
 }
 
 // reply answers a request.
@@ -52,7 +55,7 @@ func Child(ctx context.Context, in io.Reader, out, errs io.Writer) error {
 	if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
 		return fmt.Errorf("the setup of a node's process: %w", err)
 	}
-	c := &child{out: json.NewEncoder(out)}
+	c := &child{out: json.NewEncoder(out), origin: s.Origin.at(time.Now())}
 	log := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.Level(s.LogLevel)})).With("node", s.Node+1)
 	if err := c.serve(ctx, &s, lines, log); err != nil {
 		c.say(&line{Fault: err.Error()})
@@ -63,6 +66,8 @@ func Child(ctx context.Context, in io.Reader, out, errs io.Writer) error {
 
 // child writes the lines of a node's process.
 type child struct {
+	origin time.Time
+
 	mu  sync.Mutex
 	out *json.Encoder
 	err error // of the first line that could not be written
@@ -86,7 +91,7 @@ func (c *child) serve(ctx context.Context, s *setup, lines *bufio.Scanner, log *
 	if err != nil {
 		return err
 	}
-	st, err := openStation(s, &params, matrix, func(seen sighting) { c.say(&line{Sighting: &seen}) }, log)
+	st, err := openStation(s, &params, matrix, func(seen sighting) { c.say(&line{Sighting: &seen, After: seen.At.Sub(c.origin)}) }, log)
 	if err != nil {
 		return err
 	}

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/p2p/host"
 )
 
@@ -86,5 +88,52 @@ func TestChildIsToldNonsense(t *testing.T) {
 	err = Child(ctx, io.MultiReader(strings.NewReader(string(good)+"\nhello\n"), iotest.ErrReader(errors.New("broken"))), &out, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "request") || !strings.Contains(out.String(), `"fault":`) {
 		t.Errorf("a request that is none: %v, %s", err, &out)
+	}
+}
+
+// A node's process tells when it saw something in time since the run's origin, which no
+// setting of the machine's clock moves.
+func TestChildCountsFromTheOrigin(t *testing.T) {
+	now := time.Now()
+	if o := (origin{time.Minute, now.Round(0)}); o.at(now.Add(time.Second)).Sub(now) != -time.Minute {
+		t.Errorf("the origin is at %v, expected a minute before %v", o.at(now), now)
+	}
+	s := setup{Params: *smallSpec(t, 2).Network, DataDir: t.TempDir(), Version: "0.0.0", Links: [][]host.Link{{{}}}, Uplinks: []int64{0},
+		HashesPerS: 1 << 20, Payout: consensus.PayToKey([32]byte{1}), Origin: origin{time.Hour, now}}
+	in, requests := io.Pipe()
+	answers, out := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Child(t.Context(), in, out, io.Discard)
+		out.Close()
+	}()
+	tell := json.NewEncoder(requests)
+	if err := tell.Encode(&s); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(answers)
+	seen := 0
+	for lines.Scan() {
+		var l line
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			t.Fatal(err)
+		}
+		if l.Ready != nil {
+			if err := tell.Encode(&request{1, command{Op: opMine}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if l.Sighting == nil {
+			continue
+		}
+		if most := time.Hour + time.Since(now); l.After < time.Hour || l.After > most {
+			t.Errorf("%s: expected %v to %v after the origin", lines.Bytes(), time.Hour, most)
+		}
+		if seen++; seen == 3 {
+			requests.Close()
+		}
+	}
+	if err := <-ended; err != nil || seen < 3 {
+		t.Errorf("%d sightings, %v", seen, err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // sighting is something that one node saw, with the time at which it saw it. Exactly
 // one of the pointers is set.
 type sighting struct {
-	At    time.Time       `json:"at"` // by the machine's clock, whatever the node's says
+	At    time.Time       `json:"-"` // by the machine's clock, whatever the node's says; line.After between processes
 	Block *blockSighting  `json:"block,omitempty"`
 	Find  *find           `json:"find,omitempty"`
 	Tx    *consensus.Hash `json:"tx,omitempty"` // entered the mempool
@@ -102,9 +102,23 @@ type endpoint struct {
 	Listen string     `json:"listen"` // ip:port of the same
 	RPC    string     `json:"rpc"`    // host:port
 	Pages  string     `json:"pages,omitempty"`
-	Cookie string     `json:"cookie"` // file
-	PID    int        `json:"pid"`    // of the process that it runs in
+	// Metrics is the host:port of those for Prometheus; "": none.
+	Metrics string `json:"metrics,omitempty"`
+	Cookie  string `json:"cookie"` // file
+	PID     int    `json:"pid"`    // of the process that it runs in
 }
+
+// origin is the moment that two processes count from: how long ago it was when one told
+// the other, and the time that the machine's clock showed then. Times since an origin do
+// not move where that clock is set; the times themselves would, for nothing but the clock's
+// reading goes from one process to another.
+type origin struct {
+	Ago  time.Duration `json:"ago_ns"`
+	Told time.Time     `json:"told"`
+}
+
+// at is the origin in the time of a process that reads its clock now.
+func (o origin) at(now time.Time) time.Time { return now.Add(-o.Ago - now.Round(0).Sub(o.Told)) }
 
 // setup is all that a node is told before it starts. In another process it is the first
 // line.
@@ -115,11 +129,12 @@ type setup struct {
 	Version    string           `json:"version"`
 	HashesPerS float64          `json:"hashes_per_s"` // that its miner is held to; 0: no miner
 	Payout     []byte           `json:"payout"`
-	Index      bool             `json:"index"`             // keeps one of transactions and keys, and serves pages
+	Index      bool             `json:"index"`             // keeps one of transactions and keys, and serves pages and metrics
 	Seed       uint64           `json:"seed"`              // of its links
 	Links      [][]host.Link    `json:"links"`             // from, to
 	Uplinks    []int64          `json:"uplinks"`           // by node; 0: no limit
 	Prelude    string           `json:"prelude,omitempty"` // block file that its chain begins with
 	Alone      bool             `json:"alone,omitempty"`   // listens for nobody
 	LogLevel   int              `json:"log_level"`
+	Origin     origin           `json:"origin"` // of the run; only another process needs it
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/kapok-chain/kapok/testnet/record"
+	"github.com/kapok-chain/kapok/testnet/stats"
 )
 
 // running lists the nodes that are up, counted from 0.
@@ -80,7 +82,34 @@ func (r *run) cost() *record.End {
 			end.WorstLag = max(end.WorstLag, 1-hashes/due)
 		}
 	}
+	end.LoadLate = latenessOf(r.ledger.lateness(r.from.at, r.to.at))
+	var late []time.Duration
+	for _, l := range r.looks {
+		if !l.due.Before(r.from.at) && l.due.Before(r.to.at) {
+			late = append(late, l.by)
+		}
+	}
+	end.LookLate = latenessOf(late)
 	return end
+}
+
+// lateLook is a look at the nodes, and how late it was.
+type lateLook struct {
+	due time.Time
+	by  time.Duration
+}
+
+// latenessOf sums up how late something was each time; nil where it never was due.
+func latenessOf(late []time.Duration) *record.Lateness {
+	if len(late) == 0 {
+		return nil
+	}
+	seconds := make([]float64, len(late))
+	for i, by := range late {
+		seconds[i] = by.Seconds()
+	}
+	slices.Sort(seconds)
+	return &record.Lateness{P50S: stats.Quantile(seconds, 0.5), P99S: stats.Quantile(seconds, 0.99), MaxS: seconds[len(seconds)-1]}
 }
 
 const (
@@ -94,17 +123,22 @@ const (
 	tablesShare = 50
 )
 
-// sample looks at all nodes from time to time, and writes down what there is.
+// sample looks at all nodes from time to time, and writes down how they are, and how late
+// the looks were. One that takes so long that others are due meanwhile stands for these,
+// too, which are late then.
 func (r *run) sample(ctx context.Context) error {
 	every, rows, room := sampleEvery, 0, maxSampled/2
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	tables := time.Now().Add(tablesEvery)
+	due := time.Now().Add(every)
+	timer := time.NewTimer(every)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-timer.C:
+		}
+		for now := time.Now(); !due.After(now); due = due.Add(every) {
+			r.looks = append(r.looks, lateLook{due, now.Sub(due)})
 		}
 		samples := r.look(ctx)
 		if err := r.writer.Samples(samples); err != nil {
@@ -112,15 +146,9 @@ func (r *run) sample(ctx context.Context) error {
 		}
 		if rows += len(samples); rows > room { // half as often, in half of what is left
 			every, rows, room = 2*every, 0, room/2
-			tick.Reset(every)
 		}
+		timer.Reset(time.Until(due))
 		r.show(samples)
-		if began := time.Now(); began.After(tables) {
-			if err := r.tables(ctx); err != nil {
-				return err
-			}
-			tables = time.Now().Add(max(tablesEvery, tablesShare*time.Since(began)))
-		}
 	}
 }
 
@@ -131,6 +159,25 @@ func (r *run) show(samples []record.Sample) {
 		height = max(height, s.Height)
 	}
 	r.Progress(fmt.Sprintf("%s · height %d · %d of %d nodes run", *r.stage.Load(), height, len(samples), len(r.net.seats)))
+}
+
+// keepTables writes the tables from time to time. The looks at the nodes do not wait for
+// that: a node may take long to say what is in a block.
+func (r *run) keepTables(ctx context.Context) error {
+	timer := time.NewTimer(tablesEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		began := time.Now()
+		if err := r.tables(ctx); err != nil {
+			return err
+		}
+		timer.Reset(max(tablesEvery, tablesShare*time.Since(began)))
+	}
 }
 
 // tables writes down the blocks and payments until now.

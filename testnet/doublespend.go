@@ -16,6 +16,9 @@ import (
 type spentTwice struct {
 	Pay  *consensus.Tx // to the merchant
 	Back *consensus.Tx // to the attacker itself
+	// Everywhere is closed when Pay is in the mempool of each node that runs; nil: nobody
+	// says when that is.
+	Everywhere <-chan struct{}
 	// Answer is told what the public node says to Pay; nil: nobody is.
 	Answer func(error)
 }
@@ -26,9 +29,10 @@ type doubleSpendConfig struct {
 	Tries         int // at most, one after the other; 0: as many as coins and time allow
 	GiveUp        int // blocks behind the public chain at which a try ends; 0: never
 
-	// Settle is how long a payment takes to be in every miner's template: the race begins
-	// after it, since theory knows of no block without the payment.
-	Settle time.Duration
+	// Settle is how long a payment that is in every mempool may take to be in every miner's
+	// template, where it takes so long to make one; nil: templateTime. The race begins after
+	// that, since theory knows of no block without the payment.
+	Settle func(making time.Duration) time.Duration
 	// Next is the coin of the next try, nil where there is none left. Calls are made one
 	// after the other.
 	Next func(context.Context) (*spentTwice, error)
@@ -77,10 +81,13 @@ func newDoubleSpend(cfg attackConfig, how doubleSpendConfig) (*doubleSpend, erro
 		return nil, err
 	case how.Confirmations < 1:
 		return nil, fmt.Errorf("a merchant who waits for %d confirmations: expected 1 or more", how.Confirmations)
-	case how.Tries < 0 || how.GiveUp < 0 || how.Settle < 0:
-		return nil, fmt.Errorf("a double spend with %d tries that gives up %d blocks behind and settles for %v: expected nothing below 0", how.Tries, how.GiveUp, how.Settle)
+	case how.Tries < 0 || how.GiveUp < 0:
+		return nil, fmt.Errorf("a double spend with %d tries that gives up %d blocks behind: expected nothing below 0", how.Tries, how.GiveUp)
 	case how.Next == nil:
 		return nil, errors.New("a double spend without coins")
+	}
+	if how.Settle == nil {
+		how.Settle = templateTime
 	}
 	a.outcome.Confirmations, a.outcome.GiveUpBehind = how.Confirmations, how.GiveUp
 	return &doubleSpend{attacker: a, doubleSpendConfig: how}, nil
@@ -104,11 +111,18 @@ func (d *doubleSpend) run(ctx context.Context) (record.Attack, error) {
 	return o, err
 }
 
+// maxRefused is how many payments in a row may be refused, each after another block: each
+// has cost a coin, and what a node does not take for so long it will not take.
+const maxRefused = 3
+
+var errRefused = errors.New("the attacker's own node refuses its payment")
+
 // spend makes one try after the other.
 func (d *doubleSpend) spend(ctx context.Context) error {
 	if err := d.feed(ctx, d.start); err != nil {
 		return err
 	}
+	refused := 0 // in a row
 	for ctx.Err() == nil && (d.Tries == 0 || d.outcome.Tries < d.Tries) {
 		coin, err := d.Next(ctx)
 		if err != nil {
@@ -118,6 +132,18 @@ func (d *doubleSpend) spend(ctx context.Context) error {
 			return nil
 		}
 		parent, err := d.pay(ctx, coin)
+		if errors.Is(err, errRefused) {
+			d.void++
+			if refused++; refused == maxRefused {
+				d.tell(nil, nil, "Node %d spends no more coins twice: %d payments in a row were refused", d.outcome.Node, refused)
+				return nil
+			}
+			if err := d.nextBlock(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		refused = 0
 		if err == nil && parent == nil {
 			d.void++
 			continue
@@ -134,8 +160,9 @@ func (d *doubleSpend) spend(ctx context.Context) error {
 
 // pay makes the payment to the merchant and waits until every miner works on it, mining
 // like anybody else meanwhile. It returns the tip that the secret branch is to begin on;
-// nil where the payment is refused, or in a block already: then there is no race that
-// theory knows of, and whether there is one does not depend on how it would end.
+// nil where the payment is in a block already: then there is no race that theory knows of,
+// and whether there is one does not depend on how it would end. errRefused says that its
+// node does not take it.
 func (d *doubleSpend) pay(ctx context.Context, coin *spentTwice) (parent *consensus.BlockIndex, err error) {
 	_, err = d.Public.SubmitTx(ctx, coin.Pay)
 	if coin.Answer != nil {
@@ -146,29 +173,81 @@ func (d *doubleSpend) pay(ctx context.Context, coin *spentTwice) (parent *consen
 			return nil, err
 		}
 		d.tell(nil, nil, "Node %d cannot pay: its own payment is refused: %v", d.outcome.Node, err)
-		return nil, nil
+		return nil, errRefused
 	}
-	settled := time.NewTimer(d.Settle)
-	defer settled.Stop()
+	if coin.Everywhere != nil {
+		if parent, err = d.wait(ctx, coin, coin.Everywhere, poolTime); err != nil || parent == nil {
+			return nil, err
+		}
+	}
+	making, err := d.making(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.wait(ctx, coin, nil, d.Settle(making))
+}
+
+// wait mines like anybody else until a channel is ready, or a time is over. It returns the
+// tip of both nodes then, and nil as soon as the payment waits no more.
+func (d *doubleSpend) wait(ctx context.Context, coin *spentTwice, until <-chan struct{}, most time.Duration) (tip *consensus.BlockIndex, err error) {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
 	for waits := true; waits; {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-settled.C:
+		case <-timer.C:
+			waits = false
+		case <-until:
 			waits = false
 		case <-d.moved:
 		}
-		if parent, err = d.join(ctx); err != nil {
+		if tip, err = d.join(ctx); err != nil {
+			return nil, err
+		}
+		waiting := false
+		err = d.Public.Do(func(n *node.Node, _ time.Time) error {
+			waiting = n.InMempool(coin.Pay.TxID())
+			return nil
+		})
+		if err != nil || !waiting {
 			return nil, err
 		}
 	}
-	err = d.Public.Do(func(n *node.Node, _ time.Time) error {
-		if !n.InMempool(coin.Pay.TxID()) {
-			parent = nil
+	return tip, nil
+}
+
+// making is how long a template takes, of all that wait: the least of some, for others
+// compute meanwhile.
+func (d *doubleSpend) making(ctx context.Context) (least time.Duration, err error) {
+	const times = 3
+	for i := range times {
+		err = d.Public.DoSettled(ctx, func(n *node.Node, now time.Time) error {
+			began := time.Now()
+			_, err := n.Template(now)
+			if took := time.Since(began); i == 0 || took < least {
+				least = took
+			}
+			return err
+		})
+		if err != nil {
+			return 0, err
 		}
-		return nil
-	})
-	return parent, err
+	}
+	return least, nil
+}
+
+// nextBlock waits for another public tip, mining like anybody else meanwhile.
+func (d *doubleSpend) nextBlock(ctx context.Context) error {
+	from, err := d.join(ctx)
+	for at := from; err == nil && at.Hash == from.Hash; at, err = d.join(ctx) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.moved:
+		}
+	}
+	return err
 }
 
 // join brings both nodes to one chain, as an honest miner's: each gets what the other has.

@@ -3,11 +3,13 @@ package testnet
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/internal/chaintest"
 	"github.com/kapok-chain/kapok/testnet/record"
 	"github.com/kapok-chain/kapok/testnet/stats"
@@ -129,7 +131,7 @@ func TestDoubleSpendOnTwoNodes(t *testing.T) {
 					s6 - s7 - s8 - b9
 					a5 - e6 - e7`)
 				how := test.how
-				how.Settle = settle
+				how.Settle = func(time.Duration) time.Duration { return settle }
 				how.Next = func(context.Context) (*spentTwice, error) {
 					if len(coins) == 0 {
 						return nil, nil
@@ -182,6 +184,15 @@ func (l *lair) coins(count int) []*spentTwice {
 	return list
 }
 
+// works makes sure of the transactions that the private node works on.
+func (l *lair) works(want ...consensus.Hash) {
+	l.t.Helper()
+	template, err := l.private.Template(l.t.Context())
+	if err != nil || !slices.Equal(template.TxIDs, want) {
+		l.t.Fatalf("the private node works on %+v, %v", template, err)
+	}
+}
+
 // play makes a step of a case, and looks at what came of it.
 func (l *lair) play(step [4]string) {
 	l.t.Helper()
@@ -201,8 +212,9 @@ func TestDoubleSpendTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLair(t, "genesis - a1..a5", "a5")
 		coins := l.coins(2)
-		first, second := coins[0], coins[1]
-		d, err := newDoubleSpend(l.cfg, doubleSpendConfig{Confirmations: 1, GiveUp: 1, Settle: time.Second, Next: func(context.Context) (*spentTwice, error) {
+		first, then := coins[0], coins[1]
+		second := func(time.Duration) time.Duration { return time.Second }
+		d, err := newDoubleSpend(l.cfg, doubleSpendConfig{Confirmations: 1, GiveUp: 1, Settle: second, Next: func(context.Context) (*spentTwice, error) {
 			if len(coins) == 0 {
 				return nil, nil
 			}
@@ -214,18 +226,7 @@ func TestDoubleSpendTriesAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.begin(d.run)
-		works := func(want ...any) {
-			t.Helper()
-			template, err := l.private.Template(t.Context())
-			if err != nil || len(template.Txs) != len(want) {
-				t.Fatalf("the private node works on %+v, %v", template, err)
-			}
-			for i := range want {
-				if template.TxIDs[i] != want[i] {
-					t.Errorf("the private node works on %v", template.TxIDs)
-				}
-			}
-		}
+		works := l.works
 		works() // the payment settles
 		<-time.After(time.Second + time.Millisecond)
 		synctest.Wait()
@@ -235,9 +236,9 @@ func TestDoubleSpendTriesAgain(t *testing.T) {
 		works()
 		<-time.After(time.Second + time.Millisecond)
 		synctest.Wait()
-		works(second.Back.TxID())
-		l.c.Mine("p6", "s7", chaintest.Txs(second.Back))
-		l.c.Mine("p6", "p7", chaintest.Txs(second.Pay))
+		works(then.Back.TxID())
+		l.c.Mine("p6", "s7", chaintest.Txs(then.Back))
+		l.c.Mine("p6", "p7", chaintest.Txs(then.Pay))
 		l.c.Grow("s7 - s8 - s9")
 		l.play([4]string{"finds s7 s8", "p6", "s8", "s7 s8"})
 		l.play([4]string{"others p7", "s8", "s8", ""})
@@ -247,4 +248,66 @@ func TestDoubleSpendTriesAgain(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	})
+}
+
+// An attacker whose payments are refused keeps its coins: it waits for another block after
+// each, and has enough after some.
+func TestDoubleSpendStopsWhenRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLair(t, "genesis - a1..a9", "a5")
+		from := chaintest.From(l.c.Coinbase("a9")) // which is on neither node's chain
+		paid := 0
+		d, err := newDoubleSpend(l.cfg, doubleSpendConfig{Confirmations: 1, GiveUp: 1, Next: func(context.Context) (*spentTwice, error) {
+			paid++
+			return &spentTwice{Pay: l.c.Pay(from, chaintest.To("merchant", 49*chaintest.Coins)), Back: l.c.Pay(from, chaintest.To("attacker", 48*chaintest.Coins))}, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.begin(d.run)
+		for want, block := range []string{"a6", "a7"} {
+			if paid != want+1 {
+				t.Errorf("%d payments were made, expected %d", paid, want+1)
+			}
+			l.play([4]string{"others " + block, block, block, ""})
+		}
+		l.attacks.Wait()
+		if got := l.end(); paid != maxRefused || got.Tries != 0 {
+			t.Errorf("%d payments were made; got %+v", paid, got)
+		}
+	})
+}
+
+// The race begins when the payment had time to get into every template, counted from when
+// it is in every mempool; or from when that takes too long.
+func TestDoubleSpendWaitsForMempools(t *testing.T) {
+	for _, closed := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLair(t, "genesis - a1..a5", "a5")
+			coins := l.coins(1)
+			coin, everywhere := coins[0], make(chan struct{})
+			coin.Everywhere = everywhere
+			d, err := newDoubleSpend(l.cfg, doubleSpendConfig{Confirmations: 1, Next: func(context.Context) (*spentTwice, error) { return coin, nil }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			passes := func(d time.Duration) {
+				<-time.After(d)
+				synctest.Wait()
+			}
+			l.begin(d.run)
+			passes(poolTime - time.Millisecond)
+			l.works()
+			if closed {
+				close(everywhere)
+			} else {
+				passes(time.Millisecond)
+			}
+			passes(templateTime(0) - time.Millisecond)
+			l.works()
+			passes(time.Millisecond)
+			l.works(coin.Back.TxID())
+			l.end()
+		})
+	}
 }

@@ -75,7 +75,7 @@ func (r *run) act(ctx, life context.Context, e *spec.Event) error {
 	case spec.Selfish, spec.DoubleSpend:
 		return r.attack(ctx, life, e)
 	}
-	return fmt.Errorf("no such event is known")
+	return fmt.Errorf("an event of kind %q, which is none", e.Kind)
 }
 
 // action is something that is done to a node.

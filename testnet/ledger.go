@@ -31,6 +31,8 @@ type ledger struct {
 	mined    map[consensus.Hash]bool         // what was in the chain of a node then
 	nodes    []ledgerNode
 	turns    []turn // starts and ends of all nodes, by time
+
+	awaited map[consensus.Hash]chan struct{} // payments that somebody waits for to be in every mempool
 }
 
 // ledgerNode is what a node does now, and did.
@@ -90,7 +92,7 @@ func newLedger(epoch time.Time, nodes int, base uint32) *ledger {
 	return &ledger{
 		epoch: epoch, base: base, nodes: make([]ledgerNode, nodes),
 		known: make(map[consensus.Hash]*followed), rivals: make(map[consensus.Hash]bool),
-		blocks: make(map[consensus.Hash]*ledgerBlock),
+		blocks: make(map[consensus.Hash]*ledgerBlock), awaited: make(map[consensus.Hash]chan struct{}),
 	}
 }
 
@@ -124,6 +126,37 @@ func (g *ledger) turn(node int, at time.Time, start bool) {
 		return 1
 	})
 	g.turns = slices.Insert(g.turns, place, t)
+	for tx := range g.awaited {
+		g.tellIfInEveryPool(tx)
+	}
+}
+
+// inEveryPool returns a channel that is closed when the nodes that run then all have a
+// payment in their mempools, as far as they have told. It is asked for once, after submit.
+func (g *ledger) inEveryPool(tx consensus.Hash) <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	there := make(chan struct{})
+	g.awaited[tx] = there
+	g.tellIfInEveryPool(tx)
+	return there
+}
+
+// tellIfInEveryPool closes the channel of a payment that somebody waits for, if it is in
+// every mempool; g.mu is held.
+func (g *ledger) tellIfInEveryPool(tx consensus.Hash) {
+	there := g.awaited[tx]
+	if there == nil {
+		return
+	}
+	for node, n := range g.nodes {
+		has := func(a acceptance) bool { return a.node == node && a.at >= n.since }
+		if n.running && !slices.ContainsFunc(g.known[tx].accepted, has) {
+			return
+		}
+	}
+	close(there)
+	delete(g.awaited, tx)
 }
 
 // submit notes a payment before it is handed to its node, and returns its number.
@@ -134,6 +167,19 @@ func (g *ledger) submit(s submission) int {
 	g.payments = append(g.payments, f)
 	g.known[s.tx] = f
 	return len(g.payments) - 1
+}
+
+// lateness is by how much the payments of the load were sent after they were due, of those
+// that were due in a time. It says nothing of payments that were not sent.
+func (g *ledger) lateness(from, to time.Time) (late []time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, f := range g.payments {
+		if f.role == "" && !f.sent.IsZero() && !f.due.Before(from) && f.due.Before(to) {
+			late = append(late, f.sent.Sub(f.due))
+		}
+	}
+	return late
 }
 
 // answer notes what the node said to a payment.
@@ -175,6 +221,7 @@ func (g *ledger) accepted(node int, tx consensus.Hash, at time.Time) {
 		}
 	}
 	f.accepted = append(f.accepted, acceptance{node, g.seconds(at)})
+	g.tellIfInEveryPool(tx)
 }
 
 // tip notes that a block became a node's tip. A node that connects several blocks at

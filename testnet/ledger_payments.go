@@ -28,6 +28,22 @@ func (g *ledger) rows() []record.Payment {
 	return rows
 }
 
+// settled reports whether nothing more is to come for the payments: none waits, and each in
+// the best chain has all its confirmations at all nodes.
+func (g *ledger) settled() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.follow()
+	return !slices.ContainsFunc(g.payments, func(f *followed) bool {
+		if h := c.places[f.tx]; h > 0 {
+			last := h + confirmationDepths[len(confirmationDepths)-1] - 1
+			return last >= len(c.everywhere) || math.IsNaN(c.everywhere[last])
+		}
+		status, _ := g.judge(f, c)
+		return status == record.Pending
+	})
+}
+
 // chain is the best chain above the prelude, and when it was where.
 type chain struct {
 	hashes     []consensus.Hash // by height above the base, from 1

@@ -337,3 +337,66 @@ func TestLedgerOfPreludeAlone(t *testing.T) {
 		t.Errorf("%d blocks, %+v", len(s.blocks), p)
 	}
 }
+
+// Payments are settled when each row says that nothing more is to come.
+func TestLedgerSettled(t *testing.T) {
+	s := newScene()
+	expect := func(want bool, after string) {
+		t.Helper()
+		byRows := !slices.ContainsFunc(s.rows(), func(p record.Payment) bool {
+			return p.Status == record.Pending || p.Status == record.Confirmed && math.IsNaN(p.Confirmed6S)
+		})
+		if got := s.settled(); got != want || byRows != want {
+			t.Errorf("%s: settled: %v, by the rows: %v; expected %v", after, got, byRows, want)
+		}
+	}
+	expect(true, "no payment")
+	s.paid("y", 11, &rpc.Error{Code: rpc.CodeVerifyRejected, Message: "min relay fee not met"})
+	s.skip(0, second(11), errNodeDown)
+	expect(true, "one refused, one not sent")
+	s.paid("x", 12, nil, 13, 15, 14)
+	expect(false, "one in mempools")
+	s.sixBlocks()
+	expect(false, "five confirmations")
+	s.mined("H", "G", 107, [3]float64{70, 71, -1}, "")
+	expect(false, "six, but not at node 3")
+	s.mined("I", "H", 108, [3]float64{80, -1, 83}, "")
+	expect(true, "six everywhere")
+}
+
+// Whoever waits for a payment to be in every mempool is told when the nodes that run then
+// have it: those that have ended do not count, nor does what a node had before its restart.
+func TestInEveryPool(t *testing.T) {
+	told := func(there <-chan struct{}) bool {
+		select {
+		case <-there:
+			return true
+		default:
+			return false
+		}
+	}
+	s := newScene() // three nodes
+	s.paid("x", 12, nil, 13)
+	there := s.inEveryPool(named("x"))
+	s.nodeEnded(0, second(14))
+	s.nodeStarted(0, second(15))
+	s.accepted(1, named("x"), second(16))
+	s.nodeEnded(2, second(17))
+	if told(there) {
+		t.Error("it is in every mempool, though node 1 has lost it")
+	}
+	s.accepted(0, named("x"), second(18))
+	if !told(there) {
+		t.Error("it is in every mempool, and nobody says so")
+	}
+	s.paid("y", 12, nil, 19, 19)
+	if !told(s.inEveryPool(named("y"))) {
+		t.Error("it was in every mempool before, and nobody says so")
+	}
+	s.paid("z", 12, nil, 20)
+	there = s.inEveryPool(named("z"))
+	s.nodeEnded(1, second(21))
+	if !told(there) {
+		t.Error("it is in every mempool since a node has ended, and nobody says so")
+	}
+}

@@ -41,17 +41,17 @@ type local struct {
 }
 
 // startLocal starts a node in this process and returns when its first blocks are
-// connected. It lives until the context ends, or stop.
-func startLocal(ctx context.Context, s *setup, params *consensus.Params, matrix *host.Matrix, watch func(sighting), log *slog.Logger) (*local, error) {
+// connected, or ctx ends before that. It lives until life ends, or stop.
+func startLocal(ctx, life context.Context, s *setup, params *consensus.Params, matrix *host.Matrix, watch func(sighting), log *slog.Logger) (*local, error) {
 	st, err := openStation(s, params, matrix, watch, log)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	life, cancel := context.WithCancel(life)
 	m := &local{station: st, cancel: cancel, over: make(chan struct{})}
 	ready := make(chan struct{})
 	go func() {
-		m.reason = st.run(ctx, func() { close(ready) })
+		m.reason = st.run(life, func() { close(ready) })
 		close(m.over)
 	}()
 	select {
@@ -59,10 +59,10 @@ func startLocal(ctx context.Context, s *setup, params *consensus.Params, matrix 
 		return m, nil
 	case <-m.over:
 		cancel()
-		if m.reason != nil {
-			return nil, m.reason
-		}
-		return nil, context.Cause(ctx)
+		return nil, cmp.Or(m.reason, context.Cause(life))
+	case <-ctx.Done():
+		m.stop()
+		return nil, cmp.Or(m.reason, context.Cause(ctx))
 	}
 }
 
@@ -89,14 +89,15 @@ const stopGrace = 20 * time.Second
 type remote struct {
 	cmd   *exec.Cmd
 	node  int
+	began time.Time // the run: what the process counts from
 	at    endpoint
 	input io.WriteCloser
+	lines chan []byte // for input: taken while the process reads
 	over  chan struct{}
 	asked chan struct{} // closed when it is to end
 	ask   sync.Once
 
 	mu      sync.Mutex
-	out     *json.Encoder // to input
 	next    int
 	waiting map[int]chan reply
 	reason  error // why it ended by itself
@@ -104,7 +105,7 @@ type remote struct {
 
 // startRemote starts a node in a process of its own, and returns when its first blocks
 // are connected. The process ends with stop or kill, or when this one does.
-func startRemote(ctx context.Context, program []string, s *setup, watch func(sighting)) (*remote, error) {
+func startRemote(ctx context.Context, program []string, s *setup, began time.Time, watch func(sighting)) (*remote, error) {
 	cmd := exec.Command(program[0], program[1:]...)
 	cmd.Stderr = os.Stderr // its log
 	cmd.SysProcAttr = apart()
@@ -120,14 +121,16 @@ func startRemote(ctx context.Context, program []string, s *setup, watch func(sig
 		return nil, fmt.Errorf("a process for node %d: %w", s.Node+1, err)
 	}
 	m := &remote{
-		cmd: cmd, node: s.Node, input: input, out: json.NewEncoder(input),
+		cmd: cmd, node: s.Node, began: began, input: input, lines: make(chan []byte),
 		over: make(chan struct{}), asked: make(chan struct{}), waiting: make(map[int]chan reply),
 	}
 	ready := make(chan struct{})
 	go m.listen(output, watch, ready)
-	if err := m.out.Encode(s); err != nil {
+	now := time.Now()
+	s.Origin = origin{now.Sub(began), now}
+	if err := m.send(ctx, s); err != nil {
 		m.stop()
-		return nil, errors.Join(m.fault(), fmt.Errorf("the setup of node %d: %w", s.Node+1, err))
+		return nil, cmp.Or(m.fault(), err)
 	}
 	select {
 	case <-ready:
@@ -142,8 +145,42 @@ func startRemote(ctx context.Context, program []string, s *setup, watch func(sig
 
 var errEnded = errors.New("the node has ended")
 
+// send hands the process a line, once it has read those before it.
+func (m *remote) send(ctx context.Context, v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	select {
+	case m.lines <- append(line, '\n'):
+		return nil
+	case <-m.over:
+		return errEnded
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// write writes lines to the process until it is to end. Nobody else waits for a process
+// that hangs, and reads nothing: whoever has a line for it gives up in time.
+func (m *remote) write(quit <-chan struct{}) {
+	for {
+		select {
+		case line := <-m.lines:
+			if _, err := m.input.Write(line); err != nil {
+				return // the process has ended, or is about to
+			}
+		case <-quit:
+			return
+		}
+	}
+}
+
 // listen takes what the process says, until it ends.
 func (m *remote) listen(output io.Reader, watch func(sighting), ready chan<- struct{}) {
+	quit := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() { m.write(quit) })
 	lines := bufio.NewScanner(output)
 	lines.Buffer(nil, maxLine)
 	var fault error
@@ -155,6 +192,7 @@ func (m *remote) listen(output io.Reader, watch func(sighting), ready chan<- str
 		}
 		switch {
 		case l.Sighting != nil:
+			l.Sighting.At = m.began.Add(l.After)
 			watch(*l.Sighting)
 		case l.Reply != nil:
 			m.mu.Lock()
@@ -172,7 +210,9 @@ func (m *remote) listen(output io.Reader, watch func(sighting), ready chan<- str
 		}
 	}
 	fault = errors.Join(fault, lines.Err())
-	_ = m.input.Close()
+	close(quit)
+	_ = m.input.Close() // which ends a write, too
+	writer.Wait()
 	killer := time.AfterFunc(stopGrace, func() { _ = m.cmd.Process.Kill() })
 	defer killer.Stop()
 	_, _ = io.Copy(io.Discard, output) // so that nothing keeps it from ending
@@ -203,15 +243,14 @@ func (m *remote) do(ctx context.Context, c *command) (answer, error) {
 	m.next++
 	id := m.next
 	m.waiting[id] = to
-	err := m.out.Encode(&request{id, *c})
 	m.mu.Unlock()
 	defer func() {
 		m.mu.Lock()
 		delete(m.waiting, id)
 		m.mu.Unlock()
 	}()
-	if err != nil {
-		return answer{}, fmt.Errorf("node %d: %w", m.node+1, errors.Join(errEnded, err))
+	if err := m.send(ctx, &request{id, *c}); err != nil {
+		return answer{}, fmt.Errorf("node %d: %w", m.node+1, err)
 	}
 	select {
 	case r := <-to:

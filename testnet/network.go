@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kapok-chain/kapok/address"
 	"github.com/kapok-chain/kapok/consensus"
@@ -37,6 +38,7 @@ type network struct {
 	usage    *usage
 	say      func(kind string, nodes []int, text string, values map[string]any) error
 	seats    []*seat
+	patience time.Duration // with the start of a node
 
 	// cutting is held while sides change and the nodes' processes are told, so that none is
 	// told last of what came first.
@@ -45,14 +47,16 @@ type network struct {
 	mu    sync.Mutex
 	sides [][]int // of the partition; nil: there is none
 
-	life  context.Context // of the nodes: it outlasts the run's, so that they can be asked what they ended with
-	end   context.CancelCauseFunc
-	lives sync.WaitGroup
+	failed context.Context // ends with the first node that ends by itself: its cause says which, and why
+	fail   context.CancelCauseFunc
+	life   context.Context // of the nodes: it ends in stop, so that they can be asked what they ended with
+	end    context.CancelFunc
+	lives  sync.WaitGroup
 }
 
 // newNetwork prepares the nodes of a file. Nothing runs yet.
 func newNetwork(o *Options, data string, rec *recorder) (*network, error) {
-	n := &network{options: o, spec: o.Spec, log: o.Log, data: data, recorder: rec, usage: newUsage()}
+	n := &network{options: o, spec: o.Spec, log: o.Log, data: data, recorder: rec, usage: newUsage(), patience: startTime}
 	for _, row := range n.spec.Links {
 		links := make([]host.Link, len(row))
 		for to, l := range row {
@@ -67,14 +71,20 @@ func newNetwork(o *Options, data string, rec *recorder) (*network, error) {
 			return nil, err
 		}
 		n.payouts = append(n.payouts, payout)
-		n.seats = append(n.seats, &seat{net: n, node: i, process: o.Processes && !isAttacker(n.spec, i) || n.spec.Nodes[i].Process})
+		n.seats = append(n.seats, &seat{net: n, node: i, process: o.inProcess(i)})
 	}
 	var err error
 	if n.matrix, err = newMatrix(n.links, n.uplinks); err != nil {
 		return nil, err
 	}
-	n.life, n.end = context.WithCancelCause(context.Background())
+	n.failed, n.fail = context.WithCancelCause(context.Background())
+	n.life, n.end = context.WithCancel(context.Background())
 	return n, nil
+}
+
+// inProcess reports whether a node has a process of its own.
+func (o *Options) inProcess(node int) bool {
+	return o.Processes && !isAttacker(o.Spec, node) || o.Spec.Nodes[node].Process
 }
 
 // payoutOf is the script of a wallet of the node's own, which its miner pays to.
@@ -306,15 +316,15 @@ func side(groups [][]int, node int) int {
 	return slices.IndexFunc(groups, func(g []int) bool { return slices.Contains(g, node) })
 }
 
-// endedByItself ends the network, with the first reason that there is. In one for people
-// a node may be stopped over RPC.
+// endedByItself fails the network, whose other nodes go on until they are stopped. In one
+// for people a node may be stopped over RPC.
 func (n *network) endedByItself(s *seat, fault error) {
 	if fault != nil || !n.options.Interactive {
-		n.end(fmt.Errorf("node %d has ended by itself: %w", s.node+1, cmp.Or(fault, errEnded)))
+		n.fail(fmt.Errorf("node %d has ended by itself: %w", s.node+1, cmp.Or(fault, errEnded)))
 		return
 	}
 	if err := n.say("stop", []int{s.node}, fmt.Sprintf("Node %d was stopped over RPC.", s.node+1), nil); err != nil {
-		n.end(err)
+		n.fail(err)
 	}
 }
 
@@ -335,6 +345,7 @@ func (n *network) stop() {
 		}
 		return nil
 	})
-	n.end(nil)
+	n.end()
+	n.fail(nil)
 	n.lives.Wait()
 }

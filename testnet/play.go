@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
-	"github.com/kapok-chain/kapok/testnet/record"
 )
 
 // How a run ends.
@@ -70,7 +68,7 @@ func (r *run) play(ctx context.Context) error {
 	var lives sync.WaitGroup
 	defer lives.Wait()
 	defer cancel(nil)
-	defer context.AfterFunc(r.net.life, func() { cancel(context.Cause(r.net.life)) })()
+	defer context.AfterFunc(r.net.failed, func() { cancel(context.Cause(r.net.failed)) })()
 	beside := func(f func(context.Context) error) {
 		lives.Go(func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {
@@ -91,6 +89,7 @@ func (r *run) stages(ctx context.Context, beside func(func(context.Context) erro
 		return err
 	}
 	beside(r.sample)
+	beside(r.keepTables)
 	paid := make(chan struct{})
 	beside(func(ctx context.Context) error {
 		defer close(paid)
@@ -174,6 +173,9 @@ func (r *run) info() Info {
 		n := NodeInfo{Node: s.node + 1, Name: r.Spec.Nodes[s.node].Name, Address: at.Addr, RPC: "http://" + at.RPC, Cookie: at.Cookie, PID: at.PID}
 		if at.Pages != "" {
 			n.Pages = "http://" + at.Pages
+		}
+		if at.Metrics != "" {
+			n.Metrics = "http://" + at.Metrics + "/metrics"
 		}
 		info.Nodes = append(info.Nodes, n)
 	}
@@ -296,12 +298,7 @@ func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
 		if r.learn(ctx) == nil {
 			last = best.Hash
 		}
-		for _, p := range r.ledger.rows() {
-			if p.Status == record.Pending || p.Status == record.Confirmed && math.IsNaN(p.Confirmed6S) {
-				return false
-			}
-		}
-		return true
+		return r.ledger.settled()
 	})
 }
 

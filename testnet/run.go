@@ -32,7 +32,7 @@ type Options struct {
 	// on its standard input, output and error. nil: this program with "testnet node".
 	Command []string
 	// Interactive is a network for people: it goes on until the context ends, which is no
-	// interruption then, and its nodes have an index and pages.
+	// interruption then, and its nodes have an index, pages and metrics.
 	Interactive bool
 	Version     string // of Kapok, as "0.1.0"
 	Log         *slog.Logger
@@ -55,6 +55,7 @@ type NodeInfo struct {
 	RPC     string `json:"rpc"`     // URL
 	Cookie  string `json:"cookie"`  // file of the RPC server's credentials
 	Pages   string `json:"pages,omitempty"`
+	Metrics string `json:"metrics,omitempty"` // URL, for Prometheus
 	PID     int    `json:"pid"`
 }
 
@@ -125,6 +126,7 @@ type run struct {
 	twice    map[*spec.Event][]*spentTwice // what double spends spend
 
 	from, to mark // of the measured part
+	looks    []lateLook
 }
 
 func (r *run) prepare() (err error) {

@@ -3,8 +3,11 @@ package testnet
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +24,13 @@ import (
 // childArgument makes the test's program a node's process.
 const childArgument = "testnet-node"
 
+// silentArgument makes it one that says nothing until its input ends, nonsenseArgument one
+// that says what no node does.
+const (
+	silentArgument   = "testnet-silent"
+	nonsenseArgument = "testnet-nonsense"
+)
+
 // fullDiskEnv is set in the child of TestFullDisk that may mount.
 const fullDiskEnv = "KAPOK_FULL_DISK"
 
@@ -29,6 +39,13 @@ func TestMain(m *testing.M) {
 		if Child(context.Background(), os.Stdin, os.Stdout, os.Stderr) != nil {
 			os.Exit(1)
 		}
+		os.Exit(0)
+	}
+	if len(os.Args) == 2 && (os.Args[1] == silentArgument || os.Args[1] == nonsenseArgument) {
+		if os.Args[1] == nonsenseArgument {
+			fmt.Println("hello")
+		}
+		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}
 	if os.Getenv(fullDiskEnv) != "" {
@@ -164,6 +181,9 @@ func TestRun(t *testing.T) {
 	if len(m.End.Nodes) != 4 || m.End.Hashes <= 0 || m.End.HashesDue <= 0 || math.Abs(m.End.WorstLag) > 1 || m.End.PeakRSSBytes <= 0 || m.End.EnergyMethod == "" {
 		t.Errorf("the end is %+v", m.End)
 	}
+	if late := m.End.LoadLate; late != nil && !(late.P50S >= 0 && late.P99S >= late.P50S && late.MaxS >= late.P99S && late.MaxS < 60) {
+		t.Errorf("payments were late by %+v", late)
+	}
 	for _, n := range m.End.Nodes {
 		if n.Tip != m.End.Nodes[0].Tip || n.CoinSum != m.End.Nodes[0].CoinSum {
 			t.Errorf("nodes end with %+v and %+v", n, m.End.Nodes[0])
@@ -240,7 +260,12 @@ func interrupt(t *testing.T, interactive bool, want error, status record.Status)
 		}
 	}
 	var info Info
-	o.Ready = func(i Info) { info = i }
+	o.Ready = func(i Info) {
+		info = i
+		for _, n := range i.Nodes {
+			checkMetrics(t, n, interactive)
+		}
+	}
 	if _, err := Run(ctx, o); !errors.Is(err, want) {
 		t.Errorf("Run returned %v", err)
 	}
@@ -251,7 +276,7 @@ func interrupt(t *testing.T, interactive bool, want error, status record.Status)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := r.Manifest; m.Status != status || m.MeasuredToS < m.MeasuredFromS || m.End == nil || len(m.End.Nodes) != 3 {
+	if m := r.Manifest; m.Nodes[0].Process || !m.Nodes[2].Process || m.Status != status || m.MeasuredToS < m.MeasuredFromS || m.End == nil || len(m.End.Nodes) != 3 {
 		t.Errorf("the manifest is %+v, %+v", m, m.End)
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
@@ -259,15 +284,43 @@ func interrupt(t *testing.T, interactive bool, want error, status record.Status)
 	}
 }
 
-// A node that ends by itself ends the run, which says which one and why.
+// checkMetrics scrapes a node that has metrics, in this process or in another.
+func checkMetrics(t *testing.T, n NodeInfo, wanted bool) {
+	t.Helper()
+	if !wanted {
+		if n.Metrics != "" {
+			t.Errorf("node %d has metrics at %s", n.Node, n.Metrics)
+		}
+		return
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: commandTime}
+	response, err := client.Get(n.Metrics)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || !strings.Contains(string(text), "\nkapok_p2p_peers{direction=\"inbound\"} 1\n") {
+		t.Errorf("the metrics of node %d: %v\n%.2000s", n.Node, err, text)
+	}
+}
+
+// A node that ends by itself ends the run, which says which one and why, and what the
+// others stood at.
 func TestNodeThatEnds(t *testing.T) {
 	t.Parallel()
 	s := smallSpec(t, 3)
 	s.Nodes[2].Process = true
 	s.Blocks = 1 << 20
 	o := smallOptions(t, s)
-	o.Ready = func(info Info) {
-		process, err := os.FindProcess(info.Nodes[2].PID)
+	var pid int
+	o.Ready = func(info Info) { pid = info.Nodes[2].PID }
+	o.Progress = func(text string) {
+		if text != "measuring" {
+			return
+		}
+		process, err := os.FindProcess(pid)
 		if err == nil {
 			err = process.Kill()
 		}
@@ -284,8 +337,12 @@ func TestNodeThatEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := r.Manifest; m.Status != record.Failed || !strings.Contains(m.Reason, "node 3 has ended by itself") {
+	m := r.Manifest
+	if m.Status != record.Failed || !strings.Contains(m.Reason, "node 3 has ended by itself") || m.PaymentsUnknown != "" {
 		t.Errorf("the manifest is %+v", m)
+	}
+	if m.End == nil || len(m.End.Nodes) != 2 || m.End.Nodes[0].Node != 1 || m.End.Nodes[1].Node != 2 {
+		t.Errorf("the end is %+v", m.End)
 	}
 }
 
@@ -305,8 +362,8 @@ func TestStopOverRPC(t *testing.T) {
 		}
 		eventually(t, r, "its end", func() bool { return !r.recorder.up[node] })
 	}
-	if up := r.net.running(); len(up) != 1 || up[0] != 1 || r.net.life.Err() != nil {
-		t.Errorf("nodes %v run: %v", up, context.Cause(r.net.life))
+	if up := r.net.running(); len(up) != 1 || up[0] != 1 || r.net.failed.Err() != nil {
+		t.Errorf("nodes %v run: %v", up, context.Cause(r.net.failed))
 	}
 	if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: spec.Restart, Nodes: []int{0, 2}}); err != nil {
 		t.Fatal(err)

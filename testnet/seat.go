@@ -15,12 +15,19 @@ import (
 
 // Patience with one node.
 const (
+	// startTime bounds a node's start, until its first blocks are connected: fifty nodes
+	// take twenty seconds all together on two cores, and a store that was killed is looked
+	// through at its next start. One that takes so much longer hangs.
+	startTime = 2 * time.Minute
 	// commandTime bounds what takes no time of its own: a node that is not done then
 	// hangs, or the machine has far too little for it.
 	commandTime = 30 * time.Second
 	// connectTime is how long a node may take until it has all its connections: a dial
 	// and a session take up to 15 s each, and the first ones may collide.
 	connectTime = 60 * time.Second
+	// hungTime is how long a node may leave each probe unanswered before it fails the run:
+	// three of them, one after the other, for the machine may be busy for once.
+	hungTime = 3 * commandTime
 )
 
 // seat is the place of one node in the network. The node may be stopped, killed and
@@ -37,9 +44,10 @@ type seat struct {
 	client *rpc.Client // of it
 	mining bool        // it is to mine while it is up
 	offset time.Duration
-	hashes float64 // of the members before this one
-	due    float64 // likewise
-	last   probe   // of this member
+	hashes float64   // of the members before this one
+	due    float64   // likewise
+	last   probe     // of this member
+	silent time.Time // since when it has answered no probe; zero: it answers
 	// private is an attacker's second node, which mines in the place of this one.
 	private *local
 }
@@ -56,25 +64,33 @@ func (n *network) dir(node int) string {
 	return filepath.Join(n.data, "node"+strconv.Itoa(node+1))
 }
 
+// starting bounds the start of a node.
+func (n *network) starting(ctx context.Context) (context.Context, context.CancelFunc) {
+	why := fmt.Errorf("its first blocks were not connected within %v: it hangs, or the machine has far too little for it", n.patience)
+	return context.WithTimeoutCause(ctx, n.patience, why)
+}
+
 // start starts the node, which nobody is connected with yet.
 func (s *seat) start(ctx context.Context) error {
 	n := s.net
+	starting, cancel := n.starting(ctx)
+	defer cancel()
 	setup := n.setup(s.node)
 	watch := n.recorder.watch(s.node, false)
 	var m member
 	var err error
 	if s.process {
-		m, err = startRemote(ctx, n.options.Command, setup, watch)
+		m, err = startRemote(starting, n.options.Command, setup, n.recorder.began, watch)
 	} else {
-		m, err = startLocal(n.life, setup, n.spec.Network, n.matrix, watch, n.log.With("node", s.node+1))
+		m, err = startLocal(starting, n.life, setup, n.spec.Network, n.matrix, watch, n.log.With("node", s.node+1))
 	}
 	if err != nil {
-		return fmt.Errorf("node %d: %w", s.node+1, err)
+		return fmt.Errorf("node %d does not start: %w", s.node+1, err)
 	}
 	at := m.where()
 	client := rpc.NewClient(rpc.Dial{URL: "http://" + at.RPC, CookieFile: at.Cookie})
 	s.mu.Lock()
-	s.member, s.client, s.last = m, client, probe{}
+	s.member, s.client, s.last, s.silent = m, client, probe{}, time.Time{}
 	offset := s.offset
 	s.mu.Unlock()
 	n.usage.watch(at.PID)
@@ -99,7 +115,10 @@ func (s *seat) ask(ctx context.Context, c *command) error {
 	return err
 }
 
-var errDown = errors.New("the node is down")
+var (
+	errDown   = errors.New("the node is down")
+	errSilent = errors.New("it did not answer in time")
+)
 
 // isDown reports whether a node did not answer since it is down, or has ended just now.
 func isDown(err error) bool { return errors.Is(err, errDown) || errors.Is(err, errEnded) }
@@ -115,7 +134,7 @@ func answerOf(ctx context.Context, m member, c *command, patience time.Duration)
 	if m == nil {
 		return answer{}, errDown
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
 	defer cancel()
 	return m.do(ctx, c)
 }
@@ -292,16 +311,26 @@ func (s *seat) setClock(ctx context.Context, offset time.Duration) error {
 }
 
 // probe looks at the node, and counts its hashes from the run's start on, whatever
-// happened to it; false where it is down.
+// happened to it; false where it is down. A node that answers none of them fails the
+// network in time.
 func (s *seat) probe(ctx context.Context) (probe, bool) {
 	m, _ := s.current()
+	asked := time.Now()
 	got, err := answerOf(ctx, m, &command{Op: opProbe}, commandTime)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// What was on its way when the member left is counted with those before this one.
 	up := m != nil && err == nil && got.Probe != nil && s.member == m
-	if up {
-		s.last = *got.Probe
+	switch {
+	case up:
+		s.last, s.silent = *got.Probe, time.Time{}
+	case m != nil && s.member == m && errors.Is(err, errSilent):
+		if s.silent.IsZero() {
+			s.silent = asked
+		}
+		if time.Since(s.silent) >= hungTime {
+			s.net.fail(fmt.Errorf("node %d hangs: it has answered nothing for %v", s.node+1, hungTime))
+		}
 	}
 	p := s.last
 	p.Hashes += s.hashes

@@ -2,7 +2,10 @@ package testnet
 
 import (
 	"context"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // probed is a member that can only be probed.
@@ -27,5 +30,82 @@ func TestProbeOfReplacedNode(t *testing.T) {
 	}
 	if p, up := s.probe(t.Context()); !up || p.Hashes != 105 {
 		t.Errorf("%v hashes, up: %v; expected 105", p.Hashes, up)
+	}
+}
+
+// silent is a member that answers nothing, but where it is told to.
+type silent struct {
+	member
+	answers bool
+}
+
+func (s *silent) do(ctx context.Context, _ *command) (answer, error) {
+	if s.answers {
+		return answer{Probe: &probe{}}, nil
+	}
+	<-ctx.Done()
+	return answer{}, context.Cause(ctx)
+}
+
+// A node that answers nothing for long fails the network; one that answers now and then
+// does not, nor one whose caller has had enough.
+func TestSilentNodeFailsTheNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{}
+		n.failed, n.fail = context.WithCancelCause(t.Context())
+		m := &silent{}
+		s := &seat{net: n, node: 2, member: m}
+		for range 10 {
+			s.probe(t.Context())
+			s.probe(t.Context())
+			m.answers = true
+			s.probe(t.Context())
+			m.answers = false
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for range 200 {
+			s.probe(short)
+		}
+		if n.failed.Err() != nil {
+			t.Fatal(context.Cause(n.failed))
+		}
+		began := time.Now()
+		for n.failed.Err() == nil && time.Since(began) < time.Hour {
+			s.probe(t.Context())
+		}
+		if took, why := time.Since(began), context.Cause(n.failed); took != hungTime || why == nil || !strings.Contains(why.Error(), "node 3 hangs: it has answered nothing for 1m30s") {
+			t.Errorf("after %v: %v", took, why)
+		}
+	})
+}
+
+// A node that does not come up, or says what no node does, fails its start, and is not
+// waited for.
+func TestStartThatFails(t *testing.T) {
+	for _, tc := range []struct {
+		argument string
+		patience time.Duration
+		says     string
+	}{
+		{silentArgument, 100 * time.Millisecond, "node 2 does not start: its first blocks were not connected within 100ms"},
+		{nonsenseArgument, time.Hour, "node 2 does not start: it said what is no line of JSON"},
+	} {
+		s := smallSpec(t, 2)
+		s.Nodes[1].Process = true
+		o := smallOptions(t, s)
+		o.Command[1] = tc.argument
+		r, err := newRun(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.net.patience = tc.patience
+		if err := r.net.seats[1].restart(t.Context()); err == nil || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("restart returned %v, expected %q", err, tc.says)
+		}
+		r.net.stop()
+		if err := r.writer.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

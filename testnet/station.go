@@ -68,7 +68,7 @@ func openStation(s *setup, params *consensus.Params, matrix *host.Matrix, watch 
 		cfg.Shape = &host.Shape{Matrix: matrix, Node: s.Node, Seed: s.Seed}
 	}
 	if s.Index {
-		cfg.PagesListen = "127.0.0.1:0"
+		cfg.PagesListen, cfg.MetricsListen = "127.0.0.1:0", "127.0.0.1:0"
 	}
 	var err error
 	if st.Service, err = node.Open(cfg); err != nil {
@@ -124,7 +124,7 @@ func (s *station) takePrelude() error {
 
 // endpoint is how the node is reached.
 func (s *station) endpoint() endpoint {
-	e := endpoint{ID: s.Host.ID(), RPC: s.RPCAddr(), Pages: s.PagesAddr(), Cookie: s.CookieFile(), PID: os.Getpid()}
+	e := endpoint{ID: s.Host.ID(), RPC: s.RPCAddr(), Pages: s.PagesAddr(), Metrics: s.MetricsAddr(), Cookie: s.CookieFile(), PID: os.Getpid()}
 	if !s.setup.Alone {
 		e.Addr, e.Listen = s.Host.Addrs()[0], s.Host.ShortAddrs()[0]
 	}

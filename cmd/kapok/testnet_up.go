@@ -156,7 +156,7 @@ func (v *upView) print(w io.Writer) {
 	fmt.Fprintf(w, "%s is up: %d nodes, as %s\n\n", v.Name, len(v.Nodes), v.Dir)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, n := range v.Nodes {
-		fmt.Fprintf(table, "  %d\t%s\t%s\t%s\n", n.Node, n.Name, n.RPC, n.Pages)
+		fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\n", n.Node, n.Name, n.RPC, n.Pages, n.Metrics)
 	}
 	table.Flush()
 	first := v.Nodes[0]

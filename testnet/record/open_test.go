@@ -23,7 +23,8 @@ func goldenRun() *Run {
 	m.Machine = Machine{CPU: "a CPU", Cores: 2, OS: "linux", Arch: "amd64", Go: "go1.26.6", Kernel: "sha-ni"}
 	m.Network = Network{Name: "net", Difficulty: "fixed", SpacingS: 10, DifficultyHashes: 20000, MaxWeight: 4e6, Maturity: 2}
 	m.LinkDelaysMS = [][]float64{{0, 50.5}, {51, 0}}
-	m.End = &End{Nodes: []NodeEnd{{Node: 1, Height: 2, Tip: "b2", CoinSum: "c"}, {Node: 2, Height: 2, Tip: "b2", CoinSum: "c"}}, Joules: 12.5, EnergyMethod: "model", Hashes: 40000, HashesDue: 41000, WorstLag: 0.03}
+	m.End = &End{Nodes: []NodeEnd{{Node: 1, Height: 2, Tip: "b2", CoinSum: "c"}, {Node: 2, Height: 2, Tip: "b2", CoinSum: "c"}}, Joules: 12.5, EnergyMethod: "model", Hashes: 40000, HashesDue: 41000, WorstLag: 0.03,
+		LoadLate: &Lateness{P50S: 0.00001, P99S: 0.002, MaxS: 0.25}, LookLate: &Lateness{P50S: 0.0001, P99S: 0.03, MaxS: 1.5}}
 	return &Run{
 		Manifest: m,
 		Blocks: []Block{

@@ -34,7 +34,7 @@ type Manifest struct {
 
 	Seed       uint64  `json:"seed"`
 	FileSHA256 string  `json:"file_sha256"` // of testnet.toml
-	Processes  bool    `json:"processes"`   // each node in a process of its own
+	Processes  bool    `json:"processes"`   // asked for: each node but attackers in a process of its own
 	Machine    Machine `json:"machine"`
 	Network    Network `json:"network"`
 	Nodes      []Node  `json:"nodes"`
@@ -59,6 +59,19 @@ type End struct {
 	Hashes       float64   `json:"hashes"`                // of the measured part, all miners
 	HashesDue    float64   `json:"hashes_due"`            // that their rates allowed in it
 	WorstLag     float64   `json:"worst_miner_lag_share"` // of the hashes due to one miner, those not done
+
+	// How late the run itself was, in the measured part: what a machine with time to spare
+	// does at once. nil: nothing was due.
+	LoadLate *Lateness `json:"load_late_s,omitempty"` // calls of the load's payments, after they were due
+	LookLate *Lateness `json:"look_late_s,omitempty"` // looks at the nodes, likewise
+}
+
+// Lateness is by how many seconds something came after it was due; percentiles are nearest
+// ranks.
+type Lateness struct {
+	P50S float64 `json:"p50"`
+	P99S float64 `json:"p99"`
+	MaxS float64 `json:"max"`
 }
 
 // NodeEnd is how one node ended.
@@ -99,6 +112,7 @@ type Node struct {
 	UplinkBps  float64 `json:"uplink_bytes_per_s,omitempty"`
 	Dials      []int   `json:"dials"`
 	Role       Role    `json:"role,omitempty"`
+	Process    bool    `json:"process,omitempty"` // it had one of its own
 }
 
 // Role is what a node does beside following the rules.
@@ -206,11 +220,15 @@ type Event struct {
 type Attack struct {
 	Kind   Role    `json:"kind"`
 	Node   int     `json:"node"`
-	Share  float64 `json:"share"` // of the hash rate
+	Share  float64 `json:"share"` // of the hash rate, as the file has it
 	FromS  float64 `json:"from_s"`
 	ToS    float64 `json:"to_s"`
 	Blocks int     `json:"blocks"` // of the best chain in that time
 	Own    int     `json:"own"`    // of these: the attacker's
+
+	// ShareDone is the attacker's share of the hashes that all miners did in that time: nodes
+	// that stop, and a machine that is too slow, make it another one. 0: not known.
+	ShareDone float64 `json:"share_done,omitempty"`
 
 	// Of a selfish miner.
 	Ties    int `json:"ties,omitempty"`     // races that were decided with both branches public

@@ -8,10 +8,12 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/kapok-chain/kapok/testnet/record"
 	"github.com/kapok-chain/kapok/testnet/report/chart"
+	"github.com/kapok-chain/kapok/testnet/stats"
 )
 
 var (
@@ -146,7 +148,38 @@ func (v *view) warnings() (list []string) {
 	if v.s.LagShare > mostLag {
 		list = append(list, fmt.Sprintf("The machine did not keep up: of the hashes that were due to the worst miner, %s were not done. Figures are of a slower network than the file's.", percent(v.s.LagShare)))
 	}
+	if late, link := v.late(), medianLink(m); late != nil && link > 0 && late.P99S > link {
+		list = append(list, fmt.Sprintf("The machine was late: what was due to it came up to %s late in 99 %% of cases, and a link delays by %s. Delays of messages are as much the machine's as the network's.", seconds(late.P99S), seconds(link)))
+	}
 	return list
+}
+
+// late is how late the machine was with what was due at a given moment: payments, or where
+// nobody pays looks at the nodes; nil where that is not known.
+func (v *view) late() *record.Lateness {
+	switch end := v.run.Manifest.End; {
+	case end == nil:
+		return nil
+	case end.LoadLate != nil:
+		return end.LoadLate
+	default:
+		return end.LookLate
+	}
+}
+
+// medianLink is the median delay of the links between two nodes, in seconds; 0 where there
+// is none.
+func medianLink(m *record.Manifest) float64 {
+	var delays []float64
+	for from, row := range m.LinkDelaysMS {
+		for to, ms := range row {
+			if from != to {
+				delays = append(delays, ms/1000)
+			}
+		}
+	}
+	slices.Sort(delays)
+	return orZero(stats.Quantile(delays, 0.5))
 }
 
 // mostLag is the share of the hashes due that a miner may not have done before the run
@@ -169,6 +202,9 @@ func (v *view) facts() []fact {
 		if m.Load.Fees != "" {
 			facts[3].Value += "; fee rates " + m.Load.Fees
 		}
+	}
+	if late := v.late(); late != nil {
+		facts[4].Value += fmt.Sprintf("; late by %s with what was due, %s in 99 %% of cases", seconds(late.P50S), seconds(late.P99S))
 	}
 	if m.Processes {
 		facts[1].Value += "; each node in a process of its own"

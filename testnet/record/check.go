@@ -61,10 +61,12 @@ func (e *End) check(nodes int) error {
 	}
 	errs := []error{
 		checkAmount("end.joules", e.Joules, 0), checkAmount("end.hashes", e.Hashes, 0), checkAmount("end.hashes_due", e.HashesDue, 0),
-		checkAmount("end.peak_rss_bytes", e.PeakRSSBytes, 0), checkAmount("end.worst_miner_lag_share", e.WorstLag, 0),
+		checkAmount("end.peak_rss_bytes", e.PeakRSSBytes, 0), checkShare("end.worst_miner_lag_share", e.WorstLag),
 	}
-	if e.WorstLag > 1 {
-		errs = append(errs, fmt.Errorf("end.worst_miner_lag_share: %g, want 0 to 1", e.WorstLag))
+	for _, late := range []*Lateness{e.LoadLate, e.LookLate} {
+		if late != nil {
+			errs = append(errs, checkSeconds("end: late p50", late.P50S), checkSeconds("end: late p99", late.P99S), checkSeconds("end: late max", late.MaxS))
+		}
 	}
 	if len(e.Nodes) > nodes {
 		errs = append(errs, fmt.Errorf("end.nodes: %d, want %d at most", len(e.Nodes), nodes))
@@ -87,10 +89,7 @@ func (e *Event) check(nodes int) error {
 		if a.Kind != Selfish && a.Kind != DoubleSpend {
 			errs = append(errs, fmt.Errorf("attack.kind: %s, want %s or %s", quote(string(a.Kind)), Selfish, DoubleSpend))
 		}
-		if a.Share > 1 {
-			errs = append(errs, fmt.Errorf("attack.share: %g, want 0 to 1", a.Share))
-		}
-		errs = append(errs, checkAmount("attack.share", a.Share, 0), checkNode("attack.node", a.Node, nodes),
+		errs = append(errs, checkShare("attack.share", a.Share), checkShare("attack.share_done", a.ShareDone), checkNode("attack.node", a.Node, nodes),
 			checkSeconds("attack.from_s", a.FromS), checkSeconds("attack.to_s", a.ToS))
 		for _, count := range []int{a.Blocks, a.Own, a.Ties, a.TiesWon, a.TiesOwn, a.Confirmations, a.Tries, a.Won, a.GivenUp, a.GiveUpBehind} {
 			errs = append(errs, checkCount("attack", count))
@@ -106,6 +105,13 @@ func (e *Event) check(nodes int) error {
 func checkNode(name string, node, nodes int) error {
 	if node < 0 || node > nodes {
 		return fmt.Errorf("%s: node %d, want at most %d", name, node, nodes)
+	}
+	return nil
+}
+
+func checkShare(name string, share float64) error {
+	if !(share >= 0 && share <= 1) {
+		return fmt.Errorf("%s: %g, want 0 to 1", name, share)
 	}
 	return nil
 }

@@ -148,7 +148,7 @@ func (v *view) attacks() section {
 		}
 		rows.Rows = append(rows.Rows, chart.Row{Label: label, Text: percent(r.Measured.Value),
 			Marks: []chart.Value{{At: 100 * r.Measured.Value, Low: 100 * r.Measured.Low, High: 100 * r.Measured.High}, mark(100 * r.Predicted)}})
-		t.Rows = append(t.Rows, []string{label, what, percent(r.Share), percent(r.Measured.Value), percent(r.Measured.Low) + " – " + percent(r.Measured.High), percent(r.Predicted), inside, whole(have), whole(r.Needed)})
+		t.Rows = append(t.Rows, []string{label, what, percent(power(r.Attack)), percent(r.Measured.Value), percent(r.Measured.Low) + " – " + percent(r.Measured.High), percent(r.Predicted), inside, whole(have), whole(r.Needed)})
 		s.Intro += fmt.Sprintf("%s from %s to %s: %s. ", label, seconds(r.FromS), seconds(r.ToS), r.Theory)
 	}
 	s.Figures = []figure{{Title: "How far attackers got", Picture: template.HTML(rows.HTML()), Caption: "A selfish miner's share of the best chain, and a double spend's share of tries."}}

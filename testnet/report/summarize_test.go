@@ -257,6 +257,26 @@ func TestAttacks(t *testing.T) {
 	if r := (&analysis{run: run, rng: seeded(), s: s}).selfish(record.Attack{Kind: record.Selfish, Share: 0.3, Blocks: 10, Own: 3}); r.Inside != nil {
 		t.Errorf("with γ unknown it is inside: %v", *r.Inside)
 	}
+	for share, done := range map[float64]float64{0.4: 0.38, 0.38: 0} { // what was done is held against theory, or else what was asked for
+		for _, k := range []record.Attack{{Kind: record.Selfish, Share: share, ShareDone: done, Blocks: 300, Own: 145, Ties: 60, TiesOwn: 20, TiesWon: 20}, {Kind: record.DoubleSpend, Share: share, ShareDone: done, Confirmations: 2, Tries: 12}} {
+			a := &analysis{run: run, rng: seeded(), s: s}
+			if k.Kind == record.Selfish {
+				near(t, "selfish, predicted", a.selfish(k).Predicted, stats.SelfishShare(0.38, 0.5), 1e-12)
+			} else {
+				near(t, "double spend, predicted", a.doubleSpend(k).Predicted, stats.DoubleSpendGivingUp(0.38, 2, 0), 1e-12)
+			}
+		}
+	}
+	for early, said := range map[float64]bool{0: false, 1: true} {
+		run := fastRun(t, 1)
+		run.Events = append(run.Events, record.Event{TimeS: 1000, Kind: "double-spend", Values: map[string]any{"blocks_without_payment": early},
+			Attack: &record.Attack{Kind: record.DoubleSpend, Node: 2, Share: 0.3, FromS: 900, ToS: 1000, Confirmations: 2, Tries: 12}})
+		if slices.ContainsFunc(Summarize(run, seeded()).Missing, func(m string) bool {
+			return strings.Contains(m, "harder than in theory: in 12 tries, 1 public block came before the payment's")
+		}) != said {
+			t.Errorf("%g blocks without the payment are not told", early)
+		}
+	}
 	// What was mined while they attacked is not held against the prediction.
 	if r := s.StaleRate; r.ComparedBlocks >= r.Blocks*3/4 || r.ComparedBlocks < r.Blocks/3 {
 		t.Errorf("%d of %d blocks compared", r.ComparedBlocks, r.Blocks)

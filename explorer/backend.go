@@ -22,7 +22,7 @@ var (
 // use and return snapshots that nobody changes afterwards.
 type Backend interface {
 	Params() *consensus.Params
-	Now() time.Time
+	Now() time.Time // of the clock by which times in Peer and MempoolTx are
 	Tip() Block
 	BlockAt(height uint32) (Block, bool) // on the active chain
 	BlockByHash(consensus.Hash) (Block, bool)

@@ -21,7 +21,7 @@ var _ explorer.Backend = pages{}
 
 func (p pages) Params() *consensus.Params { return p.params }
 
-func (p pages) Now() time.Time { return p.Runner.Now() }
+func (p pages) Now() time.Time { return p.Runner.timer() }
 
 func (p pages) Tip() (block explorer.Block) {
 	p.look(func(n *Node) { block = pageBlock(n, n.tree.Tip()) })

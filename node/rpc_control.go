@@ -7,7 +7,7 @@ import (
 	"github.com/kapok-chain/kapok/consensus"
 )
 
-func (b rpcBackend) Now() time.Time { return b.Runner.Now() }
+func (b rpcBackend) Now() time.Time { return b.Runner.timer() }
 
 func (b rpcBackend) SetMockTime(t time.Time) { b.Runner.SetMockTime(t) }
 

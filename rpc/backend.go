@@ -383,7 +383,7 @@ func (e *HistoryEntry) Cursor() Cursor {
 
 // ControlBackend is the process.
 type ControlBackend interface {
-	// Now is the node's clock, mocked or not.
+	// Now is what the node times things by, mocked or not.
 	Now() time.Time
 	// SetMockTime stops the clock at t, or starts it again for the zero time.
 	SetMockTime(t time.Time)

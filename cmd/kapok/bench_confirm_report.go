@@ -66,7 +66,7 @@ func newConfirmReport(o *confirmOptions, run *record.Run, s *record.Summary, ela
 			Load:     m.Load.Arrivals + "; payments of one input and two outputs, by RPC to the nodes of the wallets, fees " + m.Load.Fees,
 			RatePerS: o.rate, Seed: o.seed, From: "the scheduled time of the payment",
 			Percentile: "nearest rank; confirmations count on the last node, in_block on the first",
-			Interval:   "bootstrap of the median, 95 % by its method and by simulation at least 90 % with few blocks, by whole blocks with their payments, in runs of as many as confirmations share; full blocks in a row count as one with the block behind them",
+			Interval:   "bootstrap of the median, 95 % by its method and by simulation at least 90 % with few blocks that have room, by whole blocks with their payments, in runs of as many as confirmations share; full blocks in a row count as one with the block behind them",
 		},
 		Blocks: s.Blocks, WarmUpBlocks: o.warmUp, MeasuredS: s.MeasuredS, TargetS: m.Network.SpacingS,
 		HashesPerS: s.HashesPerS, LagShare: s.LagShare, StaleBlocks: s.StaleBlocks,

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kapok-chain/kapok/miner"
 	"github.com/kapok-chain/kapok/testnet/record"
 	"github.com/kapok-chain/kapok/testnet/stats"
 )
@@ -98,9 +99,9 @@ func (a *analysis) payments() {
 // payments queue, or are nearly all in a few blocks, it takes more of them.
 func (s *stage) tooFew(blocks int) string {
 	if need := s.blocks * stats.ClustersNeeded(0.5); blocks < need {
-		return fmt.Sprintf("%d blocks of %d", blocks, need)
+		return fmt.Sprintf("%s of %d", count(blocks, "block"), need)
 	}
-	return fmt.Sprintf("%d blocks, in which payments queue, or nearly all are in a few", blocks)
+	return fmt.Sprintf("%s, in which payments queue, or nearly all are in a few", count(blocks, "block"))
 }
 
 // clusters numbers, in the order of the best chain, what shares its fate: a block, or where
@@ -127,7 +128,9 @@ func clusters(run *record.Run, list []*record.Payment) (numbers map[string]int, 
 	for _, p := range list {
 		largest = max(largest, unitsPerVByte*p.VSizeBytes)
 	}
-	limit := run.Manifest.Network.MaxWeight
+	// A template leaves room for the coinbase. What that does not take of it is a payment or
+	// two, by which a block counts as full a little early.
+	limit := run.Manifest.Network.MaxWeight - miner.ReservedWeight
 	for _, b := range run.Blocks {
 		if b.Status == record.Active {
 			add(block{b.Hash, b.Height, limit > 0 && b.WeightUnits+largest > limit})

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/kapok-chain/kapok/miner"
 	"github.com/kapok-chain/kapok/testnet/record"
 	"github.com/kapok-chain/kapok/testnet/stats"
 )
@@ -14,7 +15,7 @@ import (
 // TestClusters: full blocks and the one behind them are one, since payments waited for all
 // of them; other blocks are by themselves. Payments in no block wait behind the last one.
 func TestClusters(t *testing.T) {
-	run := &record.Run{Manifest: record.Manifest{Network: record.Network{MaxWeight: 10_000}}}
+	run := &record.Run{Manifest: record.Manifest{Network: record.Network{MaxWeight: 10_000 + miner.ReservedWeight}}}
 	for i, weight := range []int{9_000, 9_500, 9_401, 9_400, 1_000, 10_000} {
 		run.Blocks = append(run.Blocks, record.Block{Hash: fmt.Sprint(i), Height: uint32(i), WeightUnits: weight, Status: record.Active})
 	}
@@ -38,8 +39,14 @@ func TestClusters(t *testing.T) {
 // queued is a run whose blocks come at random, one a second on average, with room for so many
 // payments, the first ones first. Each is confirmed with its block.
 func queued(blocks, room int, perS float64, random *rand.Rand) *record.Run {
-	const before, vsize = 400, 100 // blocks, until the queue is what it will be
-	run := &record.Run{Manifest: record.Manifest{Network: record.Network{MaxWeight: 4*vsize*room + 4*vsize/2}}}
+	const (
+		before = 400        // blocks, until the queue is what it will be
+		vsize  = 154        // of a payment, bytes
+		frame  = 1052       // weight of header and coinbase, of what the template leaves for it
+		weight = 4 * vsize  // units
+		spare  = weight / 2 // where another payment has no room
+	)
+	run := &record.Run{Manifest: record.Manifest{Network: record.Network{MaxWeight: weight*room + spare + miner.ReservedWeight}}}
 	at, next := 0.0, random.ExpFloat64()/perS
 	var waiting []float64
 	for i := range before + blocks {
@@ -47,7 +54,7 @@ func queued(blocks, room int, perS float64, random *rand.Rand) *record.Run {
 			waiting = append(waiting, next)
 		}
 		n := min(room, len(waiting))
-		b := record.Block{Hash: fmt.Sprint(i), Height: uint32(i), Status: record.Active, WeightUnits: 4 * vsize * n}
+		b := record.Block{Hash: fmt.Sprint(i), Height: uint32(i), Status: record.Active, WeightUnits: frame + weight*n}
 		if i >= before {
 			run.Blocks = append(run.Blocks, b)
 			for _, due := range waiting[:n] {

@@ -155,7 +155,7 @@ func partTitle(name string) string {
 
 func (v *view) delayTable() table {
 	t := table{Title: "Delays since due", Words: 1, Head: []string{"until", "payments", "median", "95 % interval", "90th percentile", "99th", "median in block intervals"},
-		Caption: fmt.Sprintf("Percentiles are nearest ranks; payments that never got there count as the longest, and a percentile among them is left out. The interval is of the median: %s resamples of whole blocks with their payments, of as many in a row as there are confirmations, where full blocks in a row count as one with the block behind them; 95 %% by its method, and by simulation at least 90 %% with few blocks.", whole(bootstrapRounds))}
+		Caption: fmt.Sprintf("Percentiles are nearest ranks; payments that never got there count as the longest, and a percentile among them is left out. The interval is of the median: %s resamples of whole blocks with their payments, of as many in a row as there are confirmations, where full blocks in a row count as one with the block behind them; 95 %% by its method, and by simulation at least 90 %% with few blocks that have room, and less where payments queue.", whole(bootstrapRounds))}
 	for _, d := range v.s.Delays {
 		between := "–"
 		if !math.IsNaN(d.P50S.Low) {

@@ -167,14 +167,14 @@ func (v *view) late() *record.Lateness {
 	}
 }
 
-// medianLink is the median delay of the links between two nodes, in seconds; 0 where there
-// is none.
+// medianLink is the median delay of the links between nodes that are connected, in seconds;
+// 0 where there is none.
 func medianLink(m *record.Manifest) float64 {
 	var delays []float64
 	for from, row := range m.LinkDelaysMS {
-		for to, ms := range row {
-			if from != to {
-				delays = append(delays, ms/1000)
+		for _, to := range m.Nodes[from].Dials {
+			if to > 0 && to != from+1 {
+				delays = append(delays, row[to-1]/1000)
 			}
 		}
 	}
@@ -204,7 +204,7 @@ func (v *view) facts() []fact {
 		}
 	}
 	if late := v.late(); late != nil {
-		facts[4].Value += fmt.Sprintf("; late by %s with what was due, %s in 99 %% of cases", seconds(late.P50S), seconds(late.P99S))
+		facts[4].Value += fmt.Sprintf("; late by %s with what was due (median), by up to %s in 99 %% of cases", seconds(late.P50S), seconds(late.P99S))
 	}
 	if m.Processes {
 		facts[1].Value += "; each node in a process of its own"

@@ -171,7 +171,7 @@ func TestPages(t *testing.T) {
 // TestLateMachine: a machine that is late with what was due by less than a link's delay is a
 // fact, and by more a warning: of payments, or where nobody pays of looks.
 func TestLateMachine(t *testing.T) {
-	const warned, fact = "The machine was late: what was due to it came up to 90\u00a0ms late in 99 % of cases, and a link delays by 80\u00a0ms.", "late by 1\u00a0ms with what was due, "
+	const warned, fact = "The machine was late: what was due to it came up to 90\u00a0ms late in 99 % of cases, and a link delays by 80\u00a0ms.", "late by 1\u00a0ms with what was due (median), by up to "
 	slow, quick := &record.Lateness{P50S: 0.001, P99S: 0.09, MaxS: 0.2}, &record.Lateness{P50S: 0.001, P99S: 0.07, MaxS: 0.2}
 	for _, c := range []struct {
 		load, look   *record.Lateness

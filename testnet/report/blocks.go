@@ -28,8 +28,8 @@ func (a *analysis) blocks() {
 const fixedRule = "fixed"
 
 // spacing holds the times between finds against the exponential distribution. Finds that
-// an attacker withheld count: they took as much work. Times are left out in which not all
-// miners ran, since finds are rarer then.
+// an attacker withheld count: they took as much work. Times are left out in which the rate of
+// finds is not known, as gaps says.
 func (a *analysis) spacing() {
 	gaps, expected := a.gaps()
 	if len(gaps) < leastBlocks {
@@ -71,17 +71,22 @@ const (
 // gaps are the times between finds while all miners ran, in seconds, and for each what its
 // mean must be: the difficulty of the block that ends it over the hash rate, so that a
 // difficulty that moves makes no mixture of them. No means where they are not all known.
+// Where the difficulty moves, only undisturbed time counts: the branches of a partition, or an
+// attacker's, each have a difficulty of their own, and finds come at a rate of both.
 // Where there are several such times they are put behind each other, for finds have no
 // memory: leaving out the times around their ends would leave out long ones above all.
 func (a *analysis) gaps() (gaps, expected []float64) {
-	down := slices.DeleteFunc(slices.Clone(a.disturbed), func(d disturbance) bool { return !d.stops })
-	up := without(a.window, down)
+	n := &a.run.Manifest.Network
+	up := a.calm
+	if n.Difficulty == fixedRule {
+		down := slices.DeleteFunc(slices.Clone(a.disturbed), func(d disturbance) bool { return !d.stops })
+		up = without(a.window, down)
+	}
 	rates, _ := a.rates(up)
 	total := 0.0
 	for _, r := range rates {
 		total += r
 	}
-	n := &a.run.Manifest.Network
 	known := total > 0
 	carry, next := 0.0, 0
 	for _, s := range up {

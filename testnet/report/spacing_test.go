@@ -136,6 +136,34 @@ func TestSpacingOfMovingDifficulty(t *testing.T) {
 	}
 }
 
+// TestGapsOfTwoBranches: the halves of a partition have a difficulty each where it moves, so
+// that what is found then is of no rate that is known. Fixed difficulties are the same.
+func TestGapsOfTwoBranches(t *testing.T) {
+	run := fastRun(t, 3)
+	run.Manifest.Network.Difficulty = "asert"
+	a := analyse(run, nil)
+	whole, _ := a.gaps()
+	run.Events = append(run.Events, record.Event{TimeS: 300, Kind: "partition"}, record.Event{TimeS: 900, Kind: "heal"})
+	apart := 0
+	for i := range run.Blocks {
+		if b := &run.Blocks[i]; b.FoundS > 300 && b.FoundS <= 900 {
+			b.DifficultyHashes *= []float64{0.2, 5}[i%2]
+			apart++
+		}
+	}
+	a = analyse(run, nil)
+	if gaps, _ := a.gaps(); len(gaps) > len(whole)-apart || len(gaps) < len(whole)-apart-10 {
+		t.Errorf("%d times, want %d without the %d of the partition", len(gaps), len(whole)-apart, apart)
+	}
+	if a.spacing(); a.s.Spacing.P < 0.05 {
+		t.Errorf("with a partition: %+v", a.s.Spacing)
+	}
+	run.Manifest.Network.Difficulty = fixedRule
+	if gaps, _ := analyse(run, nil).gaps(); len(gaps) != len(whole) {
+		t.Errorf("%d times with a fixed difficulty, want all %d", len(gaps), len(whole))
+	}
+}
+
 func TestGapsAcrossDownTimes(t *testing.T) {
 	run := &record.Run{Manifest: record.Manifest{MeasuredFromS: 10, MeasuredToS: 100, Nodes: make([]record.Node, 1), Network: record.Network{Difficulty: "fixed", DifficultyHashes: 50}}}
 	run.Manifest.Nodes[0].HashesPerS = 5

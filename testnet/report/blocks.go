@@ -41,8 +41,10 @@ func (a *analysis) spacing() {
 		mean += g / float64(len(gaps))
 	}
 	target := a.run.Manifest.Network.SpacingS
-	s := &record.Spacing{TargetS: target, MeanS: record.Interval{Value: mean}}
-	s.MeanS.Low, s.MeanS.High = stats.ExponentialMean(mean, len(gaps))
+	s := &record.Spacing{TargetS: target, MeanS: record.Interval{Value: mean, Low: math.NaN(), High: math.NaN()}}
+	if a.steady(expected) {
+		s.MeanS.Low, s.MeanS.High = stats.ExponentialMean(mean, len(gaps))
+	}
 	s.Count, s.Mean = len(gaps), mean
 	if expected != nil {
 		s.D, s.P = stats.KSExponential(relative(gaps, expected), 1)
@@ -51,6 +53,16 @@ func (a *analysis) spacing() {
 	}
 	s.D, s.P = orZero(s.D), orZero(s.P)
 	a.s.Spacing = s
+}
+
+// steady reports whether all times between finds have one mean. Others are not exponential
+// together, and a rule that moves the difficulty holds their mean closer to its target than
+// as many of them would be by chance.
+func (a *analysis) steady(expected []float64) bool {
+	if a.run.Manifest.Network.Difficulty == fixedRule {
+		return true
+	}
+	return len(expected) > 0 && slices.Min(expected) == slices.Max(expected)
 }
 
 // relative are times in units of what their means must be.

@@ -40,6 +40,10 @@ func (v *view) spacingFigure(p *record.Spacing, a *analysis) figure {
 	gaps, expected := a.gaps()
 	var f figure
 	var against string
+	mean := seconds(p.MeanS.Value)
+	if !math.IsNaN(p.MeanS.Low) {
+		mean += fmt.Sprintf(" (%s)", interval(p.MeanS, seconds))
+	}
 	switch {
 	case expected == nil:
 		f = v.exponential(id, title, "time between blocks", gaps, p.Mean, true)
@@ -51,8 +55,8 @@ func (v *view) spacingFigure(p *record.Spacing, a *analysis) figure {
 		f = v.exponential(id, title, "time between blocks over difficulty ÷ hash rate", relative(gaps, expected), 1, false)
 		against = fmt.Sprintf("the exponential distribution, each in units of its block's difficulty over the hash rate: %s to %s", seconds(slices.Min(expected)), seconds(slices.Max(expected)))
 	}
-	f.Caption = fmt.Sprintf("%s between finds of any miner, stale ones too: mean %s (%s). Held against %s: %s.",
-		count(p.Count, "time"), seconds(p.MeanS.Value), interval(p.MeanS, seconds), against, kolmogorov(p.Fit))
+	f.Caption = fmt.Sprintf("%s between finds of any miner, stale ones too: mean %s. Held against %s: %s.",
+		count(p.Count, "time"), mean, against, kolmogorov(p.Fit))
 	return f
 }
 

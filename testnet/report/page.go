@@ -247,7 +247,11 @@ func (v *view) tiles() (tiles []tile) {
 		tiles = append(tiles, staleTile(r))
 	}
 	if p := s.Spacing; p != nil {
-		tiles = append(tiles, tile{"Time between blocks", seconds(p.MeanS.Value), fmt.Sprintf("%s; target %s", interval(p.MeanS, seconds), seconds(p.TargetS))})
+		detail := "target " + seconds(p.TargetS)
+		if !math.IsNaN(p.MeanS.Low) { // else the difficulty moved
+			detail = interval(p.MeanS, seconds) + "; " + detail
+		}
+		tiles = append(tiles, tile{"Time between blocks", seconds(p.MeanS.Value), detail})
 	}
 	if p := s.Propagation; p != nil {
 		tiles = append(tiles, tile{"A block reaches half of the nodes within", seconds(p.P50S), fmt.Sprintf("the last node: median %s, 95th percentile %s", seconds(p.LastP50S), seconds(p.LastP95S))})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kapok-chain/kapok/testnet/record"
@@ -117,7 +118,7 @@ func TestSpacingOfMovingDifficulty(t *testing.T) {
 		a.spacing()
 		return a.s.Spacing
 	}
-	if s := spacing(); s.P > 1e-6 {
+	if s := spacing(); s.P > 1e-6 || !(s.MeanS.Low < s.Mean && s.Mean < s.MeanS.High) {
 		t.Errorf("with one difficulty and two rates of finds: p = %g", s.P)
 	}
 	for i := range run.Blocks {
@@ -125,8 +126,18 @@ func TestSpacingOfMovingDifficulty(t *testing.T) {
 			b.DifficultyHashes *= factor
 		}
 	}
-	if s := spacing(); s.P < 0.05 || s.Count < 1000 {
+	if s := spacing(); s.P < 0.05 || s.Count < 1000 || !math.IsNaN(s.MeanS.Low) || !math.IsNaN(s.MeanS.High) {
 		t.Errorf("with the difficulties of both: %+v", s)
+	}
+	page := func() string {
+		var b strings.Builder
+		if err := HTML(&b, run, Summarize(run, seeded())); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	if strings.Contains(page(), "too little data for an interval") {
+		t.Error("the page says that there is too little data, and the difficulty moved")
 	}
 	for i := range run.Blocks {
 		run.Blocks[i].DifficultyHashes = math.NaN()

@@ -437,7 +437,7 @@ func (a *analysis) pairDelays(miners []int) (delays [][][]float64, never, borrow
 			continue
 		}
 		for k, i := range miners {
-			if b.Status != record.Withheld && math.IsNaN(b.ArrivalS[i]) {
+			if i+1 != b.Miner && b.Status != record.Withheld && math.IsNaN(b.ArrivalS[i]) {
 				never++
 			}
 			if d, ok := a.blockDelay(&b, i); ok && len(delays[from][k]) < maxPairDelays {

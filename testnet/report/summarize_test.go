@@ -131,6 +131,20 @@ func TestPredictionIgnoresDisturbedTimes(t *testing.T) {
 	}
 }
 
+// TestNeverArrived counts the miners that a block never came to. Its own miner, of which
+// nobody may have seen that it has it, is none of them.
+func TestNeverArrived(t *testing.T) {
+	run := fastRun(t, 1)
+	a := analyse(run, nil)
+	if _, never, _ := a.pairDelays([]int{0, 1, 2}); never != 0 {
+		t.Fatalf("%d blocks never arrived, and all did", never)
+	}
+	a.quiet[0].Miner, a.quiet[0].ArrivalS = 1, []float64{math.NaN(), math.NaN(), a.quiet[0].FoundS + 0.1, math.NaN(), math.NaN()}
+	if _, never, _ := a.pairDelays([]int{0, 1, 2}); never != 1 {
+		t.Errorf("never arrived at %d miners, want node 2 alone", never)
+	}
+}
+
 // TestBlockDelays: a block that was on its way when its node went down is no measure of
 // the way, and one that came after the measured time is.
 func TestBlockDelays(t *testing.T) {

@@ -117,8 +117,8 @@ type SweepEnergy struct {
 	Method    string       `json:"method"`
 	Measured  bool         `json:"measured"` // else modelled
 	Joules    *float64     `json:"joules_per_payment,omitempty"`
-	ByReplica []float64    `json:"joules_per_payment_by_replica,omitempty"`
-	Elsewhere []EnergyCost `json:"on_other_hardware,omitempty"` // what the same payments would cost
+	ByReplica []*float64   `json:"joules_per_payment_by_replica,omitempty"` // nil: none was confirmed
+	Elsewhere []EnergyCost `json:"on_other_hardware,omitempty"`             // what the same payments would cost
 }
 
 // EnergyCost is the energy of mining at some hash rate, shared by as many payments a
@@ -292,15 +292,21 @@ func (o *Tradeoff) risks(attackers []float64) {
 	}
 }
 
-// energy is what a payment costs, here and elsewhere.
+// energy is what a payment costs, here and elsewhere. A replica in which none was confirmed
+// took its energy, too.
 func (o *Tradeoff) energy(s Sweep, summaries []*record.Summary) {
 	joules, confirmed := 0.0, 0
 	for _, r := range summaries {
-		if n := r.Energy.Payments; n > 0 && r.Energy.Method != "" {
-			joules, confirmed = joules+r.Energy.Joules, confirmed+n
+		var each *float64
+		if r.Energy.Method != "" {
+			joules, confirmed = joules+r.Energy.Joules, confirmed+r.Energy.Payments
 			o.Energy.Method, o.Energy.Measured = r.Energy.Method, r.Energy.Measured
-			o.Energy.ByReplica = append(o.Energy.ByReplica, r.Energy.Joules/float64(n))
+			if n := r.Energy.Payments; n > 0 {
+				x := r.Energy.Joules / float64(n)
+				each = &x
+			}
 		}
+		o.Energy.ByReplica = append(o.Energy.ByReplica, each)
 	}
 	if confirmed > 0 {
 		each := joules / float64(confirmed)

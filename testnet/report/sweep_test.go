@@ -158,6 +158,18 @@ func TestTradeoffsWithLittle(t *testing.T) {
 	}
 }
 
+// TestEnergyOfUnpaid: a replica in which no payment was confirmed took energy all the same.
+func TestEnergyOfUnpaid(t *testing.T) {
+	o := Tradeoff{PaymentsPerS: 1}
+	o.energy(Sweep{Model: energy.ASICFleet()}, []*record.Summary{
+		{Energy: record.Energy{Method: "a model", Joules: 300}},
+		{Energy: record.Energy{Method: "a model", Joules: 500, Payments: 100}},
+	})
+	if e := o.Energy; e.Joules == nil || *e.Joules != 8 || len(e.ByReplica) != 2 || e.ByReplica[0] != nil || e.ByReplica[1] == nil || *e.ByReplica[1] != 5 {
+		t.Errorf("%+v", e)
+	}
+}
+
 // TestStaleRateOfLittle says what so few stale blocks tell: none where none is predicted, and
 // fewer than there are blocks where the prediction is not exact.
 func TestStaleRateOfLittle(t *testing.T) {

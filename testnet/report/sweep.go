@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -255,9 +256,13 @@ func (t *Tradeoffs) stale(o *Tradeoff, summaries []*record.Summary, confidence f
 	p.take(pooled, confidence)
 	d.Blocks, d.StaleBlocks, d.Share = p.Blocks, p.StaleBlocks, p.Share
 	d.Predicted, d.PredictedError, d.Inside = p.Predicted, p.PredictedError, p.Inside
+	where := "below " + percent(d.Share.High)
+	if d.StaleBlocks > 0 {
+		where = fmt.Sprintf("between %s and %s", percent(d.Share.Low), percent(d.Share.High))
+	}
 	switch need := stats.SampleSizeWithin(d.Predicted, d.Predicted/2); {
 	case d.Predicted == 0:
-		t.missing(o, "no block is predicted to go stale, and of %s %d did: that says of the stale rate only that it is below %s.", count(p.Blocks, "block"), d.StaleBlocks, percent(d.Share.High))
+		t.missing(o, "no block is predicted to go stale, and of %s %d did: that says of the stale rate only that it is %s.", count(p.Blocks, "block"), d.StaleBlocks, where)
 	case p.effective < float64(need):
 		t.missing(o, "%s, worth %.0f with the error of the prediction, and about %d are needed until the stale rate is known within half of itself.", count(p.Blocks, "block"), p.effective, need)
 	}

@@ -301,7 +301,7 @@ func (a *analysis) staleRate() {
 	r.Predicted, r.PredictedError, r.Method = predicted.share, predicted.err, predicted.method
 	// Each height has one block that is not stale, so that blocks tell more of the rate than
 	// as many that know nothing of each other: by simulation the variance of the share is
-	// 0.1 to 1.1 times the binomial one. Wilson's interval is on the wide side.
+	// 0.1 to 1.1 times the binomial one. Wilson's interval is mostly on the wide side.
 	r.Compared, _ = against(r, stats.Confidence)
 	r.Inside = inside(r)
 }

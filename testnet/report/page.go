@@ -206,7 +206,18 @@ func (v *view) facts() []fact {
 	if late := v.late(); late != nil {
 		facts[4].Value += fmt.Sprintf("; late by %s with what was due, %s in 99 %% of cases", seconds(late.P50S), seconds(late.P99S))
 	}
-	if m.Processes {
+	alone := 0
+	for _, node := range m.Nodes {
+		if node.Process {
+			alone++
+		}
+	}
+	switch {
+	case alone == 1 && len(m.Nodes) > 1:
+		facts[1].Value += "; 1 of them in a process of its own"
+	case alone > 0 && alone < len(m.Nodes): // attackers have none, and those that are killed need one
+		facts[1].Value += fmt.Sprintf("; %d of them in processes of their own", alone)
+	case alone > 0:
 		facts[1].Value += "; each node in a process of its own"
 	}
 	return facts

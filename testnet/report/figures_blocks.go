@@ -90,7 +90,7 @@ func (v *view) staleFigure(r *record.StaleRate) figure {
 	f.Caption = fmt.Sprintf("%s of %s are stale (%s). ", percent(r.Share.Value), count(r.Blocks, "block"), interval(r.Share, percent))
 	switch {
 	case r.ComparedBlocks == 0:
-		f.Caption = fmt.Sprintf("%s of %s are stale, all found while something disturbed the network. ", percent(r.Share.Value), count(r.Blocks, "block"))
+		f.Caption = fmt.Sprintf("%s of %s are stale, all found while something disturbed the network or just before. ", percent(r.Share.Value), count(r.Blocks, "block"))
 	case r.Disturbed():
 		f.Caption = fmt.Sprintf("%s of %s are stale; of the %s in the undisturbed time %s (%s). ", percent(r.Share.Value), count(r.Blocks, "block"), whole(r.ComparedBlocks), percent(r.Compared.Value), interval(r.Compared, percent))
 	}

@@ -142,6 +142,14 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
+// TestAllDisturbed: blocks that are left out need not have been found while something
+// disturbed the network; it is enough that it did before they were everywhere.
+func TestAllDisturbed(t *testing.T) {
+	if got := staleTile(&record.StaleRate{Blocks: 63}).Detail; got != "of 63 blocks, all found while something disturbed the network or just before" {
+		t.Error(got)
+	}
+}
+
 // TestPages: what a run has data for is drawn, and nothing else.
 func TestPages(t *testing.T) {
 	attacked := fastRun(t, 1)

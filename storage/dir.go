@@ -179,7 +179,7 @@ func claim(dir string, p *consensus.Params, beside []string) (lock *os.File, err
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("storage: data directory: %w", err)
 	}
-	if lock, err = lockDir(dir, lockPath); err != nil {
+	if lock, err = lockDir(dir, LockFile); err != nil {
 		return nil, err
 	}
 	// Once more: another process may have marked it in between.

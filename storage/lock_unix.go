@@ -8,11 +8,13 @@ import (
 	"syscall"
 )
 
-// lockPath takes an exclusive lock, which the kernel releases with the process:
+// LockFile makes a file, unless it is there, and takes an exclusive lock on it. Closing the
+// file gives the lock free, and so does the end of the process, whatever ended it; the file
+// stays, for who removed it might remove one that another process has locked by then.
 // ErrLocked when somebody else has it.
-func lockPath(path string) (*os.File, error) { return lockFlags(path, os.O_CREATE|os.O_RDWR) }
+func LockFile(path string) (*os.File, error) { return lockFlags(path, os.O_CREATE|os.O_RDWR) }
 
-// lockExisting is lockPath for a file that is there already, and stays as it is.
+// lockExisting is LockFile for a file that is there already, and stays as it is.
 func lockExisting(path string) (*os.File, error) { return lockFlags(path, os.O_RDONLY) }
 
 func lockFlags(path string, flags int) (*os.File, error) {

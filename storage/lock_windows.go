@@ -10,9 +10,10 @@ import (
 // errorSharingViolation is Windows' answer to an open file that is not shared.
 const errorSharingViolation = syscall.Errno(32)
 
-// lockPath opens a file that nobody else can open meanwhile; it is released
-// with the process: ErrLocked when somebody else has it.
-func lockPath(path string) (*os.File, error) {
+// LockFile makes a file, unless it is there, and opens it so that nobody else can open it
+// meanwhile. Closing the file gives it free, and so does the end of the process, whatever
+// ended it. ErrLocked when somebody else has it.
+func LockFile(path string) (*os.File, error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, err

@@ -120,8 +120,8 @@ func (r *confirmReport) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "blocks    %d, one every %.2f s (target %g s) at %s, %.1f %% of the hashes missing, %d stale\n",
 		r.Blocks, r.SpacingS, r.TargetS, formatHashrate(r.HashesPerS), 100*r.LagShare, r.StaleBlocks)
-	fmt.Fprintf(w, "energy    %.4g J: %s per payment, %s per block, %s per hash\n          %s\n",
-		r.Energy.Joules, joules(r.Energy.JoulesPerPayment), joules(r.Energy.JoulesPerBlock), joules(r.Energy.JoulesPerHash), r.Energy.Method)
+	fmt.Fprintf(w, "energy    %.4g J: %s per payment, %s per block, %s per hash\n          payments confirmed in that time, whenever due: %d\n          %s\n",
+		r.Energy.Joules, joules(r.Energy.JoulesPerPayment), joules(r.Energy.JoulesPerBlock), joules(r.Energy.JoulesPerHash), r.Energy.Payments, r.Energy.Method)
 	fmt.Fprint(w, complaint(r.Complete))
 }
 

@@ -188,7 +188,7 @@ func confirmRun() (*record.Run, *record.Summary) {
 			{Stage: "confirmed_6", Payments: 1, Blocks: 1, P50S: record.Interval{Value: 12, Low: math.NaN(), High: math.NaN()}, P90S: 13, P99S: 14, P50: record.Interval{Value: 6, Low: math.NaN(), High: math.NaN()}},
 		},
 		Missing: []string{"Not enough data: payments in 1 block."},
-		Energy:  record.Energy{Method: "model", Joules: 8, JoulesPerBlock: 4, Payments: 1},
+		Energy:  record.Energy{Method: "model", Joules: 8, JoulesPerBlock: 4, Payments: 7},
 	}
 	return run, s
 }
@@ -211,7 +211,8 @@ func TestConfirmReport(t *testing.T) {
 	for _, want := range []string{
 		"in a block               1  1.500 [1.000, 2.000]           3.000    4.000   0.75 [0.50, 1.00]\n",
 		"6 confirmations          1  12.000 [not enough data]      13.000   14.000   6.00 [not enough data]\n",
-		"3 submitted, 1 confirmed, 2 unconfirmed (1 refused, 0 unanswered, 1 lost)", "first refusal: full", "[not enough data]: an interval takes payments in 15 blocks or more, 45 for 3 confirmations and 90 for 6, and more where payments queue\n",
+		"3 submitted, 1 confirmed, 2 unconfirmed (1 refused, 0 unanswered, 1 lost)", "first refusal: full",
+		" per hash\n          payments confirmed in that time, whenever due: 7\n          model\n", "[not enough data]: an interval takes payments in 15 blocks or more, 45 for 3 confirmations and 90 for 6, and more where payments queue\n",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &text)

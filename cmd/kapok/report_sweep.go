@@ -9,12 +9,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/kapok-chain/kapok/storage"
 	"github.com/kapok-chain/kapok/testnet/record"
 	"github.com/kapok-chain/kapok/testnet/report"
 	"github.com/kapok-chain/kapok/testnet/spec"
@@ -216,14 +216,12 @@ type swept struct {
 // sweep runs what is missing, and gathers all that is complete. Where the error says why
 // runs are missing still, what there is comes with it; without a directory to begin in
 // there is nothing.
-func (s *sweep) sweep(ctx context.Context) (_ *swept, err error) {
-	if err := s.open(); err != nil {
+func (s *sweep) sweep(ctx context.Context) (*swept, error) {
+	lock, err := s.claim()
+	if err != nil {
 		return nil, err
 	}
-	if err := s.claim(); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, os.Remove(filepath.Join(s.dir, sweepPIDFile))) }()
+	defer lock.Close()
 	missing, err := s.missing()
 	if err != nil {
 		return nil, err
@@ -236,44 +234,59 @@ func (s *sweep) sweep(ctx context.Context) (_ *swept, err error) {
 	return done, why
 }
 
-// open makes the directory, or makes sure that the one there is of such a sweep.
-func (s *sweep) open() error {
-	name := filepath.Join(s.dir, sweepFile)
-	there, err := readSweepSettings(name)
+// claim makes the directory, or makes sure that the one there is of such a sweep, and that
+// no other process is at work in it. Whoever closes the lock gives it free, and so does the
+// end of the process.
+func (s *sweep) claim() (lock *os.File, err error) {
+	if _, err := s.inspect(); err != nil {
+		return nil, err // before anything is written into a directory of something else
+	}
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return nil, err
+	}
+	lock, err = storage.LockFile(filepath.Join(s.dir, sweepLockFile))
+	if errors.Is(err, storage.ErrLocked) {
+		return nil, fmt.Errorf("another process is at work in %s: wait for it, or choose another directory", s.dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("locking the directory of the sweep: %w", err)
+	}
+	begun, err := s.inspect() // once more: another process may have begun in between
+	if err == nil && !begun {
+		err = record.Replace(filepath.Join(s.dir, sweepFile), func(w io.Writer) error { return printJSON(w, s.sweepSettings) })
+	}
 	if err == nil {
-		if other := there.other(&s.sweepSettings); other != "" {
-			return fmt.Errorf("%s holds a sweep with %s: choose another directory, or give the same flags to go on with that one", s.dir, other)
-		}
-		return nil
+		err = os.MkdirAll(filepath.Join(s.dir, sweepRunsDir), 0o755)
 	}
-	if !errors.Is(err, os.ErrNotExist) {
-		return err
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
-	if entries, err := os.ReadDir(s.dir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s is not empty and holds no sweep: choose another directory", s.dir)
-	}
-	if err := os.MkdirAll(filepath.Join(s.dir, sweepRunsDir), 0o755); err != nil {
-		return err
-	}
-	return record.Replace(name, func(w io.Writer) error { return printJSON(w, s.sweepSettings) })
+	return lock, nil
 }
 
-// claim says whose process is at work in the directory, unless another one is. The number
-// of one that was killed stays there, and is no longer that of a process, or it is this
-// one's, as it may be in a container.
-func (s *sweep) claim() error {
-	name := filepath.Join(s.dir, sweepPIDFile)
-	if text, err := os.ReadFile(name); err == nil {
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && pid != os.Getpid() && processRuns(pid) {
-			return fmt.Errorf("process %d is at work in %s: wait for it; if that is another program, remove %s", pid, s.dir, name)
+// inspect says whether such a sweep has begun in the directory. It fails where that holds
+// something else, and writes nothing.
+func (s *sweep) inspect() (begun bool, err error) {
+	there, err := readSweepSettings(filepath.Join(s.dir, sweepFile))
+	if err == nil {
+		if other := there.other(&s.sweepSettings); other != "" {
+			return false, fmt.Errorf("%s holds a sweep with %s: choose another directory, or give the same flags to go on with that one", s.dir, other)
 		}
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return err
+		return true, nil
 	}
-	return record.Replace(name, func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, os.Getpid())
-		return err
-	})
+	if !errors.Is(err, os.ErrNotExist) {
+		return false, err
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false, err
+	}
+	for _, e := range entries {
+		if e.Name() != sweepLockFile {
+			return false, fmt.Errorf("%s is not empty and holds no sweep (but %q): choose another directory", s.dir, e.Name())
+		}
+	}
+	return false, nil
 }
 
 // maxSweepFile is more than the longest lists of settings take, in bytes.

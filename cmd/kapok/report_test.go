@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kapok-chain/kapok/storage"
 	"github.com/kapok-chain/kapok/testnet/record"
 	"github.com/kapok-chain/kapok/testnet/report"
 	"github.com/kapok-chain/kapok/testnet/spec"
@@ -245,30 +246,51 @@ func TestSweepWasKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeRun(t, f.runDir(killed), file, record.Running, 0)
-	pid := filepath.Join(dir, sweepPIDFile)
-	for _, c := range []struct {
-		pid  int
-		ran  []string
-		want string
-	}{
-		{os.Getppid(), nil, "is at work in " + dir},
-		{endedProcess(t), []string{killed.name()}, ""},
-		{os.Getpid(), nil, ""}, // that of a container's first process, which was killed, too
-	} {
-		if err := os.WriteFile(pid, fmt.Appendln(nil, c.pid), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		f := newFakeSweep(t, dir, smallSweep())
-		_, err := f.sweep.sweep(t.Context())
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) || !slices.Equal(f.ran, c.ran) {
-			t.Errorf("%v, want %q; ran %v, want %v", err, c.want, f.ran, c.ran)
-		}
-	}
-	if _, err := os.Stat(pid); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the sweep has ended, and its process stands there: %v", err)
+	f = newFakeSweep(t, dir, smallSweep())
+	if _, err := f.sweep.sweep(t.Context()); err != nil || !slices.Equal(f.ran, []string{killed.name()}) {
+		t.Errorf("%v; ran %v, want %s", err, f.ran, killed.name())
 	}
 	if run, err := record.Open(f.runDir(killed) + ".partial-1"); err != nil || run.Manifest.Status != record.Running {
 		t.Errorf("what there was of the run is not kept: %v", err)
+	}
+}
+
+// TestSweepsOfOneDirectory: one sweep at a time is at work in a directory, from before it
+// writes anything there. A lock without a process holds nobody up.
+func TestSweepsOfOneDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "sweep")
+	first, second := newFakeSweep(t, dir, smallSweep()), newFakeSweep(t, dir, smallSweep())
+	run := first.sweep.run
+	first.sweep.run = func(ctx context.Context, s *spec.Spec, dir string, progress func(string)) error {
+		if _, err := second.sweep.sweep(ctx); err == nil || !strings.Contains(err.Error(), "another process is at work in "+second.dir) {
+			t.Errorf("a second sweep beside the first: %v", err)
+		}
+		return run(ctx, s, dir, progress)
+	}
+	if _, err := first.sweep.sweep(t.Context()); err != nil || len(first.ran) != 4 || len(second.ran) != 0 {
+		t.Fatalf("%v; ran %v and %v", err, first.ran, second.ran)
+	}
+	if _, err := second.sweep.sweep(t.Context()); err != nil || len(second.ran) != 0 {
+		t.Errorf("after the first: %v; ran %v", err, second.ran)
+	}
+
+	begun := t.TempDir() // by a process that has the lock, and has written nothing yet
+	lock, err := storage.LockFile(filepath.Join(begun, sweepLockFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	third := newFakeSweep(t, begun, smallSweep())
+	if _, err := third.sweep.sweep(t.Context()); err == nil || !strings.Contains(err.Error(), "another process is at work") {
+		t.Errorf("beside one that begins: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(begun, sweepFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it has begun: %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := third.sweep.sweep(t.Context()); err != nil || len(third.ran) != 4 {
+		t.Errorf("when that one has ended: %v; ran %v", err, third.ran)
 	}
 }
 

@@ -26,7 +26,7 @@ import (
 // Files that a sweep leaves in its directory, beside the runs.
 const (
 	sweepFile      = "sweep.json"     // what was asked for
-	sweepPIDFile   = "sweep.pid"      // the number of the process that is at work there
+	sweepLockFile  = "sweep.lock"     // locked while a process is at work there
 	tradeoffsFile  = "tradeoffs.json" // what it shows
 	sweepPage      = "report.html"
 	sweepRunsDir   = "runs"

@@ -191,15 +191,17 @@ func (s *testnetStatus) print(w io.Writer) {
 }
 
 // stop asks a testnet to end, and waits until it has. One whose nodes are too busy to
-// answer is asked like any other; only where its process is gone too does it count as dead,
-// and what it left is taken away.
+// answer is asked like any other; only where there is no process of its number either does it
+// count as dead, and what it left is taken away. One that is up in another container may look
+// dead from here: the error says how that was found.
 func (up *upState) stop(ctx context.Context, w io.Writer) error {
 	if !processRuns(up.PID) && up.status(ctx).answers() == 0 {
 		if err := context.Cause(ctx); err != nil {
 			return err // so that nobody had the time to answer
 		}
 		err := up.remove(up.Dir)
-		return errors.Join(fmt.Errorf("%s in %s was not up any more: its process, %d, has ended without a word", up.Name, up.Dir, up.PID), err)
+		return errors.Join(fmt.Errorf("%s in %s is not up: none of its nodes answers, and no process %d is here; %s is taken away. If it runs in another container, end it there",
+			up.Name, up.Dir, up.PID, upFile), err)
 	}
 	file, err := os.OpenFile(filepath.Join(up.Dir, stopFile), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -223,8 +225,8 @@ func (up *upState) stop(ctx context.Context, w io.Writer) error {
 			if cause := context.Cause(ctx); !errors.Is(cause, errSlowStop) {
 				return cause
 			}
-			return fmt.Errorf("%s was asked to stop %s ago and has not: its process is %d; if that is another program by now, remove %s",
-				up.Name, stopTime, up.PID, filepath.Join(up.Dir, upFile))
+			return fmt.Errorf("%s was asked to stop %s ago and has not: its process is %d; if that is another program by now, remove %s and %s",
+				up.Name, stopTime, up.PID, filepath.Join(up.Dir, upFile), filepath.Join(up.Dir, stopFile))
 		}
 	}
 }

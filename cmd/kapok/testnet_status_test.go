@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -52,8 +53,10 @@ func TestStopBusy(t *testing.T) {
 func TestStopSlow(t *testing.T) {
 	up := upThere(t, os.Getpid())
 	synctest.Test(t, func(t *testing.T) {
-		if err := up.stop(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "was asked to stop 2m0s ago and has not") {
-			t.Errorf("%v", err)
+		err := up.stop(t.Context(), io.Discard)
+		want := "remove " + filepath.Join(up.Dir, upFile) + " and " + filepath.Join(up.Dir, stopFile)
+		if err == nil || !strings.Contains(err.Error(), "was asked to stop 2m0s ago and has not") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
 		interrupted, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -77,10 +80,13 @@ func TestStopDead(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(up.Dir, upFile)); err != nil {
 		t.Errorf("taken away before it was known to be dead: %v", err)
 	}
-	if err := up.stop(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "was not up any more: its process, ") {
+	if err := up.stop(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("is not up: none of its nodes answers, and no process %d is here; ", up.PID)) {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Stat(filepath.Join(up.Dir, upFile)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("what it left is still there: %v", err)
+	}
+	if err := up.remove(up.Dir); err != nil {
+		t.Errorf("a testnet that was not dead ends: %v", err)
 	}
 }

@@ -82,7 +82,7 @@ func (s *testnetSummary) blocks() string {
 		text += " (" + within(r.Share, percent)
 		switch {
 		case r.ComparedBlocks == 0:
-			text += ", all of the time disturbed"
+			text += ", all found while something disturbed the network or just before"
 		case r.Disturbed():
 			text += "; undisturbed " + within(r.Compared, percent)
 		}

@@ -140,13 +140,14 @@ func (up *upState) write(dir string, params *consensus.Params) error {
 	return record.Replace(filepath.Join(up.Dir, upFile), func(w io.Writer) error { return printJSON(w, up) })
 }
 
-// remove says that the testnet is no longer up.
-func (up *upState) remove(dir string) error {
-	stop := os.Remove(filepath.Join(dir, stopFile))
-	if errors.Is(stop, os.ErrNotExist) {
-		stop = nil
+// remove says that the testnet is no longer up, unless somebody has said so already.
+func (up *upState) remove(dir string) (err error) {
+	for _, name := range []string{stopFile, upFile} {
+		if gone := os.Remove(filepath.Join(dir, name)); !errors.Is(gone, os.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
 	}
-	return errors.Join(stop, os.Remove(filepath.Join(dir, upFile)))
+	return err
 }
 
 // upView is what `kapok testnet up` says when all nodes run.

@@ -120,8 +120,8 @@ type StaleRate struct {
 	Inside         bool     `json:"predicted_inside"` // of Compared
 }
 
-// Disturbed reports whether some of the blocks were found in a disturbed time. Their share of
-// stale ones is that of a few events, as a partition, and not of the network.
+// Disturbed reports whether some of the blocks were found in a disturbed time, or so shortly
+// before that it may have decided what became of them. Their share of stale ones is that of a few events, as a partition, and not of the network.
 func (r *StaleRate) Disturbed() bool { return r.ComparedBlocks != r.Blocks }
 
 // Fit is a Kolmogorov–Smirnov test against an exponential distribution.

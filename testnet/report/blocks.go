@@ -28,8 +28,8 @@ func (a *analysis) blocks() {
 const fixedRule = "fixed"
 
 // spacing holds the times between finds against the exponential distribution. Finds that
-// an attacker withheld count: they took as much work. Times are left out in which not all
-// miners ran, since finds are rarer then.
+// an attacker withheld count: they took as much work. Times are left out in which the rate of
+// finds is not known, as gaps says.
 func (a *analysis) spacing() {
 	gaps, expected := a.gaps()
 	if len(gaps) < leastBlocks {
@@ -41,8 +41,10 @@ func (a *analysis) spacing() {
 		mean += g / float64(len(gaps))
 	}
 	target := a.run.Manifest.Network.SpacingS
-	s := &record.Spacing{TargetS: target, MeanS: record.Interval{Value: mean}}
-	s.MeanS.Low, s.MeanS.High = stats.ExponentialMean(mean, len(gaps))
+	s := &record.Spacing{TargetS: target, MeanS: record.Interval{Value: mean, Low: math.NaN(), High: math.NaN()}}
+	if a.steady(expected) {
+		s.MeanS.Low, s.MeanS.High = stats.ExponentialMean(mean, len(gaps))
+	}
 	s.Count, s.Mean = len(gaps), mean
 	if expected != nil {
 		s.D, s.P = stats.KSExponential(relative(gaps, expected), 1)
@@ -51,6 +53,16 @@ func (a *analysis) spacing() {
 	}
 	s.D, s.P = orZero(s.D), orZero(s.P)
 	a.s.Spacing = s
+}
+
+// steady reports whether all times between finds have one mean. Others are not exponential
+// together, and a rule that moves the difficulty holds their mean closer to its target than
+// as many of them would be by chance.
+func (a *analysis) steady(expected []float64) bool {
+	if a.run.Manifest.Network.Difficulty == fixedRule {
+		return true
+	}
+	return len(expected) > 0 && slices.Min(expected) == slices.Max(expected)
 }
 
 // relative are times in units of what their means must be.
@@ -71,17 +83,22 @@ const (
 // gaps are the times between finds while all miners ran, in seconds, and for each what its
 // mean must be: the difficulty of the block that ends it over the hash rate, so that a
 // difficulty that moves makes no mixture of them. No means where they are not all known.
+// Where the difficulty moves, only undisturbed time counts: the branches of a partition, or an
+// attacker's, each have a difficulty of their own, and finds come at a rate of both.
 // Where there are several such times they are put behind each other, for finds have no
 // memory: leaving out the times around their ends would leave out long ones above all.
 func (a *analysis) gaps() (gaps, expected []float64) {
-	down := slices.DeleteFunc(slices.Clone(a.disturbed), func(d disturbance) bool { return !d.stops })
-	up := without(a.window, down)
+	n := &a.run.Manifest.Network
+	up := a.calm
+	if n.Difficulty == fixedRule {
+		down := slices.DeleteFunc(slices.Clone(a.disturbed), func(d disturbance) bool { return !d.stops })
+		up = without(a.window, down)
+	}
 	rates, _ := a.rates(up)
 	total := 0.0
 	for _, r := range rates {
 		total += r
 	}
-	n := &a.run.Manifest.Network
 	known := total > 0
 	carry, next := 0.0, 0
 	for _, s := range up {
@@ -284,13 +301,14 @@ func (a *analysis) staleRate() {
 	r.Predicted, r.PredictedError, r.Method = predicted.share, predicted.err, predicted.method
 	// Each height has one block that is not stale, so that blocks tell more of the rate than
 	// as many that know nothing of each other: by simulation the variance of the share is
-	// 0.1 to 1.1 times the binomial one. Wilson's interval is on the wide side.
+	// 0.1 to 1.1 times the binomial one. Wilson's interval is mostly on the wide side.
 	r.Compared, _ = against(r, stats.Confidence)
 	r.Inside = inside(r)
 }
 
-// settled is the undisturbed time less the last moments before something disturbed it: of a
-// block that had not yet come to all, the disturbance may have decided whether it went stale.
+// settled is the undisturbed time less the last moments before something disturbed it, as
+// many as 19 of 20 blocks take to come to all nodes: of one that had not, the disturbance may
+// have decided whether it went stale.
 func (a *analysis) settled() spans {
 	p := a.s.Propagation
 	if p == nil {
@@ -298,7 +316,7 @@ func (a *analysis) settled() spans {
 	}
 	early := slices.Clone(a.disturbed)
 	for i := range early {
-		early[i].from -= p.P95S
+		early[i].from -= p.LastP95S
 	}
 	return without(a.window, early)
 }
@@ -419,7 +437,7 @@ func (a *analysis) pairDelays(miners []int) (delays [][][]float64, never, borrow
 			continue
 		}
 		for k, i := range miners {
-			if b.Status != record.Withheld && math.IsNaN(b.ArrivalS[i]) {
+			if i+1 != b.Miner && b.Status != record.Withheld && math.IsNaN(b.ArrivalS[i]) {
 				never++
 			}
 			if d, ok := a.blockDelay(&b, i); ok && len(delays[from][k]) < maxPairDelays {

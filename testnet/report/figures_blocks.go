@@ -40,6 +40,10 @@ func (v *view) spacingFigure(p *record.Spacing, a *analysis) figure {
 	gaps, expected := a.gaps()
 	var f figure
 	var against string
+	mean := seconds(p.MeanS.Value)
+	if !math.IsNaN(p.MeanS.Low) {
+		mean += fmt.Sprintf(" (%s)", interval(p.MeanS, seconds))
+	}
 	switch {
 	case expected == nil:
 		f = v.exponential(id, title, "time between blocks", gaps, p.Mean, true)
@@ -51,8 +55,8 @@ func (v *view) spacingFigure(p *record.Spacing, a *analysis) figure {
 		f = v.exponential(id, title, "time between blocks over difficulty ÷ hash rate", relative(gaps, expected), 1, false)
 		against = fmt.Sprintf("the exponential distribution, each in units of its block's difficulty over the hash rate: %s to %s", seconds(slices.Min(expected)), seconds(slices.Max(expected)))
 	}
-	f.Caption = fmt.Sprintf("%s between finds of any miner, stale ones too: mean %s (%s). Held against %s: %s.",
-		count(p.Count, "time"), seconds(p.MeanS.Value), interval(p.MeanS, seconds), against, kolmogorov(p.Fit))
+	f.Caption = fmt.Sprintf("%s between finds of any miner, stale ones too: mean %s. Held against %s: %s.",
+		count(p.Count, "time"), mean, against, kolmogorov(p.Fit))
 	return f
 }
 
@@ -86,7 +90,7 @@ func (v *view) staleFigure(r *record.StaleRate) figure {
 	f.Caption = fmt.Sprintf("%s of %s are stale (%s). ", percent(r.Share.Value), count(r.Blocks, "block"), interval(r.Share, percent))
 	switch {
 	case r.ComparedBlocks == 0:
-		f.Caption = fmt.Sprintf("%s of %s are stale, all found while something disturbed the network. ", percent(r.Share.Value), count(r.Blocks, "block"))
+		f.Caption = fmt.Sprintf("%s of %s are stale, all found while something disturbed the network or just before. ", percent(r.Share.Value), count(r.Blocks, "block"))
 	case r.Disturbed():
 		f.Caption = fmt.Sprintf("%s of %s are stale; of the %s in the undisturbed time %s (%s). ", percent(r.Share.Value), count(r.Blocks, "block"), whole(r.ComparedBlocks), percent(r.Compared.Value), interval(r.Compared, percent))
 	}

@@ -206,7 +206,18 @@ func (v *view) facts() []fact {
 	if late := v.late(); late != nil {
 		facts[4].Value += fmt.Sprintf("; late by %s with what was due (median), by up to %s in 99 %% of cases", seconds(late.P50S), seconds(late.P99S))
 	}
-	if m.Processes {
+	alone := 0
+	for _, node := range m.Nodes {
+		if node.Process {
+			alone++
+		}
+	}
+	switch {
+	case alone == 1 && len(m.Nodes) > 1:
+		facts[1].Value += "; 1 of them in a process of its own"
+	case alone > 0 && alone < len(m.Nodes): // attackers have none, and those that are killed need one
+		facts[1].Value += fmt.Sprintf("; %d of them in processes of their own", alone)
+	case alone > 0:
 		facts[1].Value += "; each node in a process of its own"
 	}
 	return facts
@@ -247,7 +258,11 @@ func (v *view) tiles() (tiles []tile) {
 		tiles = append(tiles, staleTile(r))
 	}
 	if p := s.Spacing; p != nil {
-		tiles = append(tiles, tile{"Time between blocks", seconds(p.MeanS.Value), fmt.Sprintf("%s; target %s", interval(p.MeanS, seconds), seconds(p.TargetS))})
+		detail := "target " + seconds(p.TargetS)
+		if !math.IsNaN(p.MeanS.Low) { // else the difficulty moved
+			detail = interval(p.MeanS, seconds) + "; " + detail
+		}
+		tiles = append(tiles, tile{"Time between blocks", seconds(p.MeanS.Value), detail})
 	}
 	if p := s.Propagation; p != nil {
 		tiles = append(tiles, tile{"A block reaches half of the nodes within", seconds(p.P50S), fmt.Sprintf("the last node: median %s, 95th percentile %s", seconds(p.LastP50S), seconds(p.LastP95S))})
@@ -282,7 +297,7 @@ func staleTile(r *record.StaleRate) tile {
 	t := tile{"Stale blocks", percent(r.Share.Value), fmt.Sprintf("%s, of %s", interval(r.Share, percent), count(r.Blocks, "block"))}
 	switch {
 	case r.ComparedBlocks == 0:
-		t.Detail = fmt.Sprintf("of %s, all found while something disturbed the network", count(r.Blocks, "block"))
+		t.Detail = fmt.Sprintf("of %s, all found while something disturbed the network or just before", count(r.Blocks, "block"))
 	case r.Disturbed():
 		t = tile{"Stale blocks, undisturbed", percent(r.Compared.Value), fmt.Sprintf("%s, of %s", interval(r.Compared, percent), count(r.ComparedBlocks, "block"))}
 		t.Detail += fmt.Sprintf("; of all %s: %s", whole(r.Blocks), percent(r.Share.Value))

@@ -124,6 +124,32 @@ func checkPage(t interface {
 	}
 }
 
+// TestProcesses counts the nodes that had a process of their own: attackers have none.
+func TestProcesses(t *testing.T) {
+	for _, c := range []struct {
+		alone int
+		want  string
+	}{{0, "3 nodes, fixed difficulty, a block every 2\u00a0s"}, {1, "2\u00a0s; 1 of them in a process of its own"}, {2, "2\u00a0s; 2 of them in processes of their own"}, {3, "2\u00a0s; each node in a process of its own"}} {
+		run := smallRun(t)
+		run.Manifest.Processes = c.alone > 1
+		for i := range c.alone {
+			run.Manifest.Nodes[i].Process = true
+		}
+		v := view{run: run, s: Summarize(run, seeded()), window: measured(run)}
+		if got := v.facts()[1].Value; !strings.HasSuffix(got, c.want) {
+			t.Errorf("with %d processes %q, want %q", c.alone, got, c.want)
+		}
+	}
+}
+
+// TestAllDisturbed: blocks that are left out need not have been found while something
+// disturbed the network; it is enough that it did before they were everywhere.
+func TestAllDisturbed(t *testing.T) {
+	if got := staleTile(&record.StaleRate{Blocks: 63}).Detail; got != "of 63 blocks, all found while something disturbed the network or just before" {
+		t.Error(got)
+	}
+}
+
 // TestPages: what a run has data for is drawn, and nothing else.
 func TestPages(t *testing.T) {
 	attacked := fastRun(t, 1)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kapok-chain/kapok/testnet/record"
@@ -117,7 +118,7 @@ func TestSpacingOfMovingDifficulty(t *testing.T) {
 		a.spacing()
 		return a.s.Spacing
 	}
-	if s := spacing(); s.P > 1e-6 {
+	if s := spacing(); s.P > 1e-6 || !(s.MeanS.Low < s.Mean && s.Mean < s.MeanS.High) {
 		t.Errorf("with one difficulty and two rates of finds: p = %g", s.P)
 	}
 	for i := range run.Blocks {
@@ -125,14 +126,52 @@ func TestSpacingOfMovingDifficulty(t *testing.T) {
 			b.DifficultyHashes *= factor
 		}
 	}
-	if s := spacing(); s.P < 0.05 || s.Count < 1000 {
+	if s := spacing(); s.P < 0.05 || s.Count < 1000 || !math.IsNaN(s.MeanS.Low) || !math.IsNaN(s.MeanS.High) {
 		t.Errorf("with the difficulties of both: %+v", s)
+	}
+	page := func() string {
+		var b strings.Builder
+		if err := HTML(&b, run, Summarize(run, seeded())); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	if strings.Contains(page(), "too little data for an interval") {
+		t.Error("the page says that there is too little data, and the difficulty moved")
 	}
 	for i := range run.Blocks {
 		run.Blocks[i].DifficultyHashes = math.NaN()
 	}
 	if _, expected := analyse(run, nil).gaps(); expected != nil {
 		t.Error("an expected time of a difficulty that is not known")
+	}
+}
+
+// TestGapsOfTwoBranches: the halves of a partition have a difficulty each where it moves, so
+// that what is found then is of no rate that is known. Fixed difficulties are the same.
+func TestGapsOfTwoBranches(t *testing.T) {
+	run := fastRun(t, 3)
+	run.Manifest.Network.Difficulty = "asert"
+	a := analyse(run, nil)
+	whole, _ := a.gaps()
+	run.Events = append(run.Events, record.Event{TimeS: 300, Kind: "partition"}, record.Event{TimeS: 900, Kind: "heal"})
+	apart := 0
+	for i := range run.Blocks {
+		if b := &run.Blocks[i]; b.FoundS > 300 && b.FoundS <= 900 {
+			b.DifficultyHashes *= []float64{0.2, 5}[i%2]
+			apart++
+		}
+	}
+	a = analyse(run, nil)
+	if gaps, _ := a.gaps(); len(gaps) > len(whole)-apart || len(gaps) < len(whole)-apart-10 {
+		t.Errorf("%d times, want %d without the %d of the partition", len(gaps), len(whole)-apart, apart)
+	}
+	if a.spacing(); a.s.Spacing.P < 0.05 {
+		t.Errorf("with a partition: %+v", a.s.Spacing)
+	}
+	run.Manifest.Network.Difficulty = fixedRule
+	if gaps, _ := analyse(run, nil).gaps(); len(gaps) != len(whole) {
+		t.Errorf("%d times with a fixed difficulty, want all %d", len(gaps), len(whole))
 	}
 }
 

@@ -66,10 +66,11 @@ func NewStaleRun(run *record.Run, s *record.Summary) StaleRun {
 	return StaleRun{Dir: run.Dir, Name: m.Name, Status: m.Status, IntervalS: m.Network.SpacingS, Summary: s}
 }
 
-// StaleRates judges runs together: their intervals form a joint 95 % region, and all their
-// tests together fail by chance in 5 % of cases at most. So a set of runs that is as theory
-// says is not OK by chance in up to 10 % of cases. Each run needs so many blocks that nothing
-// disturbed. The runs must be independent of each other; tests of one run are not, for its
+// StaleRates judges runs together: their intervals form a joint region of about 95 %, and all
+// their tests together fail by chance in about 5 % of cases at most. So a set of runs that is as
+// theory says is not OK by chance in about 10 % of cases. The region does not hold strictly:
+// blocks that hang together make the variance of a share up to 1.1 times that of its interval,
+// and the prediction is a little low, since its miners go over to a block at once. Each run needs so many blocks that nothing disturbed. The runs must be independent of each other; tests of one run are not, for its
 // times and its hashes are of the same finds, so that theirs is Bonferroni's level.
 func StaleRates(runs []StaleRun, blocks int) *StaleReport {
 	r := &StaleReport{
@@ -92,7 +93,7 @@ func StaleRates(runs []StaleRun, blocks int) *StaleReport {
 	}
 	const chance = 1 - stats.Confidence
 	r.Level = chance / float64(max(tests, 1))
-	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of at least %.4g %% for %s (Šidák), with the error of the prediction's simulation, not of the delays it is made from; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in at most %.2g %% of all %d together (Bonferroni); region and tests together by chance in at most %.2g %%",
+	r.Method = fmt.Sprintf("Wilson intervals at %.4g %% each, a joint region of about %.4g %% for %s (Šidák), with the error of the prediction's simulation, not of the delays it is made from, nor its bias: it is a little low, for its miners go over to a block at once; Kolmogorov–Smirnov tests fail below p = %.2g each, by chance in about %.2g %% of all %d together at most (Bonferroni); region and tests together by chance in about %.2g %%",
 		100*r.Each, 100*r.JointConfidence, count(len(runs), "point"), r.Level, 100*chance, tests, 100*2*chance)
 	for i := range r.Points {
 		r.judge(&r.Points[i])

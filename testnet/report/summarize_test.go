@@ -116,9 +116,10 @@ func TestPredictionIgnoresDisturbedTimes(t *testing.T) {
 	if s.Propagation.LastP95S > 1 {
 		t.Errorf("blocks took %g s: those of the partition are among them", s.Propagation.LastP95S)
 	}
-	// A cut just after a block: what became of that one is the partition's doing.
+	// A cut just after a block, which most nodes have, and not all: what became of that one is
+	// the partition's doing.
 	cut := slices.IndexFunc(run.Events, func(e record.Event) bool { return e.Kind == "partition" })
-	run.Events[cut].TimeS = before + s.Propagation.P95S/2
+	run.Events[cut].TimeS = before + (s.Propagation.P95S+s.Propagation.LastP95S)/2
 	if just := Summarize(run, seeded()); just.StaleRate.ComparedBlocks != r.ComparedBlocks-1 || just.Propagation.Blocks != s.Propagation.Blocks {
 		t.Errorf("%d of %d blocks compared, and one was found just before the partition", just.StaleRate.ComparedBlocks, r.ComparedBlocks)
 	}
@@ -127,6 +128,20 @@ func TestPredictionIgnoresDisturbedTimes(t *testing.T) {
 	run.Events = nil
 	if all := Summarize(run, seeded()); all.StaleRate.Predicted < 2*r.Predicted || all.Propagation.LastP95S < 10 {
 		t.Errorf("with the partition: predicted %g, 95th percentile %g s", all.StaleRate.Predicted, all.Propagation.LastP95S)
+	}
+}
+
+// TestNeverArrived counts the miners that a block never came to. Its own miner, of which
+// nobody may have seen that it has it, is none of them.
+func TestNeverArrived(t *testing.T) {
+	run := fastRun(t, 1)
+	a := analyse(run, nil)
+	if _, never, _ := a.pairDelays([]int{0, 1, 2}); never != 0 {
+		t.Fatalf("%d blocks never arrived, and all did", never)
+	}
+	a.quiet[0].Miner, a.quiet[0].ArrivalS = 1, []float64{math.NaN(), math.NaN(), a.quiet[0].FoundS + 0.1, math.NaN(), math.NaN()}
+	if _, never, _ := a.pairDelays([]int{0, 1, 2}); never != 1 {
+		t.Errorf("never arrived at %d miners, want node 2 alone", never)
 	}
 }
 

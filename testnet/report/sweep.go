@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -117,8 +118,8 @@ type SweepEnergy struct {
 	Method    string       `json:"method"`
 	Measured  bool         `json:"measured"` // else modelled
 	Joules    *float64     `json:"joules_per_payment,omitempty"`
-	ByReplica []float64    `json:"joules_per_payment_by_replica,omitempty"`
-	Elsewhere []EnergyCost `json:"on_other_hardware,omitempty"` // what the same payments would cost
+	ByReplica []*float64   `json:"joules_per_payment_by_replica,omitempty"` // nil: none was confirmed
+	Elsewhere []EnergyCost `json:"on_other_hardware,omitempty"`             // what the same payments would cost
 }
 
 // EnergyCost is the energy of mining at some hash rate, shared by as many payments a
@@ -255,9 +256,13 @@ func (t *Tradeoffs) stale(o *Tradeoff, summaries []*record.Summary, confidence f
 	p.take(pooled, confidence)
 	d.Blocks, d.StaleBlocks, d.Share = p.Blocks, p.StaleBlocks, p.Share
 	d.Predicted, d.PredictedError, d.Inside = p.Predicted, p.PredictedError, p.Inside
+	where := "below " + percent(d.Share.High)
+	if d.StaleBlocks > 0 {
+		where = fmt.Sprintf("between %s and %s", percent(d.Share.Low), percent(d.Share.High))
+	}
 	switch need := stats.SampleSizeWithin(d.Predicted, d.Predicted/2); {
 	case d.Predicted == 0:
-		t.missing(o, "no block is predicted to go stale, and of %s %d did: that says of the stale rate only that it is below %s.", count(p.Blocks, "block"), d.StaleBlocks, percent(d.Share.High))
+		t.missing(o, "no block is predicted to go stale, and of %s %d did: that says of the stale rate only that it is %s.", count(p.Blocks, "block"), d.StaleBlocks, where)
 	case p.effective < float64(need):
 		t.missing(o, "%s, worth %.0f with the error of the prediction, and about %d are needed until the stale rate is known within half of itself.", count(p.Blocks, "block"), p.effective, need)
 	}
@@ -292,15 +297,21 @@ func (o *Tradeoff) risks(attackers []float64) {
 	}
 }
 
-// energy is what a payment costs, here and elsewhere.
+// energy is what a payment costs, here and elsewhere. A replica in which none was confirmed
+// took its energy, too.
 func (o *Tradeoff) energy(s Sweep, summaries []*record.Summary) {
 	joules, confirmed := 0.0, 0
 	for _, r := range summaries {
-		if n := r.Energy.Payments; n > 0 && r.Energy.Method != "" {
-			joules, confirmed = joules+r.Energy.Joules, confirmed+n
+		var each *float64
+		if r.Energy.Method != "" {
+			joules, confirmed = joules+r.Energy.Joules, confirmed+r.Energy.Payments
 			o.Energy.Method, o.Energy.Measured = r.Energy.Method, r.Energy.Measured
-			o.Energy.ByReplica = append(o.Energy.ByReplica, r.Energy.Joules/float64(n))
+			if n := r.Energy.Payments; n > 0 {
+				x := r.Energy.Joules / float64(n)
+				each = &x
+			}
 		}
+		o.Energy.ByReplica = append(o.Energy.ByReplica, each)
 	}
 	if confirmed > 0 {
 		each := joules / float64(confirmed)

@@ -121,7 +121,7 @@ func (t *Tradeoffs) runTable() table {
 				row[4] = percent(s.ByReplica[k])
 			}
 			if e := p.Energy.ByReplica; len(e) == len(p.Runs) {
-				row[5] = chart.Quantity(e[k], "J")
+				row[5] = joulesText(e[k])
 			}
 			o.Rows = append(o.Rows, row)
 		}

@@ -158,19 +158,35 @@ func TestTradeoffsWithLittle(t *testing.T) {
 	}
 }
 
+// TestEnergyOfUnpaid: a replica in which no payment was confirmed took energy all the same.
+func TestEnergyOfUnpaid(t *testing.T) {
+	o := Tradeoff{PaymentsPerS: 1}
+	o.energy(Sweep{Model: energy.ASICFleet()}, []*record.Summary{
+		{Energy: record.Energy{Method: "a model", Joules: 300}},
+		{Energy: record.Energy{Method: "a model", Joules: 500, Payments: 100}},
+	})
+	if e := o.Energy; e.Joules == nil || *e.Joules != 8 || len(e.ByReplica) != 2 || e.ByReplica[0] != nil || e.ByReplica[1] == nil || *e.ByReplica[1] != 5 {
+		t.Errorf("%+v", e)
+	}
+}
+
 // TestStaleRateOfLittle says what so few stale blocks tell: none where none is predicted, and
 // fewer than there are blocks where the prediction is not exact.
 func TestStaleRateOfLittle(t *testing.T) {
-	rate := func(blocks int, predicted, err float64) string {
+	some := func(blocks int, share, predicted, err float64) string {
 		var r Tradeoffs
 		o := Tradeoff{IntervalS: 1, MaxWeight: 8000}
-		s := &record.Summary{StaleRate: &record.StaleRate{Method: "simulated", ComparedBlocks: blocks, Compared: record.Interval{Value: predicted}, Predicted: predicted, PredictedError: err}}
+		s := &record.Summary{StaleRate: &record.StaleRate{Method: "simulated", ComparedBlocks: blocks, Compared: record.Interval{Value: share}, Predicted: predicted, PredictedError: err}}
 		if d := r.stale(&o, []*record.Summary{s}, 0.95); d == nil || d.Blocks != blocks {
 			t.Errorf("%+v", d)
 		}
 		return strings.Join(r.Missing, "\n")
 	}
+	rate := func(blocks int, predicted, err float64) string { return some(blocks, predicted, predicted, err) }
 	if got := rate(200, 0, 0); !strings.Contains(got, "no block is predicted to go stale, and of 200 blocks 0 did: that says of the stale rate only that it is below 1.8") {
+		t.Error(got)
+	}
+	if got := some(200, 0.05, 0, 0); !strings.Contains(got, "of 200 blocks 10 did: that says of the stale rate only that it is between 2.74\u00a0% and 8.96\u00a0%.") {
 		t.Error(got)
 	}
 	if got := rate(200, 0.1, 0.001); got != "" { // it takes 139

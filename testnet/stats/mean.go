@@ -2,10 +2,10 @@ package stats
 
 import "math"
 
-// ExponentialMean is the 95 % interval of the mean of exponential times of which n have that
-// mean: 2·n·mean/χ² with 2·n degrees of freedom; χ² by the cube root (Wilson and Hilferty
-// 1931, "The distribution of chi-square", PNAS 17), right to four digits from 30 times on.
-// NaN of none.
+// ExponentialMean is the 95 % interval of the mean of an exponential distribution, from the
+// mean of n values of it: 2·n·mean/χ², the quantiles of χ² being those of 2·n degrees of
+// freedom, by the cube root (Wilson and Hilferty 1931, "The distribution of chi-square",
+// PNAS 17), which is right to four digits from 30 values on. NaN of no values.
 func ExponentialMean(mean float64, n int) (low, high float64) {
 	if n < 1 || !(mean >= 0) {
 		return math.NaN(), math.NaN()

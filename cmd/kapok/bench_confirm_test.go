@@ -243,7 +243,8 @@ func TestBenchConfirm(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &r.Payments
-	if !r.Complete || r.Blocks < 6 || p.Submitted == 0 || p.Lost+p.Refused+p.Unanswered > 0 || p.Confirmed != p.Submitted {
+	// The first of them may have been found as the measurement began, and be a tip only then.
+	if !r.Complete || r.Blocks < 5 || p.Submitted == 0 || p.Lost+p.Refused+p.Unanswered > 0 || p.Confirmed != p.Submitted {
 		t.Errorf("%+v", r)
 	}
 	last := r.Delays[len(r.Delays)-1]

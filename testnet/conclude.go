@@ -30,7 +30,7 @@ func (r *run) conclude(ctx context.Context, patience time.Duration) {
 	defer cancel()
 	_ = r.mine(ctx, false) // a node that cannot be told has ended, or is about to
 	// The nodes' payments first: what a block takes in between is in the best chain then.
-	if err := errors.Join(r.ledger.look(ctx, r.net.client), r.learn(ctx)); err != nil && r.Spec.Coins > 0 {
+	if err := errors.Join(r.ledger.look(ctx, r.net.client), r.learn(ctx, r.net.client, learnTime)); err != nil && r.Spec.Coins > 0 {
 		r.manifest.PaymentsUnknown = strings.ReplaceAll(err.Error(), "\n", "; ")
 		r.Log.Warn("what became of the payments is not known", "err", err)
 	}
@@ -172,8 +172,9 @@ func (r *run) keepTables(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		began := time.Now()
-		if err := r.tables(ctx); err != nil {
+		_ = r.learn(ctx, r.net.client, learnTime) // it is tried again in a few seconds
+		began := time.Now()                       // of the work: a node that answers late is none
+		if err := r.tables(); err != nil {
 			return err
 		}
 		timer.Reset(max(tablesEvery, tablesShare*time.Since(began)))
@@ -181,8 +182,7 @@ func (r *run) keepTables(ctx context.Context) error {
 }
 
 // tables writes down the blocks and payments until now.
-func (r *run) tables(ctx context.Context) error {
-	_ = r.learn(ctx) // it is tried again in a few seconds
+func (r *run) tables() error {
 	if err := r.recorder.fault(); err != nil {
 		return err
 	}

@@ -285,7 +285,7 @@ func TestDoubleSpend(t *testing.T) {
 	go func() { attacked <- r.act(ctx, t.Context(), e) }()
 	taken := false
 	err := r.until(t.Context(), 50*time.Second, func() bool {
-		r.learn(t.Context())
+		r.learn(t.Context(), r.net.client, learnTime)
 		taken = slices.ContainsFunc(r.ledger.rows(), func(p record.Payment) bool { return p.Status == record.Conflicted })
 		return taken
 	})

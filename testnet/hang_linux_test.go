@@ -12,6 +12,23 @@ import (
 	"github.com/kapok-chain/kapok/testnet/spec"
 )
 
+// hangs stops a node's process until the function that it returns is called, or the test
+// ends.
+func hangs(t *testing.T, s *seat) (goOn func()) {
+	t.Helper()
+	m, _ := s.current()
+	if err := syscall.Kill(m.where().PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	goOn = sync.OnceFunc(func() {
+		if err := syscall.Kill(m.where().PID, syscall.SIGCONT); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(goOn)
+	return goOn
+}
+
 // A process that hangs, so that nobody reads what is written to it, keeps nobody waiting
 // past their patience; and it is the old one when it goes on.
 func TestProcessThatHangs(t *testing.T) {
@@ -21,16 +38,7 @@ func TestProcessThatHangs(t *testing.T) {
 	quiet(s)
 	r := smallRun(t, smallOptions(t, s))
 	hung := r.net.seats[2]
-	m, _ := hung.current()
-	if err := syscall.Kill(m.where().PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	goOn := sync.OnceFunc(func() {
-		if err := syscall.Kill(m.where().PID, syscall.SIGCONT); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(goOn)
+	goOn := hangs(t, hung)
 	const calls = 20 // of 10 kB, more than a pipe takes
 	answers := make(chan error, calls)
 	for range calls {
@@ -60,5 +68,26 @@ func TestProcessThatHangs(t *testing.T) {
 	}
 	if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: spec.Stop, Nodes: []int{2}}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Of a node that hangs nobody learns what is in the blocks; the next one is asked then.
+func TestLearnsPastANodeThatHangs(t *testing.T) {
+	t.Parallel()
+	s := smallSpec(t, 2)
+	s.Nodes[0].Process = true
+	r := smallRun(t, smallOptions(t, s))
+	eventually(t, r, "a block at both nodes", func() bool { return lowest(r.recorder.tips) > s.Prelude })
+	if err := r.mine(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.agree(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	hangs(t, r.net.seats[0])
+	ctx, cancel := context.WithTimeout(t.Context(), commandTime)
+	defer cancel()
+	if err := r.learn(ctx, r.net.client, 500*time.Millisecond); err != nil || r.ledger.best.IsZero() {
+		t.Errorf("learn returned %v", err)
 	}
 }

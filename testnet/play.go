@@ -26,6 +26,10 @@ const (
 	// block may be on its way before branches are thought to be of equal work.
 	settleTime  = 3 * time.Second
 	settleReach = 10
+	// learnTime is how long one node has to say what is in the blocks that came since the
+	// last time: milliseconds on an idle machine. What it has said by then need not be
+	// asked for again.
+	learnTime = 10 * time.Second
 	// endTime bounds how long the nodes are asked what they ended with, and hurriedTime
 	// the same where somebody waits for the end.
 	endTime     = 60 * time.Second
@@ -295,7 +299,7 @@ func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
 		if best.Hash == last {
 			return false
 		}
-		if r.learn(ctx) == nil {
+		if r.learn(ctx, r.net.client, learnTime) == nil {
 			last = best.Hash
 		}
 		return r.ledger.settled()
@@ -303,8 +307,9 @@ func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
 }
 
 // learn tells the ledger of the best chain. It fails where no node can be asked what is
-// in it.
-func (r *run) learn(ctx context.Context) error {
+// in it; each has so much time for its answer, so that one that hangs leaves the next one
+// some.
+func (r *run) learn(ctx context.Context, nodes clients, patience time.Duration) error {
 	var best tipSighting
 	var at []int
 	r.recorder.look(func() {
@@ -318,15 +323,16 @@ func (r *run) learn(ctx context.Context) error {
 	if best.Height <= r.ledger.base {
 		return nil // there are no payments in it
 	}
-	ctx, cancel := context.WithTimeout(ctx, commandTime)
-	defer cancel()
 	err := fmt.Errorf("no node runs that has block %s", best.Hash)
 	for _, node := range at {
-		client := r.net.client(node)
+		client := nodes(node)
 		if client == nil {
 			continue
 		}
-		if err = r.ledger.learn(ctx, client, best.Hash); err == nil {
+		asking, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
+		err = r.ledger.learn(asking, client, best.Hash)
+		cancel()
+		if err == nil {
 			return nil
 		}
 	}

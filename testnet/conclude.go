@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kapok-chain/kapok/rpc"
 	"github.com/kapok-chain/kapok/testnet/record"
 	"github.com/kapok-chain/kapok/testnet/stats"
 )
@@ -24,13 +26,29 @@ func (n *network) running() (nodes []int) {
 }
 
 // conclude notes how the network ends, as far as the nodes say so in time: what they
-// stand at, what became of the payments, and what the measured part has cost.
+// stand at, what became of the payments, and what the measured part has cost. Each of
+// these steps has its own patience, and a node that does not answer the first one is left
+// out of the others: it takes no time of theirs.
 func (r *run) conclude(ctx context.Context, patience time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_ = r.mine(ctx, false) // a node that cannot be told has ended, or is about to
+	within := func(step func(context.Context) error) error {
+		ctx, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
+		defer cancel()
+		return step(ctx)
+	}
+	mute := r.rest(ctx, patience)
+	talking := func(node int) *rpc.Client {
+		if mute[node] != nil {
+			return nil
+		}
+		return r.net.client(node)
+	}
 	// The nodes' payments first: what a block takes in between is in the best chain then.
-	if err := errors.Join(r.ledger.look(ctx, r.net.client), r.learn(ctx, r.net.client, learnTime)); err != nil && r.Spec.Coins > 0 {
+	err := cmp.Or(mute...) // what such a node has of them nobody knows
+	if err == nil {
+		err = within(func(ctx context.Context) error { return r.ledger.look(ctx, talking) })
+	}
+	err = errors.Join(err, within(func(ctx context.Context) error { return r.learn(ctx, talking, learnTime) }))
+	if err != nil && r.Spec.Coins > 0 {
 		r.manifest.PaymentsUnknown = strings.ReplaceAll(err.Error(), "\n", "; ")
 		r.Log.Warn("what became of the payments is not known", "err", err)
 	}
@@ -39,20 +57,36 @@ func (r *run) conclude(ctx context.Context, patience time.Duration) {
 		return // it did not come to the measured part
 	}
 	if r.to.at.IsZero() {
-		r.to = r.mark(ctx)
+		r.to = r.mark(ctx, patience)
 		r.manifest.MeasuredToS = r.recorder.since(r.to.at)
 	}
 	end := r.cost()
-	end.Nodes = r.ends(ctx, patience)
+	end.Nodes = r.ends(ctx, patience, mute)
 	end.PeakRSSBytes = r.net.usage.peakBytes()
 	r.manifest.End = end
 }
 
-// ends asks the nodes that run what they stand at.
-func (r *run) ends(ctx context.Context, patience time.Duration) []record.NodeEnd {
+// rest has the miners rest, and returns by node which of them did not answer, and why: nil
+// for one that did, and for one that has ended, or ends just now.
+func (r *run) rest(ctx context.Context, patience time.Duration) (mute []error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
+	defer cancel()
+	mute = make([]error, len(r.net.seats))
+	_ = r.net.each(len(mute), func(s *seat) error {
+		mute[s.node] = s.mine(ctx, false)
+		return nil
+	})
+	return mute
+}
+
+// ends asks the nodes that run what they stand at, but for those that are mute.
+func (r *run) ends(ctx context.Context, patience time.Duration, mute []error) []record.NodeEnd {
 	var mu sync.Mutex
 	ends := make(map[int]record.NodeEnd)
 	_ = r.net.each(len(r.net.seats), func(s *seat) error {
+		if mute[s.node] != nil {
+			return nil
+		}
 		got, err := s.get(ctx, &command{Op: opState}, patience)
 		if err != nil || got.State == nil {
 			return nil

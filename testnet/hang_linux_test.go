@@ -91,3 +91,27 @@ func TestLearnsPastANodeThatHangs(t *testing.T) {
 		t.Errorf("learn returned %v", err)
 	}
 }
+
+// One node that hangs keeps none of the others from saying what the run ended with.
+func TestConcludesBesideANodeThatHangs(t *testing.T) {
+	t.Parallel()
+	s := smallSpec(t, 3)
+	s.Nodes[1].Process, s.Nodes[2].Process = true, true
+	r := smallRun(t, smallOptions(t, s))
+	eventually(t, r, "a block", func() bool { return lowest(r.recorder.tips) > s.Prelude })
+	r.from = r.mark(t.Context(), commandTime)
+	hangs(t, r.net.seats[2])
+	const patience = 2 * time.Second
+	began := time.Now()
+	r.conclude(t.Context(), patience)
+	if took := time.Since(began); took > 4*patience { // it is waited for twice
+		t.Errorf("it took %v", took)
+	}
+	end := r.manifest.End
+	if end == nil || len(end.Nodes) != 2 || end.Nodes[0].Node != 1 || end.Nodes[1].Node != 2 {
+		t.Errorf("the end is %+v", end)
+	}
+	if why := r.manifest.PaymentsUnknown; !strings.Contains(why, "node 3") || strings.Contains(why, "block") || r.ledger.best.IsZero() {
+		t.Errorf("payments are unknown, since %q; the best block is %s", why, r.ledger.best)
+	}
+}

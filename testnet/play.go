@@ -30,9 +30,9 @@ const (
 	// last time: milliseconds on an idle machine. What it has said by then need not be
 	// asked for again.
 	learnTime = 10 * time.Second
-	// endTime bounds how long the nodes are asked what they ended with, and hurriedTime
-	// the same where somebody waits for the end.
-	endTime     = 60 * time.Second
+	// endTime bounds how long the nodes are asked each of the things that they ended with,
+	// and hurriedTime the same where somebody waits for the end.
+	endTime     = commandTime
 	hurriedTime = 5 * time.Second
 )
 
@@ -47,8 +47,11 @@ type mark struct {
 	height uint32
 }
 
-// mark reads the meters.
-func (r *run) mark(ctx context.Context) mark {
+// mark reads the meters. Of a node that does not answer in time they are what it said
+// last.
+func (r *run) mark(ctx context.Context, patience time.Duration) mark {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	n := len(r.net.seats)
 	m := mark{at: time.Now(), hashes: make([]float64, n), due: make([]float64, n)}
 	_ = r.net.each(n, func(s *seat) error {
@@ -193,7 +196,7 @@ func (r *run) mine(ctx context.Context, on bool) error {
 
 // measure is the measured part, with the file's events.
 func (r *run) measure(ctx context.Context) error {
-	r.from = r.mark(ctx)
+	r.from = r.mark(ctx, commandTime)
 	r.manifest.MeasuredFromS = r.recorder.since(r.from.at)
 	if err := r.writer.Manifest(r.manifest); err != nil {
 		return err
@@ -209,7 +212,11 @@ func (r *run) measure(ctx context.Context) error {
 	waited := r.untilMeasured(ctx, played)
 	end()
 	err := errors.Join(waited, <-played)
-	r.to = r.mark(context.WithoutCancel(ctx))
+	patience := commandTime
+	if ctx.Err() != nil {
+		patience = hurriedTime
+	}
+	r.to = r.mark(context.WithoutCancel(ctx), patience)
 	r.manifest.MeasuredToS = r.recorder.since(r.to.at)
 	return err
 }

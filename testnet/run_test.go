@@ -149,7 +149,7 @@ func oneTip(t *testing.T, r *run) {
 	if err := r.agree(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	ends := r.ends(t.Context(), commandTime)
+	ends := r.ends(t.Context(), commandTime, make([]error, len(r.net.seats)))
 	if len(ends) != len(r.net.running()) {
 		t.Errorf("%d nodes say what they stand at, %d run", len(ends), len(r.net.running()))
 	}

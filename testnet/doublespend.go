@@ -304,8 +304,11 @@ func (d *doubleSpend) race(ctx context.Context, coin *spentTwice, parent *consen
 		}
 		switch d.judgeRace(int(private.Height)-int(public.Height), confirmed) {
 		case raceWon:
+			if err := d.collect(ctx, r, private, confirmed); err != nil {
+				return err
+			}
 			d.missed += int(public.Height-parent.Height) - confirmed
-			return d.collect(ctx, r, private, confirmed)
+			return nil
 		case raceGivenUp:
 			d.missed += int(public.Height-parent.Height) - confirmed
 			d.outcome.Tries++
@@ -411,24 +414,17 @@ func (d *doubleSpend) collect(ctx context.Context, r *secretRace, secret *consen
 	return nil
 }
 
-// settle waits until the public chain is longer than the branch that was published, or
-// ctx ends, and returns its tip.
+// settle waits until the public chain is longer than the branch that was published, and
+// returns its tip. Where ctx ends before, nobody knows how the try would have ended.
 func (d *doubleSpend) settle(ctx context.Context, published *consensus.BlockIndex) (*consensus.BlockIndex, error) {
 	for {
 		public, err := d.join(ctx)
-		if err == nil && public.Height > published.Height {
-			return public, nil
-		}
-		if err != nil && ended(ctx, err) != nil {
-			return nil, err
+		if err != nil || public.Height > published.Height {
+			return public, err
 		}
 		select {
 		case <-ctx.Done():
-			err := d.Public.Do(func(n *node.Node, _ time.Time) error {
-				public = n.Tip()
-				return nil
-			})
-			return public, err
+			return nil, ctx.Err()
 		case <-d.moved:
 		}
 	}

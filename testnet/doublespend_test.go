@@ -115,9 +115,9 @@ func TestDoubleSpendOnTwoNodes(t *testing.T) {
 			{"finds s6", "p6", "s6", "s6"},
 		}, want: record.Attack{Blocks: 1}, values: map[string]any{"withheld_blocks": 1}},
 		{name: "the end comes when all is published", how: doubleSpendConfig{Confirmations: 1}, coins: 1, steps: [][4]string{
-			{"others p6", "p6", "a5", ""},
-			{"finds s6 s7", "s7", "s7", ""},
-		}, want: record.Attack{Blocks: 2, Own: 2, Tries: 1, Won: 1}},
+			{"others a6 q7", "q7", "a5", ""},
+			{"finds s6 s7 s8", "s8", "s8", ""},
+		}, want: record.Attack{Blocks: 3, Own: 3}, values: map[string]any{"blocks_without_payment": 0}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -20,14 +20,18 @@ const (
 	// the same: a node that is cut off, or whose mempool is full, may never have it. Gossip
 	// takes a second or two.
 	poolTime = 30 * time.Second
+	// leastMaking is what a template is thought to take at least, though one of an empty
+	// mempool takes some 0.1 ms: the machine may do something else meanwhile. 200 times as
+	// long are the 250 ms that miners wait in any case.
+	leastMaking = 1250 * time.Microsecond
 )
 
 // templateTime is how long a payment that is in a mempool may take into the template that
 // is mined, where it takes so long to make one: miners look at their mempools each 250 ms,
-// or each 200 times as long as their last template has taken (package node), which may have
-// taken twice as long.
+// or each 200 times as long as their last template has taken (package node). That one may
+// have taken twice as long as those that were tried, and as leastMaking in any case.
 func templateTime(making time.Duration) time.Duration {
-	return 2 * max(250*time.Millisecond, 200*making)
+	return 200 * 2 * max(making, leastMaking)
 }
 
 // takeCoins signs the payments of a double spend's tries, each coin to somebody else and

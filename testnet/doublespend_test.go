@@ -311,3 +311,41 @@ func TestDoubleSpendWaitsForMempools(t *testing.T) {
 		})
 	}
 }
+
+// Where templates take long, the race begins so much later, by the longest of those that
+// were tried.
+func TestDoubleSpendWaitsForSlowTemplates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLair(t, "genesis - a1..a5", "a5")
+		coin := l.coins(1)[0]
+		var slow time.Duration // that the machine lost by now: in a bubble nothing else takes time
+		took := []time.Duration{1, 7, 2, 1, 3}
+		readings := 0
+		l.cfg.Now = func() time.Time { return time.Now().Add(slow) }
+		d, err := newDoubleSpend(l.cfg, doubleSpendConfig{Confirmations: 1, Next: func(context.Context) (*spentTwice, error) { return coin, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		coin.Answer = func(error) { // from now on the clock is read for templates alone, before and after each
+			d.Now = func() time.Time {
+				if readings%2 == 1 && readings/2 < len(took) {
+					slow += took[readings/2] * time.Millisecond
+				}
+				readings++
+				return time.Now().Add(slow)
+			}
+		}
+		l.begin(d.run)
+		const settles = 400 * 7 * time.Millisecond
+		<-time.After(settles - time.Millisecond)
+		synctest.Wait()
+		l.works()
+		<-time.After(time.Millisecond)
+		synctest.Wait()
+		l.works(coin.Back.TxID())
+		if readings != 2*len(took) {
+			t.Errorf("the clock was read %d times, expected %d templates", readings, len(took))
+		}
+		l.end()
+	})
+}

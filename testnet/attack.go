@@ -27,10 +27,10 @@ type attackConfig struct {
 	Began time.Time        // of the run: the times of records count from here
 	Now   func() time.Time // the machine's clock, whatever the nodes' say
 	Tell  func(record.Event)
-	// Hashes says how many hashes the attacker's miners and all miners have done since the
-	// run's start; nil: that is not known.
-	Hashes func() (own, all float64)
-	Log    *slog.Logger
+	// Done says which share of the hashes since the private node began to mine the attacker
+	// has done, 0 where that is not known; nil: it never is.
+	Done func() float64
+	Log  *slog.Logger
 }
 
 // attacker is what both kinds of attack have in common.
@@ -64,8 +64,12 @@ func newAttacker(cfg attackConfig, kind record.Role) (*attacker, error) {
 // outcome holds whatever came before an error.
 func (a *attacker) attack(ctx context.Context, body func(context.Context) error) error {
 	a.outcome.FromS = a.since()
-	share := a.share()
-	defer func() { a.outcome.ToS, a.outcome.ShareDone = a.since(), share() }()
+	defer func() {
+		a.outcome.ToS = a.since()
+		if a.Done != nil {
+			a.outcome.ShareDone = a.Done()
+		}
+	}()
 	var err error
 	if a.start, err = tipOf(ctx, a.Public); err != nil {
 		return ended(ctx, err)
@@ -74,21 +78,6 @@ func (a *attacker) attack(ctx context.Context, body func(context.Context) error)
 		return err
 	}
 	return a.count(context.WithoutCancel(ctx))
-}
-
-// share begins to measure the attacker's share of the hashes, and returns what says it.
-func (a *attacker) share() func() float64 {
-	if a.Hashes == nil {
-		return func() float64 { return 0 }
-	}
-	own, all := a.Hashes()
-	return func() float64 {
-		nowOwn, nowAll := a.Hashes()
-		if nowAll <= all {
-			return 0
-		}
-		return (nowOwn - own) / (nowAll - all)
-	}
 }
 
 // followed runs body while changes of both tips make a.moved ready.

@@ -62,11 +62,12 @@ func (r *run) attacker(e *spec.Event, public, private *local) (act func(context.
 		whole += n.HashesPerS
 	}
 	var tells error
+	var done func() float64
 	cfg := attackConfig{
 		Node: e.Nodes[0], Share: r.Spec.Nodes[e.Nodes[0]].HashesPerS / whole,
 		Public: public.Runner, Private: private.Runner, Began: r.began, Now: time.Now, Log: r.Log,
-		Tell:   func(e record.Event) { tells = errors.Join(tells, r.writer.Event(e)) },
-		Hashes: func() (own, all float64) { return r.hashes(e.Nodes[0]) },
+		Tell: func(e record.Event) { tells = errors.Join(tells, r.writer.Event(e)) },
+		Done: func() float64 { return done() },
 	}
 	run := func(a *attacker, attack func(context.Context) (record.Attack, error)) func(context.Context) error {
 		return func(ctx context.Context) error {
@@ -75,6 +76,7 @@ func (r *run) attacker(e *spec.Event, public, private *local) (act func(context.
 				err = a.feed(ctx, tip)
 			}
 			if err == nil {
+				done = r.shareDone(e.Nodes[0]) // before its first hash
 				err = private.mine()
 			}
 			if err != nil {
@@ -103,18 +105,42 @@ func (r *run) attacker(e *spec.Event, public, private *local) (act func(context.
 	return nil, fmt.Errorf("%s is no attack", e.Kind)
 }
 
-// hashes are those that a node has done since the run's start, and all nodes together.
-func (r *run) hashes(node int) (own, all float64) {
+// countTime is how long a node may take to say how many hashes it has done before an
+// attack goes on without its answer: whoever wants to end it waits so long, too.
+const countTime = 2 * time.Second
+
+// shareDone returns what says which share of the hashes from now on a node has done: 0
+// where a node that runs does not answer in time, now or then.
+func (r *run) shareDone(node int) func() float64 {
+	own, all, known := r.hashes(node)
+	return func() float64 {
+		nowOwn, nowAll, nowKnown := r.hashes(node)
+		if !known || !nowKnown || nowAll <= all {
+			return 0
+		}
+		return (nowOwn - own) / (nowAll - all)
+	}
+}
+
+// hashes are those that a node has done since the run's start, and all nodes together;
+// false where one that runs does not answer in time.
+func (r *run) hashes(node int) (own, all float64, known bool) {
+	ctx, cancel := context.WithTimeout(r.net.life, countTime)
+	defer cancel()
 	done := make([]float64, len(r.net.seats))
-	_ = r.net.each(len(done), func(s *seat) error {
-		p, _ := s.probe(r.net.life)
+	err := r.net.each(len(done), func(s *seat) error {
+		m, _ := s.current()
+		p, up := s.probe(ctx)
 		done[s.node] = p.Hashes
+		if m != nil && !up {
+			return errSilent
+		}
 		return nil
 	})
 	for _, hashes := range done {
 		all += hashes
 	}
-	return done[node], all
+	return done[node], all, err == nil
 }
 
 // startPrivate starts the second node of an attacker, which listens for nobody and dials

@@ -3,6 +3,7 @@ package testnet
 import (
 	"context"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -154,4 +155,32 @@ func TestAttackersThatCannotBe(t *testing.T) {
 	if _, err := newSelfish(attackConfig{Public: a, Private: a, Share: 0.3}); err == nil {
 		t.Error("a selfish miner of one node")
 	}
+}
+
+// The share of the hashes that an attacker has done is unknown while a node that runs does
+// not answer, for which nobody waits long; one that is down counts with what it had done.
+func TestShareOfHashesDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &run{net: &network{}}
+		r.net.life = t.Context()
+		r.net.failed, r.net.fail = context.WithCancelCause(t.Context())
+		own, other, mute := &probed{hashes: 100, asked: func() {}}, &probed{hashes: 300, asked: func() {}}, &silent{answers: true}
+		r.net.seats = []*seat{{net: r.net, member: own}, {net: r.net, node: 1, member: other}, {net: r.net, node: 2, member: mute}, {net: r.net, node: 3, hashes: 1000}}
+		done := r.shareDone(0)
+		own.hashes, other.hashes = 130, 370
+		if got := done(); math.Abs(got-0.3) > 1e-9 {
+			t.Errorf("it has done %g of the hashes, expected 0.3", got)
+		}
+		mute.answers = false
+		began := time.Now()
+		if got := done(); got != 0 || time.Since(began) > countTime {
+			t.Errorf("it has done %g of the hashes, and a node did not say what it did; that took %v", got, time.Since(began))
+		}
+		done = r.shareDone(0)
+		mute.answers = true
+		own.hashes, other.hashes = 200, 400
+		if got := done(); got != 0 {
+			t.Errorf("it has done %g of the hashes, and a node did not say where it began", got)
+		}
+	})
 }

@@ -115,3 +115,26 @@ func TestConcludesBesideANodeThatHangs(t *testing.T) {
 		t.Errorf("payments are unknown, since %q; the best block is %s", why, r.ledger.best)
 	}
 }
+
+// A process that hangs is killed like any other, and soon.
+func TestKillsANodeThatHangs(t *testing.T) {
+	t.Parallel()
+	s := smallSpec(t, 2)
+	s.Nodes[1].Process = true
+	quiet(s)
+	r := smallRun(t, smallOptions(t, s))
+	m, _ := r.net.seats[1].current()
+	if err := syscall.Kill(m.where().PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: spec.Kill, Nodes: []int{1}}); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*lastWordTime {
+		t.Errorf("it took %v to kill it", took)
+	}
+	if up := r.net.running(); len(up) != 1 || r.net.failed.Err() != nil {
+		t.Errorf("nodes %v run: %v", up, context.Cause(r.net.failed))
+	}
+}

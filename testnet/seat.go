@@ -25,6 +25,9 @@ const (
 	// connectTime is how long a node may take until it has all its connections: a dial
 	// and a session take up to 15 s each, and the first ones may collide.
 	connectTime = 60 * time.Second
+	// lastWordTime is how long a node that is killed has to say how many hashes it has done:
+	// its end is not to wait for that.
+	lastWordTime = time.Second
 	// hungTime is how long a node may leave each probe unanswered before it fails the run:
 	// three of them, one after the other, for the machine may be busy for once.
 	hungTime = 3 * commandTime
@@ -186,12 +189,16 @@ func (s *seat) keep(ctx context.Context, to *seat) error {
 
 // leave takes the node off its seat: nobody asks it for anything any more. Whoever calls
 // it has the turn, ends the node, and calls left then: until that the node is at work.
-func (s *seat) leave(ctx context.Context) (member, error) {
+//
+// Its hashes are those that it says within a time, or has said last.
+func (s *seat) leave(ctx context.Context, patience time.Duration) (member, error) {
 	m, _ := s.current()
 	if m == nil {
 		return nil, errDown
 	}
-	s.probe(ctx) // the last word on its hashes
+	probing, cancel := context.WithTimeout(ctx, patience)
+	s.probe(probing)
+	cancel()
 	if !s.vacate(m) {
 		return nil, errDown
 	}
@@ -230,7 +237,7 @@ func (s *seat) stop(ctx context.Context) error {
 	defer s.turn.Unlock()
 	// It finds no block on its way out. One that does not hear is stopped all the same.
 	_ = s.ask(ctx, &command{Op: opRest})
-	m, err := s.leave(ctx)
+	m, err := s.leave(ctx, commandTime)
 	if err != nil {
 		return err
 	}
@@ -247,7 +254,7 @@ func (s *seat) kill(ctx context.Context) error {
 	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	m, err := s.leave(ctx)
+	m, err := s.leave(ctx, lastWordTime)
 	if err != nil {
 		return err
 	}

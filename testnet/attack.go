@@ -77,7 +77,7 @@ func (a *attacker) attack(ctx context.Context, body func(context.Context) error)
 	if err = ended(ctx, a.followed(ctx, body)); err != nil {
 		return err
 	}
-	return a.count(context.WithoutCancel(ctx))
+	return a.count(ctx)
 }
 
 // followed runs body while changes of both tips make a.moved ready.
@@ -237,9 +237,12 @@ func (a *attacker) owns(hash consensus.Hash) bool {
 }
 
 // count fills in which blocks of the best chain are the attacker's, as the public node
-// sees it at the end, when it has done what the attack has asked of it.
+// sees it at the end, when it has done what the attack has asked of it. It is asked even
+// where ctx has ended.
 func (a *attacker) count(ctx context.Context) error {
-	return a.Public.DoSettled(ctx, func(n *node.Node, _ time.Time) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTime)
+	defer cancel()
+	err := a.Public.DoSettled(ctx, func(n *node.Node, _ time.Time) error {
 		a.outcome.Blocks, a.outcome.Own = 0, 0
 		for b := n.Tip(); b != nil && b.Height > a.start.Height; b = b.Parent {
 			a.outcome.Blocks++
@@ -249,6 +252,10 @@ func (a *attacker) count(ctx context.Context) error {
 		}
 		return nil
 	})
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("the attacker's public node has not come to rest within %v: it hangs, or the machine has far too little for it", commandTime)
+	}
+	return err
 }
 
 // withheld counts the blocks of the private chain that never came out. They stay where

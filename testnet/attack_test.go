@@ -184,3 +184,52 @@ func TestShareOfHashesDone(t *testing.T) {
 		}
 	})
 }
+
+// stuckDisk is a store whose disk takes nothing until release is closed.
+type stuckDisk struct {
+	storage.Store
+	release chan struct{}
+}
+
+func (s *stuckDisk) Sync() error {
+	<-s.release
+	return s.Store.Sync()
+}
+
+// A public node that hangs in the end does not keep the attack from ending.
+func TestAttackEndsWhereItsNodeHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLair(t, "genesis - a1..a6", "a5")
+		disk := &stuckDisk{storage.OpenMemory(l.c.Params, true), make(chan struct{})}
+		n, err := node.New(node.Config{
+			Params: l.c.Params, Store: disk, Mempool: mempool.DefaultConfig(), P2P: p2p.Config{Params: l.c.Params}, Rand: rand.New(rand.NewPCG(1, 1)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.cfg.Public = node.NewRunner(n, nil, consensus.Verifier{Workers: 1}, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		var life sync.WaitGroup
+		life.Go(func() {
+			if err := l.cfg.Public.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		defer life.Wait()
+		defer cancel()
+		defer close(disk.release)
+		a, err := newAttacker(l.cfg, record.Selfish)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		err = a.attack(t.Context(), func(context.Context) error {
+			l.find(l.cfg.Public, "a1")
+			synctest.Wait()
+			return nil
+		})
+		if took := time.Since(began); took != commandTime || err == nil || !strings.Contains(err.Error(), "has not come to rest within 30s") {
+			t.Errorf("after %v the attack returned %v", took, err)
+		}
+	})
+}

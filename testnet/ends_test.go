@@ -5,9 +5,13 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/kapok-chain/kapok/consensus"
+	"github.com/kapok-chain/kapok/rpc"
 	"github.com/kapok-chain/kapok/testnet/record"
 	"github.com/kapok-chain/kapok/testnet/spec"
 )
@@ -132,4 +136,45 @@ func TestInteractiveOutOfCoins(t *testing.T) {
 	if told != 1 {
 		t.Errorf("%d events say that the coins are spent", told)
 	}
+}
+
+// The last confirmation is there when the last node has the block, though the best chain is
+// the one of before.
+func TestDrainWaitsForTheLastNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &run{Options: Options{Spec: &spec.Spec{Coins: 1, SpacingS: 1}}, began: time.Now(), net: &network{}}
+		r.ledger = newLedger(r.began, 2, 0)
+		r.recorder = newRecorder(r.began, 2, r.ledger)
+		for node := range 2 {
+			client := rpc.NewClient(rpc.Dial{URL: "http://127.0.0.1:1"}) // nobody there: all is learnt already
+			defer client.Close()
+			r.net.seats = append(r.net.seats, &seat{net: r.net, node: node, client: client})
+			r.recorder.turned(node, true, r.began)
+		}
+		id := r.ledger.submit(submission{tx: named("x"), due: r.began, sent: r.began})
+		r.ledger.answer(id, r.began, nil)
+		tips := []tipSighting{{Hash: named("genesis")}}
+		for i, name := range []string{"A", "B", "C", "D", "E", "F"} {
+			txs := []consensus.Hash{named("x")}
+			height := uint32(i + 1)
+			r.ledger.learnBlock(named(name), height, tips[i].Hash, txs[:max(0, 1-i)])
+			tips = append(tips, tipSighting{Hash: named(name), Height: height, Work: consensus.Uint256{uint64(height)}})
+		}
+		r.recorder.watch(0, false)(sighting{At: time.Now(), Tip: &tips[6]})
+		r.recorder.watch(1, false)(sighting{At: time.Now(), Tip: &tips[5]})
+		paid := make(chan struct{})
+		close(paid)
+		ended := make(chan error, 1)
+		go func() { ended <- r.drain(t.Context(), paid) }()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			t.Fatalf("it waits for no last node: %v", err)
+		case <-time.After(time.Second):
+		}
+		r.recorder.watch(1, false)(sighting{At: time.Now(), Tip: &tips[6]})
+		if err := <-ended; err != nil || time.Since(r.began) != time.Second {
+			t.Errorf("it ended after %v with %v", time.Since(r.began), err)
+		}
+	})
 }

@@ -303,10 +303,7 @@ func (r *run) drain(ctx context.Context, paid <-chan struct{}) error {
 		if best.Height >= from.Height+drainBlocks {
 			return true
 		}
-		if best.Hash == last {
-			return false
-		}
-		if r.learn(ctx, r.net.client, learnTime) == nil {
+		if best.Hash != last && r.learn(ctx, r.net.client, learnTime) == nil {
 			last = best.Hash
 		}
 		return r.ledger.settled()

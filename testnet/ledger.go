@@ -78,7 +78,7 @@ type submission struct {
 	tx    consensus.Hash // zero: it was not sent
 	node  int            // noNode: it did not come to that
 	due   time.Time
-	sent  time.Time // zero: it was not
+	sent  time.Time // zero: it was not, or send will say so
 	perVB float64   // fee rate, units a virtual byte
 	vsize int
 	role  record.Role // of an attacker's
@@ -167,6 +167,14 @@ func (g *ledger) submit(s submission) int {
 	g.payments = append(g.payments, f)
 	g.known[s.tx] = f
 	return len(g.payments) - 1
+}
+
+// send notes that the call which hands a payment to its node begins now. It reads the clock
+// itself, when it has the lock: whoever waits for that is late by it.
+func (g *ledger) send(id int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.payments[id].sent = time.Now()
 }
 
 // lateness is by how much the payments of the load were sent after they were due, of those

@@ -175,13 +175,14 @@ func (l *load) send(ctx context.Context, began time.Time, signed <-chan *signedC
 		}
 		slots <- struct{}{}
 		id := l.ledger.submit(submission{
-			tx: coin.tx.TxID(), node: coin.owner.node, due: due, sent: time.Now(),
+			tx: coin.tx.TxID(), node: coin.owner.node, due: due,
 			perVB: float64(coin.rate) / 1000, vsize: coin.tx.VSize(),
 		})
 		calls.Go(func() {
 			defer func() { <-slots }()
 			ctx, cancel := context.WithTimeout(ctx, answerWithin)
 			defer cancel()
+			l.ledger.send(id)
 			_, err := send(ctx, coin.tx)
 			l.ledger.answer(id, time.Now(), err)
 		})

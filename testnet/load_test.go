@@ -218,3 +218,24 @@ func TestLoadRefused(t *testing.T) {
 		}
 	})
 }
+
+// A payment is sent when its call begins, and not when somebody means to make one.
+func TestLoadIsLateByWhatKeepsItsCalls(t *testing.T) {
+	b := newLoadBench(t, 1, 5)
+	b.stop(b.began)
+	var freed time.Time
+	err := b.follow(t.Context(), b.began.Add(-time.Second), func(int) sendFunc {
+		b.g.mu.Lock()
+		time.AfterFunc(20*time.Millisecond, func() {
+			freed = time.Now()
+			b.g.mu.Unlock()
+		})
+		return take
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows := b.g.rows(); len(rows) != 1 || rows[0].SubmittedS < freed.Sub(b.began).Seconds() {
+		t.Errorf("%+v; its call could not begin before %v", rows, freed.Sub(b.began))
+	}
+}

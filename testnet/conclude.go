@@ -157,9 +157,9 @@ const (
 	tablesShare = 50
 )
 
-// sample looks at all nodes from time to time, and writes down how they are, and how late
-// the looks were. One that takes so long that others are due meanwhile stands for these,
-// too, which are late then.
+// sample looks at all nodes from time to time, and writes down how they are, and by how
+// much the timer was late. A look that takes so long that others are due meanwhile stands
+// for these, too: a node that answers slowly says nothing of the machine.
 func (r *run) sample(ctx context.Context) error {
 	every, rows, room := sampleEvery, 0, maxSampled/2
 	due := time.Now().Add(every)
@@ -171,15 +171,16 @@ func (r *run) sample(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		for now := time.Now(); !due.After(now); due = due.Add(every) {
-			r.looks = append(r.looks, lateLook{due, now.Sub(due)})
-		}
+		r.looks = append(r.looks, lateLook{due, time.Since(due)})
 		samples := r.look(ctx)
 		if err := r.writer.Samples(samples); err != nil {
 			return err
 		}
 		if rows += len(samples); rows > room { // half as often, in half of what is left
 			every, rows, room = 2*every, 0, room/2
+		}
+		for now := time.Now(); !due.After(now); {
+			due = due.Add(every)
 		}
 		timer.Reset(time.Until(due))
 		r.show(samples)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,7 +165,9 @@ func oneTip(t *testing.T, r *run) {
 // all nodes at one tip with equal coins.
 func TestRun(t *testing.T) {
 	t.Parallel()
-	o := smallOptions(t, smallSpec(t, 4))
+	s := smallSpec(t, 4)
+	s.Blocks = 12 // so that looks are due
+	o := smallOptions(t, s)
 	var info Info
 	o.Ready = func(i Info) { info = i }
 	if _, err := Run(t.Context(), o); err != nil {
@@ -181,8 +184,17 @@ func TestRun(t *testing.T) {
 	if len(m.End.Nodes) != 4 || m.End.Hashes <= 0 || m.End.HashesDue <= 0 || math.Abs(m.End.WorstLag) > 1 || m.End.PeakRSSBytes <= 0 || m.End.EnergyMethod == "" {
 		t.Errorf("the end is %+v", m.End)
 	}
-	if late := m.End.LoadLate; late != nil && !(late.P50S >= 0 && late.P99S >= late.P50S && late.MaxS >= late.P99S && late.MaxS < 60) {
-		t.Errorf("payments were late by %+v", late)
+	plausible := func(late *record.Lateness) bool {
+		return late != nil && late.P50S >= 0 && late.P99S >= late.P50S && late.MaxS >= late.P99S && late.MaxS < 60
+	}
+	due := slices.ContainsFunc(r.Payments, func(p record.Payment) bool {
+		return p.DueS >= m.MeasuredFromS && p.DueS < m.MeasuredToS && p.SubmittedS >= 0
+	})
+	if late := m.End.LoadLate; (late != nil) != due || due && !plausible(late) {
+		t.Errorf("payments were late by %+v; some were due: %v", late, due)
+	}
+	if late := m.End.LookLate; !plausible(late) && m.MeasuredToS > m.MeasuredFromS+1.5*sampleEvery.Seconds() || late != nil && !plausible(late) {
+		t.Errorf("looks were late by %+v", late)
 	}
 	for _, n := range m.End.Nodes {
 		if n.Tip != m.End.Nodes[0].Tip || n.CoinSum != m.End.Nodes[0].CoinSum {

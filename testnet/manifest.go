@@ -21,7 +21,7 @@ func manifestOf(o *Options, began time.Time) record.Manifest {
 		Load: loadOf(&s.Payments, runSeconds(s)),
 	}
 	for i, n := range s.Nodes {
-		node := record.Node{Node: i + 1, Name: n.Name, Region: n.Region, HashesPerS: n.HashesPerS, UplinkBps: float64(n.Uplink), Dials: []int{}, Process: o.inProcess(i)}
+		node := record.Node{Node: i + 1, Name: n.Name, Region: n.Region, HashesPerS: n.HashesPerS, UplinkBps: float64(n.Uplink), Dials: []int{}, Process: o.ownProcess(i)}
 		for _, e := range s.Edges {
 			if e.From == i {
 				node.Dials = append(node.Dials, e.To+1)

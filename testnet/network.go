@@ -71,7 +71,7 @@ func newNetwork(o *Options, data string, rec *recorder) (*network, error) {
 			return nil, err
 		}
 		n.payouts = append(n.payouts, payout)
-		n.seats = append(n.seats, &seat{net: n, node: i, process: o.inProcess(i)})
+		n.seats = append(n.seats, &seat{net: n, node: i, process: o.ownProcess(i)})
 	}
 	var err error
 	if n.matrix, err = newMatrix(n.links, n.uplinks); err != nil {
@@ -82,8 +82,8 @@ func newNetwork(o *Options, data string, rec *recorder) (*network, error) {
 	return n, nil
 }
 
-// inProcess reports whether a node has a process of its own.
-func (o *Options) inProcess(node int) bool {
+// ownProcess reports whether a node has a process of its own.
+func (o *Options) ownProcess(node int) bool {
 	return o.Processes && !isAttacker(o.Spec, node) || o.Spec.Nodes[node].Process
 }
 

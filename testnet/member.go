@@ -184,6 +184,7 @@ func (m *remote) listen(output io.Reader, watch func(sighting), ready chan<- str
 	lines := bufio.NewScanner(output)
 	lines.Buffer(nil, maxLine)
 	var fault error
+	started := false
 	for lines.Scan() {
 		var l line
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
@@ -202,8 +203,8 @@ func (m *remote) listen(output io.Reader, watch func(sighting), ready chan<- str
 			if to != nil {
 				to <- *l.Reply // it has room
 			}
-		case l.Ready != nil && m.at.PID == 0:
-			m.at = *l.Ready
+		case l.Ready != nil && !started: // a second one would change what others read
+			started, m.at = true, *l.Ready
 			close(ready)
 		case l.Fault != "":
 			fault = errors.New(l.Fault)

@@ -25,12 +25,18 @@ import (
 // childArgument makes the test's program a node's process.
 const childArgument = "testnet-node"
 
-// silentArgument makes it one that says nothing until its input ends, nonsenseArgument one
-// that says what no node does.
+// These make it one that says these lines, and nothing else until its input ends.
 const (
 	silentArgument   = "testnet-silent"
 	nonsenseArgument = "testnet-nonsense"
+	twiceArgument    = "testnet-twice"
 )
+
+var odd = map[string]string{
+	silentArgument:   "",
+	nonsenseArgument: "hello\n",
+	twiceArgument:    `{"ready":{"addr":"first"}}` + "\n" + `{"ready":{"addr":"second"}}` + "\n",
+}
 
 // fullDiskEnv is set in the child of TestFullDisk that may mount.
 const fullDiskEnv = "KAPOK_FULL_DISK"
@@ -42,12 +48,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if len(os.Args) == 2 && (os.Args[1] == silentArgument || os.Args[1] == nonsenseArgument) {
-		if os.Args[1] == nonsenseArgument {
-			fmt.Println("hello")
+	if len(os.Args) == 2 {
+		if lines, ok := odd[os.Args[1]]; ok {
+			fmt.Print(lines)
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(0)
 		}
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
 	}
 	if os.Getenv(fullDiskEnv) != "" {
 		os.Exit(m.Run()) // a store on a full disk is not closed: that would write

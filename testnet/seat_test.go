@@ -109,3 +109,26 @@ func TestStartThatFails(t *testing.T) {
 		}
 	}
 }
+
+// A process that says a second time that its node is ready changes nothing by it.
+func TestReadyTwice(t *testing.T) {
+	s := smallSpec(t, 2)
+	s.Nodes[1].Process = true
+	o := smallOptions(t, s)
+	o.Command[1] = twiceArgument
+	r, err := newRun(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.net.seats[1].start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m, _ := r.net.seats[1].current()
+	r.net.stop() // all that it said has been read then
+	if at := m.where().Addr; at != "first" {
+		t.Errorf("the node is at %q", at)
+	}
+	if err := r.writer.Close(); err != nil {
+		t.Error(err)
+	}
+}

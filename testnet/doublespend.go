@@ -106,7 +106,7 @@ func (d *doubleSpend) run(ctx context.Context) (record.Attack, error) {
 	}
 	o := d.outcome
 	d.tell(map[string]any{"void_payments": d.void, "blocks_without_payment": d.missed, "withheld_blocks": withheld}, &o,
-		"Node %d ends its double spends: %d of %d were won, %d given up; %d payments were in a block before their race began",
+		"Node %d ends its double spends: %d of %d were won, %d given up; %d payments were in a block before their race began, or refused",
 		o.Node, o.Won, o.Tries, o.GivenUp, d.void)
 	return o, err
 }

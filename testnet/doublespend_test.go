@@ -275,6 +275,9 @@ func TestDoubleSpendStopsWhenRefused(t *testing.T) {
 		if got := l.end(); paid != maxRefused || got.Tries != 0 {
 			t.Errorf("%d payments were made; got %+v", paid, got)
 		}
+		if last := l.events[len(l.events)-1]; last.Values["void_payments"] != maxRefused || !strings.Contains(last.Text, "3 payments were in a block before their race began, or refused") {
+			t.Errorf("the last event is %+v", last)
+		}
 	})
 }
 

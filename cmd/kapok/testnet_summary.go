@@ -81,8 +81,8 @@ func (s *testnetSummary) blocks() string {
 	if r := s.StaleRate; r != nil {
 		text += " (" + within(r.Share, percent)
 		switch {
-		case r.ComparedBlocks == 0:
-			text += ", all found while something disturbed the network or just before"
+		case r.MostlyDisturbed():
+			text += ", nearly all found while something disturbed the network or just before"
 		case r.Disturbed():
 			text += "; undisturbed " + within(r.Compared, percent)
 		}

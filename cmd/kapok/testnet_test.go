@@ -50,7 +50,7 @@ func TestTestnetSummary(t *testing.T) {
 		t.Errorf("a run with a partition has %q, want %q", got, want)
 	}
 	s.StaleRate = &record.StaleRate{Share: cut, Blocks: 63}
-	if got, want := s.blocks(), "(4.76 %, all found while something disturbed the network or just before)"; !strings.Contains(got, want) {
+	if got, want := s.blocks(), "(4.76 %, nearly all found while something disturbed the network or just before)"; !strings.Contains(got, want) {
 		t.Errorf("a run that is all attack has %q, want %q", got, want)
 	}
 	s.Complete = false

@@ -124,6 +124,15 @@ type StaleRate struct {
 // before that it may have decided what became of them. Their share of stale ones is that of a few events, as a partition, and not of the network.
 func (r *StaleRate) Disturbed() bool { return r.ComparedBlocks != r.Blocks }
 
+// mostlyDisturbed is how few undisturbed blocks have no share worth to be told.
+const mostlyDisturbed = 30
+
+// MostlyDisturbed reports whether so few of the blocks were found undisturbed that their
+// share of stale ones says nothing.
+func (r *StaleRate) MostlyDisturbed() bool {
+	return r.Disturbed() && r.ComparedBlocks < mostlyDisturbed
+}
+
 // Fit is a Kolmogorov–Smirnov test against an exponential distribution.
 type Fit struct {
 	Count int     `json:"count"`

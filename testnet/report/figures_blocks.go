@@ -80,7 +80,7 @@ func (v *view) staleFigure(r *record.StaleRate) figure {
 	}
 	if r.Disturbed() {
 		rows.Rows = append(rows.Rows, chart.Row{Label: "all of the time", Marks: []chart.Value{value(r.Share)}, Text: percent(r.Share.Value)})
-		if r.ComparedBlocks > 0 {
+		if !r.MostlyDisturbed() {
 			rows.Rows = append(rows.Rows, chart.Row{Label: "undisturbed", Marks: []chart.Value{value(r.Compared)}, Text: percent(r.Compared.Value)})
 		}
 	} else {
@@ -89,8 +89,8 @@ func (v *view) staleFigure(r *record.StaleRate) figure {
 	f := figure{Title: "Stale blocks"}
 	f.Caption = fmt.Sprintf("%s of %s are stale (%s). ", percent(r.Share.Value), count(r.Blocks, "block"), interval(r.Share, percent))
 	switch {
-	case r.ComparedBlocks == 0:
-		f.Caption = fmt.Sprintf("%s of %s are stale, all found while something disturbed the network or just before. ", percent(r.Share.Value), count(r.Blocks, "block"))
+	case r.MostlyDisturbed():
+		f.Caption = fmt.Sprintf("%s of %s are stale, nearly all found while something disturbed the network or just before. ", percent(r.Share.Value), count(r.Blocks, "block"))
 	case r.Disturbed():
 		f.Caption = fmt.Sprintf("%s of %s are stale; of the %s in the undisturbed time %s (%s). ", percent(r.Share.Value), count(r.Blocks, "block"), whole(r.ComparedBlocks), percent(r.Compared.Value), interval(r.Compared, percent))
 	}

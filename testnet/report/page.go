@@ -296,8 +296,8 @@ func (v *view) tiles() (tiles []tile) {
 func staleTile(r *record.StaleRate) tile {
 	t := tile{"Stale blocks", percent(r.Share.Value), fmt.Sprintf("%s, of %s", interval(r.Share, percent), count(r.Blocks, "block"))}
 	switch {
-	case r.ComparedBlocks == 0:
-		t.Detail = fmt.Sprintf("of %s, all found while something disturbed the network or just before", count(r.Blocks, "block"))
+	case r.MostlyDisturbed():
+		t.Detail = fmt.Sprintf("of %s, nearly all found while something disturbed the network or just before", count(r.Blocks, "block"))
 	case r.Disturbed():
 		t = tile{"Stale blocks, undisturbed", percent(r.Compared.Value), fmt.Sprintf("%s, of %s", interval(r.Compared, percent), count(r.ComparedBlocks, "block"))}
 		t.Detail += fmt.Sprintf("; of all %s: %s", whole(r.Blocks), percent(r.Share.Value))

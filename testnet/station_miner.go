@@ -2,12 +2,14 @@ package testnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/kapok-chain/kapok/consensus"
 	"github.com/kapok-chain/kapok/miner"
 	"github.com/kapok-chain/kapok/node"
+	"github.com/kapok-chain/kapok/storage"
 )
 
 // mine starts the node's miner: one thread of real hashing, held to the node's rate. It
@@ -33,7 +35,8 @@ func (s *station) mine() error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := m.Run(ctx); err != nil && ctx.Err() == nil {
+		// Where the node was stopped over RPC its store is closed before the miner is told.
+		if err := m.Run(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, storage.ErrClosed) {
 			select {
 			case s.failure <- err:
 			default: // one reason is enough

@@ -183,7 +183,7 @@ func (h *Host) options(key crypto.PrivKey) ([]libp2p.Option, error) {
 	case h.cfg.transport != nil:
 		options = append(options, h.cfg.transport)
 	case h.cfg.Shape != nil:
-		h.log.Warn("connections are shaped: this is a test network", "node", h.cfg.Shape.Node)
+		h.log.Info("connections are shaped: this is a test network", "node", h.cfg.Shape.Node)
 		options = append(options, libp2p.Transport(shapedTransport(h.cfg.Shape)))
 	default:
 		options = append(options, libp2p.Transport(tcp.NewTCPTransport, h.tcpOptions()...))

@@ -40,7 +40,8 @@ type seat struct {
 	node    int // from 0
 	process bool
 
-	turn sync.Mutex // one start or stop at a time
+	turn    sync.Mutex // one start or stop at a time
+	keeping sync.Mutex // held while a connection is forgotten and kept anew
 
 	mu     sync.Mutex
 	member member      // nil while the node is down
@@ -174,8 +175,11 @@ func (s *seat) connected(ctx context.Context) error {
 	return err
 }
 
-// keep has the node keep a connection with another.
+// keep has the node keep a connection with another. Two nodes that restart at a time may
+// both ask for it: one after the other.
 func (s *seat) keep(ctx context.Context, to *seat) error {
+	s.keeping.Lock()
+	defer s.keeping.Unlock()
 	m, _ := to.current()
 	if m == nil {
 		return errDown

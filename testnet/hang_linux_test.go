@@ -17,9 +17,7 @@ import (
 func hangs(t *testing.T, s *seat) (goOn func()) {
 	t.Helper()
 	m, _ := s.current()
-	if err := syscall.Kill(m.where().PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, m.where().PID)
 	goOn = sync.OnceFunc(func() {
 		if err := syscall.Kill(m.where().PID, syscall.SIGCONT); err != nil {
 			t.Error(err)
@@ -27,6 +25,26 @@ func hangs(t *testing.T, s *seat) (goOn func()) {
 	})
 	t.Cleanup(goOn)
 	return goOn
+}
+
+// freeze stops a process that is a child of this one, and returns when all of its threads
+// have stopped: until then one may still answer.
+func freeze(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err != nil || !status.Stopped() {
+			t.Fatalf("process %d did not stop: %v, %v", pid, status, err)
+		}
+		return
+	}
 }
 
 // A process that hangs, so that nobody reads what is written to it, keeps nobody waiting
@@ -124,9 +142,7 @@ func TestKillsANodeThatHangs(t *testing.T) {
 	quiet(s)
 	r := smallRun(t, smallOptions(t, s))
 	m, _ := r.net.seats[1].current()
-	if err := syscall.Kill(m.where().PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, m.where().PID)
 	began := time.Now()
 	if err := r.act(t.Context(), t.Context(), &spec.Event{Kind: spec.Kill, Nodes: []int{1}}); err != nil {
 		t.Error(err)

@@ -121,16 +121,18 @@ type StaleRate struct {
 }
 
 // Disturbed reports whether some of the blocks were found in a disturbed time, or so shortly
-// before that it may have decided what became of them. Their share of stale ones is that of a few events, as a partition, and not of the network.
+// before that it may have decided what became of them. Their share of stale ones is that of a
+// few events, as a partition, and not of the network.
 func (r *StaleRate) Disturbed() bool { return r.ComparedBlocks != r.Blocks }
 
-// mostlyDisturbed is how few undisturbed blocks have no share worth to be told.
-const mostlyDisturbed = 30
+// LeastBlocks is how many blocks there must be for a figure that rests on them: fewer, and
+// its interval is wider than what it could tell apart.
+const LeastBlocks = 30
 
 // MostlyDisturbed reports whether so few of the blocks were found undisturbed that their
 // share of stale ones says nothing.
 func (r *StaleRate) MostlyDisturbed() bool {
-	return r.Disturbed() && r.ComparedBlocks < mostlyDisturbed
+	return r.Disturbed() && r.ComparedBlocks < LeastBlocks
 }
 
 // Fit is a Kolmogorov–Smirnov test against an exponential distribution.

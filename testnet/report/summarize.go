@@ -10,9 +10,7 @@ import (
 	"github.com/kapok-chain/kapok/testnet/report/chart"
 )
 
-// leastBlocks is how many blocks there must be for a figure that rests on them: fewer, and
-// its interval is wider than what it could tell apart.
-const leastBlocks = 30
+const leastBlocks = record.LeastBlocks
 
 // analysis is a run while its figures are computed.
 type analysis struct {

@@ -50,14 +50,12 @@ const (
 // Tick is called a few times a second. What waits for the disk is written without the
 // lock.
 func (r *Runner) Tick() {
-	due := false
 	r.tell(func(n *Node, now time.Time) error {
 		if r.network != nil {
 			for id, bytes := range r.network.Backlog() {
 				n.engine.Backlog(id, bytes)
 			}
 		}
-		due = r.indexDue(n, time.Now())
 		err := n.Tick(now)
 		long := n.Quiet(now)
 		if long > 0 && !r.quiet {
@@ -73,7 +71,7 @@ func (r *Runner) Tick() {
 		r.askew = off != 0
 		return err
 	})
-	if r.sync() == nil && due {
+	if r.sync() == nil && r.indexDue(time.Now()) {
 		r.SyncIndex()
 	}
 }
@@ -87,13 +85,17 @@ func clockWarning(off time.Duration) string {
 	return fmt.Sprintf("this machine's clock is %s %s its peers' clocks: set it right, or blocks are refused, here or there", off.Abs(), where)
 }
 
-// indexDue reports whether it is time for the index to follow.
-func (r *Runner) indexDue(n *Node, now time.Time) bool {
-	tip := n.Tip()
+// indexDue reports whether it is time for the index to follow. It is asked last in a tick:
+// a block may become the tip while the tick waits for the disk.
+func (r *Runner) indexDue(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tip := r.node.Tip()
 	if tip.Hash != r.tip {
 		r.tip, r.tipAt = tip.Hash, now
 	}
-	due := now.Sub(r.tipAt) >= indexRest || now.Sub(r.indexAt) >= indexLatest || tip != n.tree.BestHeader()
+	behind := r.node.tree.BestHeader().Height > tip.Height+1 // and not only by the block that is on its way
+	due := now.Sub(r.tipAt) >= indexRest || now.Sub(r.indexAt) >= indexLatest || behind
 	if due {
 		r.indexAt = now
 	}

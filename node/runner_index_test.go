@@ -19,6 +19,14 @@ import (
 type countingStore struct {
 	storage.Store
 	synced int
+	atDisk func() // what happens while Sync is at work
+}
+
+func (s *countingStore) Sync() error {
+	if s.atDisk != nil {
+		s.atDisk()
+	}
+	return s.Store.Sync()
 }
 
 func (s *countingStore) SyncIndex() error {
@@ -79,18 +87,32 @@ func TestIndexLetsABlockGoFirst(t *testing.T) {
 			t.Errorf("while the tip did not rest the index followed %d times in 3.6 s, expected once", got)
 		}
 		tick(10)
-		connect(blocks[19])
-		c.Mine("a20", "a21")
-		c.Mine("a21", "a22")
-		if err := r.Do(func(n *node.Node, now time.Time) error { // its parent's body is not here
-			n.Connected(now, p2p.Peer{ID: "peer"})
-			_, err := n.Receive(now, "peer", &p2p.Headers{Headers: []consensus.Header{c.Block("a21").Header, c.Block("a22").Header}}, false)
-			return err
-		}); err != nil {
+		hear := func(name string) {
+			t.Helper()
+			if err := r.Do(func(n *node.Node, now time.Time) error {
+				_, err := n.Receive(now, "peer", &p2p.Headers{Headers: []consensus.Header{c.Block(name).Header}}, false)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Do(func(n *node.Node, now time.Time) error { n.Connected(now, p2p.Peer{ID: "peer"}); return nil }); err != nil {
 			t.Fatal(err)
 		}
+		hear("a20") // so that there is something to write
+		store.atDisk = func() { store.atDisk = nil; connect(blocks[19]) }
+		if got := tick(1); got != 0 || store.atDisk != nil {
+			t.Error("the index followed to a block that became the tip while the tick waited for the disk")
+		}
+		c.Mine("a20", "a21")
+		c.Mine("a21", "a22")
+		hear("a21")
+		if got := tick(2); got != 0 {
+			t.Errorf("with a header of the next block the index followed at %d of 2 ticks", got)
+		}
+		hear("a22")
 		if got := tick(2); got != 2 {
-			t.Errorf("behind its headers the node's index followed at %d of 2 ticks", got)
+			t.Errorf("two blocks behind its headers the node's index followed at %d of 2 ticks", got)
 		}
 	})
 }

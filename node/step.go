@@ -111,8 +111,9 @@ func (j *Job) read() {
 		j.delta, j.err = consensus.RevertBlock(j.block, index.Height, undo)
 		return
 	}
-	coins := make(map[consensus.OutPoint]consensus.Coin)
-	for some := range slices.Chunk(consensus.Prevouts(j.block), coinsAtOnce) {
+	prevouts := consensus.Prevouts(j.block)
+	coins := make(map[consensus.OutPoint]consensus.Coin, len(prevouts))
+	for some := range slices.Chunk(prevouts, coinsAtOnce) {
 		found, err := j.store.Coins(some)
 		if err != nil {
 			j.err = fmt.Errorf("read the coins that block %s spends: %w", index.Hash, err)

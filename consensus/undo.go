@@ -16,15 +16,30 @@ func (u *Undo) Append(b []byte) []byte {
 	b = AppendCompactSize(b, uint64(len(u.Spent)))
 	for i := range u.Spent {
 		c := &u.Spent[i]
-		origin := 2 * uint64(c.Height)
-		if c.Coinbase {
-			origin++
-		}
 		b = AppendCompactSize(b, uint64(c.Value))
-		b = AppendCompactSize(b, origin)
+		b = AppendCompactSize(b, origin(c))
 		b = append(b, c.Key[:]...)
 	}
 	return b
+}
+
+// Size is the length of the encoding in bytes.
+func (u *Undo) Size() int {
+	size := compactSizeLen(len(u.Spent))
+	for i := range u.Spent {
+		c := &u.Spent[i]
+		size += compactSizeLen(int(c.Value)) + compactSizeLen(int(origin(c))) + KeySize
+	}
+	return size
+}
+
+// origin says where a coin came from.
+func origin(c *Coin) uint64 {
+	o := 2 * uint64(c.Height)
+	if c.Coinbase {
+		o++
+	}
+	return o
 }
 
 // DecodeUndo reads exactly one encoding. Undo data never comes from a peer, so

@@ -23,6 +23,9 @@ func TestUndoRoundTrip(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		u := Undo{Spent: rapid.SliceOfN(rapid.Custom(drawCoin), 0, 20).Draw(r, "coins")}
 		raw := u.Append(nil)
+		if u.Size() != len(raw) {
+			r.Fatalf("Size is %d, the encoding has %d bytes", u.Size(), len(raw))
+		}
 		got, err := DecodeUndo(raw)
 		if err != nil || len(got.Spent) != len(u.Spent) {
 			r.Fatalf("%d coins, %v", len(got.Spent), err)

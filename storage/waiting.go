@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/kapok-chain/kapok/consensus"
@@ -34,7 +35,7 @@ func (w *waiting) put(key, value []byte) {
 func (w *waiting) putBlock(hash consensus.Hash, b *consensus.Block) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.add(hashKey(prefixBlock, hash), b.Bytes())
+	w.add(hashKey(prefixBlock, hash), b.Append(make([]byte, 0, b.Size()+sealSize)))
 	if w.blocks == nil {
 		w.blocks = make(map[consensus.Hash]*consensus.Block)
 	}
@@ -59,7 +60,7 @@ func (w *waiting) get(key []byte) []byte {
 
 func (w *waiting) value(key []byte) []byte {
 	if n, ok := w.last[string(key)]; ok {
-		return w.list[n-w.gone].value
+		return slices.Clip(w.list[n-w.gone].value) // the room behind it is for the seal
 	}
 	return nil
 }

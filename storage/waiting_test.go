@@ -149,3 +149,20 @@ func TestReadWhileWritten(t *testing.T) {
 		all.Wait()
 	})
 }
+
+// A body that waits is sealed where it lies, and whoever read it cannot get there.
+func TestSealInPlace(t *testing.T) {
+	var w waiting
+	block := consensus.Regtest().Genesis()
+	w.putBlock(block.Hash(), block)
+	one := w.list[0]
+	sealed := seal(one.key, one.value)
+	if &sealed[0] != &one.value[0] {
+		t.Error("the body was copied to be sealed")
+	}
+	raw, _ := w.body(block.Hash())
+	_ = append(raw, 1, 2, 3, 4)
+	if _, err := unseal(one.key, sealed); err != nil {
+		t.Errorf("after a reader appended to the body: %v", err)
+	}
+}

@@ -56,7 +56,7 @@ func startPropagateNet(ctx context.Context, end func(), b *propagateBench) (_ *p
 		return nil, err
 	}
 	// Stored, and not handed in: gossip would tell every peer of all of them.
-	if err := storeChain(ctx, consensus.Regtest(), filepath.Join(n.dir, "0"), b.chain[:len(b.chain)-b.blocks], b.progress); err != nil {
+	if err := storeChain(ctx, consensus.Regtest(), filepath.Join(n.dir, "0"), b.chain[:b.known], b.progress); err != nil {
 		return nil, err
 	}
 	for i := range b.nodes {
@@ -96,7 +96,7 @@ func startPropagateNet(ctx context.Context, end func(), b *propagateBench) (_ *p
 
 // connect brings the network to where it can be measured.
 func (n *propagateNet) connect(ctx context.Context, b *propagateBench) error {
-	tip := b.chain[len(b.chain)-b.blocks-1].Hash()
+	tip := b.chain[b.known-1].Hash()
 	n.follow(tip)
 	defer n.forget(tip)
 	n.edges = dials(b.nodes, b.random)

@@ -109,7 +109,7 @@ func (b *propagateBench) report(complete bool, load float64) *propagateReport {
 		Method: propagateMethod{
 			Topology: fmt.Sprintf("each node dials %d others at random, or all where there are no more; two that draw each other are connected once", outboundPeers),
 			Latency:  "one way, of each direction of a connection, below its encryption (p2p/host.Shape)",
-			Block:    "from the call of Runner.SubmitBlock at one node, in turn, until a subscriber of a node has the new tip",
+			Block:    "from the call of Runner.SubmitBlock at one node, in turn, until a subscriber of a node has the new tip; the first one is not counted, and garbage is collected before each",
 			Payment:  "open loop, Poisson; from when it was due at a random node until a subscriber of the last node has it",
 			Missing:  "twice as large a share of the payments, each by even chance from every mempool but that of the miner's node; what mempools had told each other of them until the submission is not counted as missing",
 			Sent:     fmt.Sprintf("bytes before encryption, from the submission to %v and ten delays after the last tip", afterBlock),

@@ -17,7 +17,7 @@ func (u *Undo) Append(b []byte) []byte {
 	for i := range u.Spent {
 		c := &u.Spent[i]
 		b = AppendCompactSize(b, uint64(c.Value))
-		b = AppendCompactSize(b, origin(c))
+		b = AppendCompactSize(b, c.origin())
 		b = append(b, c.Key[:]...)
 	}
 	return b
@@ -28,13 +28,13 @@ func (u *Undo) Size() int {
 	size := compactSizeLen(len(u.Spent))
 	for i := range u.Spent {
 		c := &u.Spent[i]
-		size += compactSizeLen(int(c.Value)) + compactSizeLen(int(origin(c))) + KeySize
+		size += compactSizeLen(int(c.Value)) + compactSizeLen(int(c.origin())) + KeySize
 	}
 	return size
 }
 
-// origin says where a coin came from.
-func origin(c *Coin) uint64 {
+// origin is 2·height + coinbase.
+func (c *Coin) origin() uint64 {
 	o := 2 * uint64(c.Height)
 	if c.Coinbase {
 		o++

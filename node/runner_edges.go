@@ -71,7 +71,7 @@ func (r *Runner) Tick() {
 		r.askew = off != 0
 		return err
 	})
-	if r.sync() == nil && r.indexDue(time.Now()) {
+	if r.sync() == nil && r.indexDue() {
 		r.SyncIndex()
 	}
 }
@@ -87,10 +87,10 @@ func clockWarning(off time.Duration) string {
 
 // indexDue reports whether it is time for the index to follow. It is asked last in a tick:
 // a block may become the tip while the tick waits for the disk.
-func (r *Runner) indexDue(now time.Time) bool {
+func (r *Runner) indexDue() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	tip := r.node.Tip()
+	now, tip := time.Now(), r.node.Tip()
 	if tip.Hash != r.tip {
 		r.tip, r.tipAt = tip.Hash, now
 	}

@@ -122,7 +122,8 @@ func (s *Badger) Connect(rec consensus.Record, height uint32, b *consensus.Block
 	if err := s.boundIndex(); err != nil {
 		return err
 	}
-	undo, _ := d.Undo.Append(make([]byte, 0, d.Undo.Size()+sealSize)), d.Sum() // before others have to wait
+	undo := d.Undo.Append(make([]byte, 0, d.Undo.Size()+sealSize))
+	d.Sum() // once, before others have to wait
 	if err := s.taking(); err != nil {
 		return err
 	}

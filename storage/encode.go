@@ -33,7 +33,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // seal appends a CRC-32C of key and value to the value. Badger answers a value
 // that it cannot read with an empty one and no error (iterator.go,
 // yieldItemValue), and does not check small values at all once a table is open.
-// It copies a value that has no room for it.
+// Where there is room behind the value it writes there, and copies the value otherwise: one
+// at a time seals a value, and whoever reads it gets none of the room (waiting.value).
 func seal(key, value []byte) []byte {
 	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
 	return binary.BigEndian.AppendUint32(value, sum)

@@ -150,19 +150,32 @@ func TestReadWhileWritten(t *testing.T) {
 	})
 }
 
-// A body that waits is sealed where it lies, and whoever read it cannot get there.
+// Bodies and undo data that wait are sealed where they lie, and whoever read them cannot get
+// there.
 func TestSealInPlace(t *testing.T) {
-	var w waiting
-	block := consensus.Regtest().Genesis()
-	w.putBlock(block.Hash(), block)
-	one := w.list[0]
-	sealed := seal(one.key, one.value)
-	if &sealed[0] != &one.value[0] {
-		t.Error("the body was copied to be sealed")
+	w := newWorld(1)
+	s, err := Open(w.params, Options{Dir: t.TempDir()})
+	must(t, err)
+	defer s.Close()
+	n := w.grow(w.root, 2)
+	must(t, s.PutBlock(n.record(hasBody), n.block))
+	must(t, s.Connect(n.record(connected), n.height, n.block, n.delta))
+	seen := make(map[byte]bool)
+	for _, one := range s.waiting.list {
+		if one.key[0] != prefixBlock && one.key[0] != prefixUndo {
+			continue
+		}
+		seen[one.key[0]] = true
+		sealed := seal(one.key, one.value)
+		if &sealed[0] != &one.value[0] {
+			t.Errorf("the value under %c was copied to be sealed", one.key[0])
+		}
+		_ = append(s.waiting.get(one.key), 1, 2, 3, 4)
+		if _, err := unseal(one.key, sealed); err != nil {
+			t.Errorf("after a reader appended to the value under %c: %v", one.key[0], err)
+		}
 	}
-	raw, _ := w.body(block.Hash())
-	_ = append(raw, 1, 2, 3, 4)
-	if _, err := unseal(one.key, sealed); err != nil {
-		t.Errorf("after a reader appended to the body: %v", err)
+	if len(seen) != 2 {
+		t.Errorf("of bodies and undo data %d wait, expected both", len(seen))
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -115,7 +114,7 @@ func parseShare(text string) (float64, error) {
 }
 
 // warmUp is how many blocks come before those that are measured: the first one meets cold
-// caches and a heap that has to grow, which is up to twice its time.
+// caches and a heap that has to grow, and takes up to twice as long.
 const warmUp = 1
 
 // Times of a measurement.
@@ -142,8 +141,8 @@ type propagateBench struct {
 	progress progress
 	random   *rand.Rand
 
-	chain   []*consensus.Block // those that pay are the last
-	known   int                // how many of them all nodes have before
+	chain   []*consensus.Block // those that pay are the last, from the one that warms up
+	known   int                // how many of the first ones all nodes have from the start
 	net     *propagateNet
 	samples []propagateSample
 	paid    propagatePaid
@@ -152,9 +151,9 @@ type propagateBench struct {
 // measure makes what is needed, and measures. Where the context ends early, the
 // report is of what was measured until then.
 func (b *propagateBench) measure(parent context.Context) (_ *propagateReport, err error) {
-	paid := warmUp + b.blocks
-	made, err := cached(fmt.Sprintf("connect-%d-%d", b.txs, paid), func(dir string) error {
-		return makePaidBlocks(parent, filepath.Join(dir, blocksFile), b.txs, paid, b.progress)
+	count := warmUp + b.blocks
+	made, err := cached(fmt.Sprintf("connect-%d-%d", b.txs, count), func(dir string) error {
+		return makePaidBlocks(parent, filepath.Join(dir, blocksFile), b.txs, count, b.progress)
 	})
 	if err != nil {
 		return nil, err
@@ -162,10 +161,10 @@ func (b *propagateBench) measure(parent context.Context) (_ *propagateReport, er
 	if b.chain, err = readBlocks(filepath.Join(made, blocksFile)); err != nil {
 		return nil, err
 	}
-	if len(b.chain) <= paid {
-		return nil, fmt.Errorf("%s holds %d blocks, not more than %d: remove it", made, len(b.chain), paid)
+	if len(b.chain) <= count {
+		return nil, fmt.Errorf("%s holds %d blocks, not more than %d: remove it", made, len(b.chain), count)
 	}
-	b.known = len(b.chain) - paid
+	b.known = len(b.chain) - count
 	b.random = rand.New(rand.NewPCG(b.seed, 0))
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
@@ -183,7 +182,7 @@ func (b *propagateBench) measure(parent context.Context) (_ *propagateReport, er
 		if i == warmUp {
 			b.samples, b.paid = nil, propagatePaid{}
 		}
-		b.progress.show("  block %d of %d · %.0f s", i+1, paid, time.Since(began).Seconds())
+		b.progress.show("  block %d of %d · %.0f s", i+1, count, time.Since(began).Seconds())
 		if err = b.one(ctx, block, i%b.nodes); err != nil {
 			break
 		}
@@ -195,9 +194,7 @@ func (b *propagateBench) measure(parent context.Context) (_ *propagateReport, er
 	return b.report(err == nil, load), nil
 }
 
-// one measures one block, and some of its payments before it. The garbage of the payments
-// is collected in between: nodes in processes of their own would each do so at its own
-// time, those of one process do it at once, 100 ms of a core where a block met it.
+// one measures one block, and some of its payments before it.
 func (b *propagateBench) one(ctx context.Context, block *consensus.Block, miner int) error {
 	txs := block.Txs[1:]
 	followed := min(followedTxs, len(txs)/2)
@@ -207,7 +204,6 @@ func (b *propagateBench) one(ctx context.Context, block *consensus.Block, miner 
 	if err := b.fill(ctx, txs, miner); err != nil {
 		return err
 	}
-	runtime.GC()
 	select { // at no particular moment of ticks and heartbeats
 	case <-time.After(time.Duration(b.random.Int64N(int64(200 * time.Millisecond)))):
 	case <-ctx.Done():

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -86,14 +87,17 @@ func (b *propagateBench) pay(ctx context.Context, txs []*consensus.Tx) error {
 
 // fill puts what the mempools lack of the payments into them, as gossip does that is
 // not passed on, but for what is missing in some: the last of the payments, put there
-// when all others are everywhere, so that few mempools are compared in between.
+// when all others are everywhere, so that few mempools are compared in between. Garbage is
+// collected before that: processes of their own would do it each at its time, and nodes of
+// one process do it at once, which is 100 ms of a core if a block meets it.
 func (b *propagateBench) fill(ctx context.Context, txs []*consensus.Tx, miner int) error {
 	some, chance := missingOf(b.missing, len(txs))
 	everywhere, last := txs[:len(txs)-some], txs[len(txs)-some:]
-	return errors.Join(
-		b.put(ctx, everywhere, func(int, int) bool { return true }),
-		b.put(ctx, last, withhold(b.nodes, some, miner, chance, b.random)),
-	)
+	if err := b.put(ctx, everywhere, func(int, int) bool { return true }); err != nil {
+		return err
+	}
+	runtime.GC()
+	return b.put(ctx, last, withhold(b.nodes, some, miner, chance, b.random))
 }
 
 // missingOf is how many of the payments are left out of some mempools, and with which
@@ -150,6 +154,7 @@ type propagateSample struct {
 	delays  []time.Duration // of each node, the miner's too
 	miner   int
 	cpu     time.Duration    // of all nodes, until the last tip
+	garbage uint32           // collections until then
 	bytes   int              // of the block
 	sent    []uint64         // by each node, in all protocols
 	words   blockWords       // of all nodes
@@ -181,7 +186,7 @@ func (b *propagateBench) submit(ctx context.Context, block *consensus.Block, min
 	patience, cancel := context.WithTimeout(ctx, blockTime)
 	defer cancel()
 	answer := make(chan error, 1)
-	cpu, began := processCPU(), time.Now()
+	garbage, cpu, began := collections(), processCPU(), time.Now()
 	go func() {
 		active, err := b.net.nodes[miner].Runner.SubmitBlock(patience, block)
 		if err == nil && !active {
@@ -190,7 +195,7 @@ func (b *propagateBench) submit(ctx context.Context, block *consensus.Block, min
 		answer <- err
 	}()
 	at, err := b.net.everywhere(patience, hash)
-	s.cpu = processCPU() - cpu
+	s.cpu, s.garbage = processCPU()-cpu, collections()-garbage
 	if err = errors.Join(<-answer, err); err != nil {
 		return s, fmt.Errorf("block %s: %w", hash, err)
 	}
@@ -210,6 +215,13 @@ func (b *propagateBench) submit(ctx context.Context, block *consensus.Block, min
 		s.add(&before[i], &after[i])
 	}
 	return s, nil
+}
+
+// collections is how often garbage was collected.
+func collections() uint32 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.NumGC
 }
 
 // add takes in what one node sent and got.

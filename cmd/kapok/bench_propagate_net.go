@@ -39,7 +39,7 @@ type propagateNet struct {
 }
 
 // startPropagateNet starts the nodes and connects them, gives them the chain up to the
-// measured blocks, and waits for the meshes. end is called where a node ends by itself.
+// blocks that pay, and waits for the meshes. end is called where a node ends by itself.
 func startPropagateNet(ctx context.Context, end func(), b *propagateBench) (_ *propagateNet, err error) {
 	n := &propagateNet{seen: make(map[consensus.Hash][]time.Time), news: make(chan struct{})}
 	defer func() {

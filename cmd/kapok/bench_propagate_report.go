@@ -37,10 +37,11 @@ type propagateReport struct {
 // propagateBlocks are delays from the submission of a block.
 type propagateBlocks struct {
 	Blocks int            `json:"blocks"`
-	Last   propagateTimes `json:"last_node"`  // over blocks
-	Each   propagateTimes `json:"each_node"`  // over blocks and the nodes beside the miner's
-	Miner  propagateTimes `json:"miner_node"` // over blocks
-	CPUP50 float64        `json:"cpu_p50_ms"` // of all nodes until the last tip; 0 where it is not known
+	Last   propagateTimes `json:"last_node"`   // over blocks
+	Each   propagateTimes `json:"each_node"`   // over blocks and the nodes beside the miner's
+	Miner  propagateTimes `json:"miner_node"`  // over blocks
+	CPUP50 float64        `json:"cpu_p50_ms"`  // of all nodes until the last tip; 0 where it is not known
+	GC     uint32         `json:"collections"` // of garbage while they were on their way
 }
 
 type propagateTimes struct {
@@ -109,13 +110,14 @@ func (b *propagateBench) report(complete bool, load float64) *propagateReport {
 		Method: propagateMethod{
 			Topology: fmt.Sprintf("each node dials %d others at random, or all where there are no more; two that draw each other are connected once", outboundPeers),
 			Latency:  "one way, of each direction of a connection, below its encryption (p2p/host.Shape)",
-			Block:    "from the call of Runner.SubmitBlock at one node, in turn, until a subscriber of a node has the new tip; the first one is not counted, and garbage is collected before each",
+			Block:    "from the call of Runner.SubmitBlock at one node, in turn, until a subscriber of a node has the new tip; the first one is not counted; garbage is collected before each, and hardly meanwhile, so that it is not in the times",
 			Payment:  "open loop, Poisson; from when it was due at a random node until a subscriber of the last node has it",
 			Missing:  "twice as large a share of the payments, each by even chance from every mempool but that of the miner's node; what mempools had told each other of them until the submission is not counted as missing",
 			Sent:     fmt.Sprintf("bytes before encryption, from the submission to %v and ten delays after the last tip", afterBlock),
 		},
 	}
 	var last, each, miner, cpu, lacking []float64
+	var garbage uint32
 	for i := range b.samples {
 		s := &b.samples[i]
 		slowest := 0.0
@@ -129,12 +131,13 @@ func (b *propagateBench) report(complete bool, load float64) *propagateReport {
 			r.Bodies.add(&s.nodes[n])
 		}
 		last, cpu = append(last, slowest), append(cpu, ms(s.cpu))
+		garbage += s.garbage
 		r.Bytes = s.bytes
 		r.Sent.add(s)
 	}
 	r.Blocks = propagateBlocks{
 		Blocks: len(b.samples), Last: propagateTimesOf(last), Each: propagateTimesOf(each), Miner: propagateTimesOf(miner),
-		CPUP50: percentile(sortedCopy(cpu), 0.5),
+		CPUP50: percentile(sortedCopy(cpu), 0.5), GC: garbage,
 	}
 	r.Bodies.share(len(each), mean(lacking))
 	r.Sent.share(len(b.samples), b.nodes, float64(r.Bytes))
@@ -233,8 +236,8 @@ func (r *propagateReport) print(w io.Writer) {
 		r.Sent.Bytes, r.Sent.OfBlock, r.Sent.MaxBytes, r.Sent.Announce, r.Sent.Transactions, r.Sent.Whole)
 	fmt.Fprintf(w, "copies    of an announcement %.2f by gossip and %.2f by stream at a node; of a payment %.2f\n",
 		r.Sent.Gossiped, r.Sent.Streamed, r.Payments.Copies)
-	fmt.Fprintf(w, "payments  %.2f %% delivered within %v, %g a second, %d messages dropped, %d unsent, %d batches throttled; CPU of all nodes for a block %s ms\n",
-		100*r.Payments.Delivered, deliverTime, r.Payments.RatePerS, r.Payments.Dropped, r.Payments.Unsent, r.Payments.Throttled, known("%.0f", r.Blocks.CPUP50))
+	fmt.Fprintf(w, "payments  %.2f %% delivered within %v, %g a second, %d messages dropped, %d unsent, %d batches throttled; CPU of all nodes for a block %s ms, %d collections of garbage meanwhile\n",
+		100*r.Payments.Delivered, deliverTime, r.Payments.RatePerS, r.Payments.Dropped, r.Payments.Unsent, r.Payments.Throttled, known("%.0f", r.Blocks.CPUP50), r.Blocks.GC)
 	fmt.Fprintf(w, "\nblock: %s;\npayment: %s;\ndelay: %s;\nmissing: %s;\nsent: %s;\nconnections: %s.\n",
 		r.Method.Block, r.Method.Payment, r.Method.Latency, r.Method.Missing, r.Method.Sent, r.Method.Topology)
 	fmt.Fprint(w, complaint(r.Complete))

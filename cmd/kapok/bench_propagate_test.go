@@ -92,7 +92,7 @@ func propagateOf() *propagateBench {
 	b := &propagateBench{propagateOptions: propagateOptions{nodes: 3, txs: 10, blocks: 2, rate: 20, seed: 1, latency: 50 * time.Millisecond, missing: 0.1}}
 	b.net = &propagateNet{edges: [][2]int{{0, 1}, {1, 2}, {2, 0}}}
 	for i, delays := range [][]time.Duration{{10 * time.Millisecond, 30 * time.Millisecond, 20 * time.Millisecond}, {40 * time.Millisecond, 5 * time.Millisecond, 60 * time.Millisecond}} {
-		s := propagateSample{lacking: []int{0, 2, 1}, delays: delays, miner: i, cpu: 8 * time.Millisecond, bytes: 1000}
+		s := propagateSample{lacking: []int{0, 2, 1}, delays: delays, miner: i, cpu: 8 * time.Millisecond, garbage: uint32(i), bytes: 1000}
 		if i == 1 {
 			s.lacking = []int{1, 0, 4}
 		}
@@ -120,7 +120,7 @@ func propagateOf() *propagateBench {
 
 func TestPropagateReport(t *testing.T) {
 	r := propagateOf().report(true, 0.5)
-	if want := (propagateBlocks{Blocks: 2, Last: propagateTimes{30, 30, 60, 60}, Each: propagateTimes{20, 30, 60, 60}, Miner: propagateTimes{5, 5, 10, 10}, CPUP50: 8}); r.Blocks != want {
+	if want := (propagateBlocks{Blocks: 2, Last: propagateTimes{30, 30, 60, 60}, Each: propagateTimes{20, 30, 60, 60}, Miner: propagateTimes{5, 5, 10, 10}, CPUP50: 8, GC: 1}); r.Blocks != want {
 		t.Errorf("blocks %+v, expected %+v", r.Blocks, want)
 	}
 	if want := (propagatePayments{Payments: 4, Delivered: 0.75, RatePerS: 20, Last: propagateTimes{1, 2, 3, 3}, Copies: 1.5, Dropped: 1, Unsent: 2, Throttled: 3}); r.Payments != want {
@@ -138,7 +138,7 @@ func TestPropagateReport(t *testing.T) {
 	shapeOf(t, r)
 	var text bytes.Buffer
 	r.print(&text)
-	for _, say := range []string{"3 nodes, 3 connections, delay 50 ms", "last node's tip", "0.230 of the block", "75.00 % delivered"} {
+	for _, say := range []string{"3 nodes, 3 connections, delay 50 ms", "last node's tip", "0.230 of the block", "75.00 % delivered", "1 collections of garbage"} {
 		if !strings.Contains(text.String(), say) {
 			t.Errorf("the table lacks %q:\n%s", say, &text)
 		}
